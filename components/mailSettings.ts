@@ -1,0 +1,16 @@
+/** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */
+export type AccountKind = 'virtual' | 'system';
+
+/** What the four daemons' configuration is rendered from: plain values, no secrets. */
+export interface MailSettings {
+  /** Fully qualified name of the host, as in HELO, reverse DNS and the certificate. */
+  hostName: string;
+  /** Hosted domains, each with the DKIM selector that signs now. */
+  domains: { name: string; selector: string }[];
+  accounts: { address: string; aliases: string[] }[];
+  /** Recipient of mail for root and the role addresses. */
+  postmaster: string;
+  accountKind: AccountKind;
+  /** SpamAssassin score from which a message is tagged as spam. */
+  spamTagLevel: number;
+}
