@@ -16,12 +16,9 @@ const isAddress = (address: string): boolean => {
   return localPart.test(address.slice(0, Math.max(at, 0))) && isDomain(address.slice(at + 1));
 };
 
-const domainName = z
-  .string({ error: 'must be a domain name, e.g. example.org' })
-  .refine(isDomain, {
-    error:
-      'is no domain name: write lower-case letters, digits, hyphens and dots, e.g. example.org',
-  });
+const domainName = z.string({ error: 'must be a domain name, e.g. example.org' }).refine(isDomain, {
+  error: 'is no domain name: write lower-case letters, digits, hyphens and dots, e.g. example.org',
+});
 
 const address = z
   .string({ error: 'must be a mail address, e.g. anna@example.org' })

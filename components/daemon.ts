@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import * as command from '@pulumi/command';
+import * as pulumi from '@pulumi/pulumi';
+import type { HostFiles } from './files';
+
+/** How to reach the host, and which host it is. */
+export interface HostAccess {
+  /** Pins the host key; its `privateKey` is a secret. */
+  connection: pulumi.Input<command.types.input.remote.ConnectionArgs>;
+  /** The server's id: a new server gets every push again. */
+  serverId: pulumi.Input<string>;
+}
+
+export interface DaemonArgs {
+  /** Name of the push that the host program knows, e.g. `opensmtpd`. */
+  push: string;
+  host: HostAccess;
+  /** Readable files: a preview shows each path with a line diff of its text. Holds no secret and nothing known only after creation. */
+  files: HostFiles;
+  /** Files with secrets: staged by a command of their own, put in place together with `files`. */
+  secrets?: pulumi.Input<HostFiles>;
+}
+
+/**
+ * The files of one daemon, pushed to the host as one transaction: checked by the daemon itself, swapped in, and undone
+ * where the daemon does not answer afterwards.
+ */
+export class Daemon extends pulumi.ComponentResource {
+  /** Resolves when the daemon answers with this configuration; changes whenever something of it does. */
+  readonly fingerprint: pulumi.Output<string>;
+
+  constructor(name: string, args: DaemonArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('mailhost:index:Daemon', name, {}, opts);
+    const { connection, serverId } = args.host;
+    const text = JSON.stringify(args.files);
+
+    let create: pulumi.Input<string> = `mailhost activate ${args.push}`;
+    let staged: command.remote.Command | undefined;
+    if (args.secrets !== undefined) {
+      const secretText = pulumi.secret(args.secrets).apply((files) => JSON.stringify(files));
+      staged = new command.remote.Command(
+        `${name}-secrets`,
+        {
+          connection,
+          create: `mailhost stage ${args.push}`,
+          stdin: secretText,
+          triggers: [serverId],
+          logging: 'none',
+        },
+        { parent: this, additionalSecretOutputs: ['stdout', 'stderr'] },
+      );
+      // Says that the secrets changed without telling them, so that a change of secrets alone is activated too.
+      const secretsHash = pulumi.unsecret(secretText.apply(sha256));
+      create = pulumi.interpolate`mailhost activate ${args.push} --secrets ${secretsHash}`;
+    }
+
+    const activated = new command.remote.Command(
+      name,
+      { connection, create, stdin: text, triggers: [serverId] },
+      { parent: this, dependsOn: staged ? [staged] : [] },
+    );
+    this.fingerprint = pulumi
+      .all([activated.id, create])
+      .apply(([, created]) => sha256(`${created}\n${text}`));
+    this.registerOutputs({ fingerprint: this.fingerprint });
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,151 @@
+import type * as command from '@pulumi/command';
+import * as hcloud from '@pulumi/hcloud';
+import * as pulumi from '@pulumi/pulumi';
+import * as tls from '@pulumi/tls';
+import { firewallRules, userData } from './machineFiles';
+
+export interface MachineArgs {
+  /** Fully qualified host name: the server's name and the PTR of both addresses. */
+  hostName: string;
+  serverType: string;
+  /** Hetzner location by name. */
+  location: string;
+  /** GB. */
+  volumeSize: number;
+  /** Networks in CIDR form that may use SSH. */
+  adminNetworks: string[];
+  /** Keeps what cannot be made again (server, volume, addresses) from being deleted. */
+  protect: boolean;
+}
+
+/** The VM: server, addresses with reverse DNS, firewall, host key, and the volume for what must outlive the server. */
+export class Machine extends pulumi.ComponentResource {
+  readonly ipv4: pulumi.Output<string>;
+  /** The exact address in use, not the network. */
+  readonly ipv6: pulumi.Output<string>;
+  readonly serverId: pulumi.Output<string>;
+  /** Block device of the volume as the server sees it. */
+  readonly volumeDevice: pulumi.Output<string>;
+  readonly connection: pulumi.Output<command.types.input.remote.ConnectionArgs>;
+  /** The stack's own key for SSH; secret. */
+  readonly sshPrivateKey: pulumi.Output<string>;
+
+  constructor(name: string, args: MachineArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('mailhost:index:Machine', name, {}, opts);
+    const own = { parent: this };
+    const lasting = { parent: this, protect: args.protect };
+    const apiProtection = { deleteProtection: args.protect };
+
+    const sshKey = new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own);
+    const hostKey = new tls.PrivateKey(`${name}-host-key`, { algorithm: 'ED25519' }, own);
+    const cloudKey = new hcloud.SshKey(
+      `${name}-ssh-key`,
+      { name: args.hostName, publicKey: sshKey.publicKeyOpenssh.apply((key) => key.trim()) },
+      own,
+    );
+
+    const address = (type: 'ipv4' | 'ipv6') =>
+      new hcloud.PrimaryIp(
+        `${name}-${type}`,
+        {
+          name: `${args.hostName}-${type}`,
+          type,
+          assigneeType: 'server',
+          location: args.location,
+          autoDelete: false,
+          ...apiProtection,
+        },
+        lasting,
+      );
+    const ipv4 = address('ipv4');
+    const ipv6 = address('ipv6');
+
+    const firewall = new hcloud.Firewall(
+      `${name}-firewall`,
+      { name: args.hostName, rules: firewallRules(args.adminNetworks) },
+      own,
+    );
+    const volume = new hcloud.Volume(
+      `${name}-volume`,
+      {
+        name: args.hostName,
+        size: args.volumeSize,
+        location: args.location,
+        format: 'ext4',
+        ...apiProtection,
+      },
+      lasting,
+    );
+
+    const server = new hcloud.Server(
+      `${name}-server`,
+      {
+        name: args.hostName,
+        serverType: args.serverType,
+        image: 'debian-13',
+        location: args.location,
+        sshKeys: [cloudKey.id],
+        publicNets: [
+          {
+            ipv4Enabled: true,
+            ipv4: ipv4.id.apply(Number),
+            ipv6Enabled: true,
+            ipv6: ipv6.id.apply(Number),
+          },
+        ],
+        firewallIds: [firewall.id.apply(Number)],
+        userData: pulumi
+          .all([hostKey.privateKeyOpenssh, hostKey.publicKeyOpenssh])
+          .apply(([privateKey, publicKey]) => userData(privateKey, publicKey)),
+        ...apiProtection,
+        rebuildProtection: args.protect,
+      },
+      {
+        ...lasting,
+        // The addresses can belong to one server at a time.
+        deleteBeforeReplace: true,
+        // Only the first boot reads these; a later change must not replace the server.
+        ignoreChanges: ['sshKeys', 'userData'],
+        additionalSecretOutputs: ['userData'],
+      },
+    );
+    const attachment = new hcloud.VolumeAttachment(
+      `${name}-volume`,
+      { volumeId: volume.id.apply(Number), serverId: server.id.apply(Number), automount: false },
+      { parent: this, deleteBeforeReplace: true },
+    );
+
+    const pointer = (
+      family: 'ipv4' | 'ipv6',
+      ip: hcloud.PrimaryIp,
+      ipAddress: pulumi.Input<string>,
+    ) =>
+      new hcloud.Rdns(
+        `${name}-${family}-ptr`,
+        { primaryIpId: ip.id.apply(Number), ipAddress, dnsPtr: args.hostName },
+        own,
+      );
+    pointer('ipv4', ipv4, ipv4.ipAddress);
+    pointer('ipv6', ipv6, server.ipv6Address);
+
+    this.ipv4 = ipv4.ipAddress;
+    this.ipv6 = server.ipv6Address;
+    this.serverId = server.id;
+    this.volumeDevice = pulumi.all([volume.linuxDevice, attachment.id]).apply(([device]) => device);
+    this.sshPrivateKey = sshKey.privateKeyOpenssh;
+    this.connection = pulumi.output({
+      host: ipv4.ipAddress,
+      user: 'root',
+      privateKey: sshKey.privateKeyOpenssh,
+      hostKey: hostKey.publicKeyOpenssh.apply((key) => key.trim()),
+    });
+    this.registerOutputs({
+      ipv4: this.ipv4,
+      ipv6: this.ipv6,
+      serverId: this.serverId,
+      volumeDevice: this.volumeDevice,
+      connection: this.connection,
+      sshPrivateKey: this.sshPrivateKey,
+    });
+  }
+}

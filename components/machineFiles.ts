@@ -1,0 +1,76 @@
+import { stringify } from 'yaml';
+
+/** Ports that are open to everyone: SMTP, submissions, submission, IMAPS, ManageSieve. */
+export const publicPorts = [25, 465, 587, 993, 4190];
+
+const anywhere = ['0.0.0.0/0', '::/0'];
+
+interface InboundRule {
+  direction: 'in';
+  protocol: string;
+  port?: string;
+  sourceIps: string[];
+  description: string;
+}
+
+/** The cloud firewall: mail for all, SSH for `adminNetworks`, ping. Everything else is dropped. */
+export function firewallRules(adminNetworks: string[]): InboundRule[] {
+  return [
+    { direction: 'in', protocol: 'icmp', sourceIps: anywhere, description: 'ping' },
+    {
+      direction: 'in',
+      protocol: 'tcp',
+      port: '22',
+      sourceIps: [...adminNetworks].sort(),
+      description: 'ssh',
+    },
+    ...publicPorts.map((port): InboundRule => ({
+      direction: 'in',
+      protocol: 'tcp',
+      port: String(port),
+      sourceIps: anywhere,
+      description: 'mail',
+    })),
+  ];
+}
+
+/** Root alone may ask for the user data, which holds the host key; `ip rule` needs no package. */
+const metadataGuard = `[Unit]
+Description=Close the metadata service to all users but root
+DefaultDependencies=no
+After=systemd-sysctl.service
+Before=network-pre.target
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/ip rule add to 169.254.169.254 uidrange 1-4294967294 prohibit
+
+[Install]
+WantedBy=sysinit.target
+`;
+
+/**
+ * First-boot data for cloud-init: the host key that every connection pins, SSH by key only, and the closed metadata
+ * service. Depends on no mail setting: an edit would replace the server.
+ */
+export function userData(hostKey: string, hostPublicKey: string): string {
+  const config = {
+    ssh_deletekeys: true,
+    ssh_genkeytypes: [],
+    ssh_keys: { ed25519_private: hostKey, ed25519_public: hostPublicKey.trim() },
+    ssh_pwauth: false,
+    disable_root: false,
+    package_update: false,
+    write_files: [
+      {
+        path: '/etc/systemd/system/metadata-guard.service',
+        permissions: '0644',
+        content: metadataGuard,
+      },
+    ],
+    runcmd: [['systemctl', 'enable', '--now', 'metadata-guard.service']],
+  };
+  return `#cloud-config\n${stringify(config)}`;
+}

@@ -1,0 +1,68 @@
+import * as pulumi from '@pulumi/pulumi';
+import * as tls from '@pulumi/tls';
+
+export interface CertificateArgs {
+  hostName: string;
+}
+
+const day = 24;
+
+/**
+ * A certificate for the host by a CA of the stack's own. The private key stays the same when the certificate is issued
+ * again, so that what pins the key stays true.
+ */
+export class Certificate extends pulumi.ComponentResource {
+  /** PEM of the private key; secret. */
+  readonly privateKeyPem: pulumi.Output<string>;
+  /** PEM of the certificate followed by its issuer's. */
+  readonly chainPem: pulumi.Output<string>;
+  /** PEM of the CA, for mail clients to trust. */
+  readonly caCertPem: pulumi.Output<string>;
+
+  constructor(name: string, args: CertificateArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('mailhost:index:Certificate', name, {}, opts);
+    const own = { parent: this };
+    const key = (part: string) =>
+      new tls.PrivateKey(`${name}-${part}`, { algorithm: 'ECDSA', ecdsaCurve: 'P256' }, own);
+    const caKey = key('ca-key');
+    const hostKey = key('key');
+
+    const ca = new tls.SelfSignedCert(
+      `${name}-ca`,
+      {
+        privateKeyPem: caKey.privateKeyPem,
+        subject: { commonName: `${args.hostName} CA` },
+        isCaCertificate: true,
+        setSubjectKeyId: true,
+        allowedUses: ['cert_signing', 'crl_signing'],
+        validityPeriodHours: 3650 * day,
+      },
+      own,
+    );
+    const request = new tls.CertRequest(
+      `${name}-request`,
+      {
+        privateKeyPem: hostKey.privateKeyPem,
+        subject: { commonName: args.hostName },
+        dnsNames: [args.hostName],
+      },
+      own,
+    );
+    const certificate = new tls.LocallySignedCert(
+      name,
+      {
+        certRequestPem: request.certRequestPem,
+        caPrivateKeyPem: caKey.privateKeyPem,
+        caCertPem: ca.certPem,
+        allowedUses: ['digital_signature', 'server_auth'],
+        validityPeriodHours: 397 * day,
+        earlyRenewalHours: 60 * day,
+      },
+      own,
+    );
+    this.privateKeyPem = hostKey.privateKeyPem;
+    this.caCertPem = ca.certPem;
+    this.chainPem = pulumi.interpolate`${certificate.certPem}${ca.certPem}`;
+    this.registerOutputs({ caCertPem: this.caCertPem });
+  }
+}
