@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { Machine } from '../components/machine';
+import { firewallRules, userData } from '../components/machineFiles';
+import { record } from './mocks';
+
+const args = {
+  hostName: 'mail.example.org',
+  serverType: 'cx23',
+  location: 'fsn1',
+  volumeSize: 20,
+  adminNetworks: ['192.0.2.0/24'],
+  protect: true,
+};
+
+const build = (protect = true, preview = false) =>
+  record((opts) => void new Machine('machine', { ...args, protect }, opts), preview);
+
+describe('Machine', () => {
+  it('plans every part in a preview in which nothing is known yet', async () => {
+    const planned = (await build(true, true)).map(({ type, name }) => `${type} ${name}`).sort();
+    expect(planned).toEqual([
+      'hcloud:index/firewall:Firewall machine-firewall',
+      'hcloud:index/primaryIp:PrimaryIp machine-ipv4',
+      'hcloud:index/primaryIp:PrimaryIp machine-ipv6',
+      'hcloud:index/rdns:Rdns machine-ipv4-ptr',
+      'hcloud:index/rdns:Rdns machine-ipv6-ptr',
+      'hcloud:index/server:Server machine-server',
+      'hcloud:index/sshKey:SshKey machine-ssh-key',
+      'hcloud:index/volume:Volume machine-volume',
+      'hcloud:index/volumeAttachment:VolumeAttachment machine-volume',
+      'mailhost:index:Machine machine',
+      'tls:index/privateKey:PrivateKey machine-host-key',
+      'tls:index/privateKey:PrivateKey machine-ssh-key',
+    ]);
+  });
+
+  it.each([true, false])('protects what cannot be made again: %s', async (protect) => {
+    const resources = await build(protect);
+    for (const name of ['machine-server', 'machine-ipv4', 'machine-ipv6']) {
+      const resource = resources.find((r) => r.name === name)!;
+      expect(resource.options.protect, name).toBe(protect);
+      expect(resource.inputs.deleteProtection, name).toBe(protect);
+    }
+    const server = resources.find((r) => r.name === 'machine-server')!;
+    expect(server.inputs.rebuildProtection).toBe(protect);
+    expect(server.options.deleteBeforeReplace).toBe(true);
+  });
+
+  it('keeps addresses when the server goes and names the image, never a number', async () => {
+    const resources = await build();
+    for (const { inputs } of resources.filter(
+      (r) => r.type === 'hcloud:index/primaryIp:PrimaryIp',
+    )) {
+      expect(inputs.autoDelete).toBe(false);
+    }
+    const server = resources.find((r) => r.name === 'machine-server')!;
+    expect(server.inputs).toMatchObject({ image: 'debian-13', location: 'fsn1' });
+    expect(server.inputs).not.toHaveProperty('datacenter');
+  });
+});
+
+describe('firewallRules', () => {
+  it('opens mail to all and SSH to the named networks only', () => {
+    const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24']).map((r) => [
+      r.port,
+      r.sourceIps,
+    ]);
+    expect(open).toEqual([
+      [undefined, ['0.0.0.0/0', '::/0']],
+      ['22', ['192.0.2.0/24', '198.51.100.0/24']],
+      ...['25', '465', '587', '993', '4190'].map((port) => [port, ['0.0.0.0/0', '::/0']]),
+    ]);
+  });
+});
+
+it('cloud-init gets the host key whole and makes none of its own', () => {
+  const key =
+    '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\nBBBB\n-----END OPENSSH PRIVATE KEY-----\n';
+  const text = userData(key, 'ssh-ed25519 AAAA\n');
+  expect(text.startsWith('#cloud-config\n')).toBe(true);
+  expect(parse(text)).toMatchObject({
+    ssh_deletekeys: true,
+    ssh_genkeytypes: [],
+    ssh_keys: { ed25519_private: key, ed25519_public: 'ssh-ed25519 AAAA' },
+    ssh_pwauth: false,
+  });
+});

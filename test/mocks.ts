@@ -1,0 +1,60 @@
+import * as pulumi from '@pulumi/pulumi';
+
+/** One resource as it was registered under mocks, with the options that only a transform sees. */
+export interface Recorded {
+  type: string;
+  name: string;
+  inputs: Record<string, unknown>;
+  options: pulumi.ResourceOptions;
+}
+
+/** What a provider computes, where a component works on its text. */
+const computed: Record<string, object> = {
+  'tls:index/privateKey:PrivateKey': {
+    privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
+    publicKeyOpenssh: 'ssh-ed25519 AAAA\n',
+  },
+};
+
+/**
+ * Runs `build` under Pulumi's mocks and gives every resource that it registered, in order.
+ *
+ * @param preview inputs that only the provider knows stay unknown, as in a first preview
+ */
+export async function record(
+  build: (opts: pulumi.ComponentResourceOptions) => void,
+  preview = false,
+): Promise<Recorded[]> {
+  const recorded: Recorded[] = [];
+  const options = new Map<string, pulumi.ResourceOptions>();
+  await pulumi.runtime.setMocks(
+    {
+      newResource: ({ type, name, inputs }) => {
+        recorded.push({
+          type,
+          name,
+          inputs: inputs as Record<string, unknown>,
+          options: options.get(`${type} ${name}`) ?? {},
+        });
+        return {
+          id: preview ? undefined : `${recorded.length}`,
+          state: { ...(inputs as object), ...computed[type] },
+        };
+      },
+      call: ({ inputs }) => inputs as Record<string, unknown>,
+    },
+    'mailhost',
+    'test',
+    preview,
+  );
+  build({
+    transformations: [
+      ({ type, name, opts }) => {
+        options.set(`${type} ${name}`, opts);
+        return undefined;
+      },
+    ],
+  });
+  await pulumi.runtime.disconnect();
+  return recorded;
+}
