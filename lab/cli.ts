@@ -1,0 +1,183 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { environment, ports } from './env';
+import { machineImage, serviceImage } from './images';
+import { loopsBelow, Machines, unmountBelow } from './machines';
+import {
+  addresses,
+  createLink,
+  createNetwork,
+  deleteNamespace,
+  inNamespace,
+  namespaceOf,
+  namespaces,
+} from './network';
+import { remoteDkimKey } from './remote/zone';
+import {
+  claimLab,
+  findLab,
+  kill,
+  labNames,
+  processes,
+  releaseLab,
+  run,
+  say,
+  start,
+  waitFor,
+  type Lab,
+} from './state';
+
+const node = process.execPath;
+const tsx = ['--import', 'tsx'];
+const project = join(__dirname, '..');
+
+function theLab(name: string): Lab {
+  const lab = findLab(name);
+  if (lab === undefined) throw new Error(`no lab "${name}" is up: ./lab/lab up --lab ${name}`);
+  return lab;
+}
+
+const isReady = (lab: Lab) =>
+  existsSync(join(lab.dir, 'ready')) && processes(lab, 'cloud').length > 0;
+
+async function up(name: string): Promise<void> {
+  const found = findLab(name);
+  if (found !== undefined && isReady(found)) {
+    say(`${name} is up`);
+    return;
+  }
+  if (found !== undefined) {
+    say(`${name} is half there: removing it first`);
+    await down(found);
+  }
+  machineImage();
+  serviceImage();
+  const lab = claimLab(name);
+  say(`${name}: network ${addresses(lab).v4Network}`);
+  createNetwork(lab);
+  const { remote } = addresses(lab);
+  createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
+  writeFileSync(join(lab.dir, 'remote.resolv.conf'), `nameserver ${addresses(lab).resolver.v4}\n`);
+  remoteDkimKey(lab.dir);
+  inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
+  await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
+    if (processes(lab, 'cloud').length === 0)
+      throw new Error(`the lab's cloud ended: see ${lab.dir}/log/cloud.log`);
+    return isReady(lab);
+  });
+  inNetwork(lab, 'metadata', 'router', 'lab/metadata.ts');
+  inNetwork(lab, 'remote', 'remote', 'lab/remote/main.ts');
+  await waitFor('the remote mail system listens', () =>
+    inNamespace(lab, 'remote', 'ss', '-ltnH').includes(':25 '),
+  );
+  say(
+    `${name} is up: eval "$(./lab/lab env${name === 'dev' ? '' : ` --lab ${name}`})" lets pulumi work in it`,
+  );
+}
+
+function inProject(lab: Lab, role: string, command: string, ...args: string[]): void {
+  start(lab, role, command, args, project);
+}
+
+function inNetwork(lab: Lab, role: string, part: string, script: string): void {
+  inProject(lab, role, 'ip', 'netns', 'exec', namespaceOf(lab, part), node, ...tsx, script);
+}
+
+async function down(lab: Lab): Promise<void> {
+  await kill(lab);
+  unmountBelow(lab.dir);
+  for (const ns of namespaces(lab)) deleteNamespace(ns);
+  await waitFor('the loop devices are free', () => {
+    const loops = loopsBelow(lab.dir);
+    for (const loop of loops) run('losetup', ['--detach', loop]);
+    return loops.length === 0;
+  });
+  releaseLab(lab);
+  say(`${lab.name} is gone`);
+}
+
+function status(lab: Lab) {
+  const machines = new Machines(lab);
+  return {
+    name: lab.name,
+    ready: isReady(lab),
+    network: addresses(lab).v4Network,
+    apis: ports(lab),
+    machines: machines.ids().map((id) => {
+      const { name, ipv4, ipv6 } = machines.spec(id);
+      return { id, name, ipv4, ipv6, running: machines.running(id) };
+    }),
+    processes: processes(lab).map(({ role, pid }) => ({ role, pid })),
+  };
+}
+
+const program = new Command('lab').description(
+  'A cloud on this machine: machines, DNS, the internet, two cloud APIs',
+);
+const command = (words: string, description: string) =>
+  program
+    .command(words)
+    .description(description)
+    .option('--lab <name>', 'which lab', process.env.MAILHOST_LAB ?? 'dev');
+interface LabOption {
+  lab: string;
+}
+
+command('up', 'start the lab; says what it does').action((options: LabOption) => up(options.lab));
+command('down', 'end the lab and all that is in it').action(async (options: LabOption) => {
+  const lab = findLab(options.lab);
+  if (lab === undefined) say(`${options.lab} is not up`);
+  else await down(lab);
+});
+command('status', 'what runs')
+  .option('--json', 'as JSON')
+  .action((options: LabOption & { json?: boolean }) => {
+    const labs = labNames().filter(
+      (name) => name === options.lab || !process.argv.includes('--lab'),
+    );
+    const all = labs.map((name) => status(theLab(name)));
+    if (options.json) console.log(JSON.stringify(all, undefined, 2));
+    else for (const lab of all) printStatus(lab);
+  });
+command('env', 'shell exports with which plain pulumi works in the lab').action(
+  (options: LabOption) => {
+    const lab = theLab(options.lab);
+    const engine = run(join(__dirname, 'engine', 'build'), []).trim() || undefined;
+    for (const [key, value] of Object.entries(environment(lab, engine))) {
+      console.log(`export ${key}='${value.replaceAll("'", "'\\''")}'`);
+    }
+  },
+);
+command('shell <machine> [command...]', 'a root shell in a machine, by name or id').action(
+  (machine: string, words: string[], options: LabOption) => {
+    const lab = theLab(options.lab);
+    const machines = new Machines(lab);
+    const id = machines
+      .ids()
+      .find(
+        (i) =>
+          String(i) === machine || machines.spec(i).name.split('.')[0] === machine.split('.')[0],
+      );
+    if (id === undefined) throw new Error(`no machine "${machine}": ./lab/lab status lists them`);
+    const [first, ...rest] = machines.command(id, words.length > 0 ? words : ['bash', '-l']);
+    process.exitCode = spawnSync(first!, rest, { stdio: 'inherit' }).status ?? 1;
+  },
+);
+
+function printStatus(lab: ReturnType<typeof status>): void {
+  console.log(`${lab.name}  ${lab.ready ? 'up' : 'half there'}  ${lab.network}`);
+  for (const machine of lab.machines) {
+    console.log(
+      `  machine ${machine.id} ${machine.name} ${machine.ipv4} ${machine.ipv6} ${machine.running ? 'running' : 'off'}`,
+    );
+  }
+  for (const { role, pid } of lab.processes) console.log(`  process ${pid} ${role}`);
+}
+
+mkdirSync('/run/netns', { recursive: true });
+program.parseAsync().catch((error: unknown) => {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+});

@@ -1,0 +1,87 @@
+import { rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Backend, FirewallRule } from '../backend';
+import { mountOverlay, serviceImage } from '../images';
+import { Machines } from '../machines';
+import { addresses, applyFirewalls } from '../network';
+import { Dns } from '../dns';
+import { findLab, run, say, type Lab } from '../state';
+import { cloudflareApi } from './cloudflare';
+import { hcloudApi } from './hcloud';
+import { ports } from '../env';
+import { startPackageProxy } from '../packages';
+import { remoteRecords, remoteZone } from '../remote/zone';
+
+/** The zones of the lab's Cloudflare account. */
+export const accountZones = ['example.org', 'example.net', 'example.com'];
+
+async function main(): Promise<void> {
+  const lab = findLab(process.env.MAILHOST_LAB ?? '');
+  if (lab === undefined) throw new Error('no lab of that name is up');
+  const root = mountOverlay(serviceImage(), join(lab.dir, 'services'));
+  run('mount', ['--bind', '/dev', join(root, 'dev')]);
+  await startPackageProxy(lab, root);
+  const dns = new Dns(lab, root, ['lab-cloud.example', remoteZone, ...accountZones]);
+  await dns.start();
+  const { remote } = addresses(lab);
+  await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
+  for (const address of [remote.v4, remote.v6]) await dns.setReverse(address, `mx.${remoteZone}`);
+
+  const backend = labBackend(lab, dns);
+  const { hcloud, cloudflare } = ports(lab);
+  await hcloudApi(backend, join(lab.dir, 'hcloud.json')).listen({
+    host: '127.0.0.1',
+    port: hcloud,
+  });
+  await cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones).listen({
+    host: '127.0.0.1',
+    port: cloudflare,
+  });
+  say(`Hetzner Cloud API on port ${hcloud}, Cloudflare API on port ${cloudflare}`);
+  // The last thing made: `up` waits for it.
+  const ready = join(lab.dir, 'ready');
+  rmSync(ready, { force: true });
+  symlinkSync(String(process.pid), ready);
+}
+
+function labBackend(lab: Lab, dns: Dns): Backend {
+  const machines = new Machines(lab);
+  const firewalls = new Map<number, FirewallRule[]>();
+  const { ipv4Pool, ipv6Networks } = addresses(lab);
+  const now = (action: () => void) => Promise.resolve().then(action);
+  return {
+    network: { ipv4Pool, ipv6Networks },
+    createMachine: async (spec) => {
+      machines.create(spec);
+      await machines.powerOn(spec.id);
+    },
+    deleteMachine: async (id) => {
+      await machines.delete(id);
+      firewalls.delete(id);
+      applyFirewalls(lab, firewalls);
+    },
+    powerOn: (id) => machines.powerOn(id),
+    powerOff: (id) => machines.powerOff(id),
+    shutdown: (id) => machines.shutdown(id),
+    reboot: (id) => machines.reboot(id),
+    createVolume: ({ id, sizeGb, format }) => now(() => machines.createVolume(id, sizeGb, format)),
+    resizeVolume: (id, sizeGb) => now(() => machines.resizeVolume(id, sizeGb)),
+    deleteVolume: (id) => now(() => machines.deleteVolume(id)),
+    attachVolume: (id, machineId) => now(() => machines.attachVolume(id, machineId)),
+    detachVolume: (id) => now(() => machines.detachVolume(id)),
+    setFirewall: (id, rules) =>
+      now(() => {
+        if (rules === undefined) firewalls.delete(id);
+        else firewalls.set(id, rules);
+        applyFirewalls(lab, firewalls);
+      }),
+    setReverse: (address, name) => dns.setReverse(address, name),
+    putZone: (zone, records) => dns.putZone(zone, records),
+    removeZone: (zone) => dns.putZone(zone, []),
+  };
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,279 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import { join } from 'node:path';
+import ipaddr from 'ipaddr.js';
+import type { ZoneRecord } from './backend';
+import { nameServers } from './cloud/cloudflare';
+import { addresses, namespaceOf } from './network';
+import { run, say, start, waitFor, type Lab } from './state';
+
+/**
+ * The lab's DNS: Knot answers for the root and for every zone, each signed and delegated from its parent; unbound is the
+ * validating resolver that starts at that root.
+ */
+export class Dns {
+  private readonly records = new Map<string, ZoneRecord[]>();
+  private readonly serials = new Map<string, number>();
+  private readonly reverseNames = new Map<string, string>();
+
+  /**
+   * @param root root file system with knot and unbound in it
+   * @param zones names without final dot, parents of the lab's own making left out
+   */
+  constructor(
+    private readonly lab: Lab,
+    private readonly root: string,
+    zones: string[],
+  ) {
+    const own = [...this.reverseZones, ...zones];
+    for (const zone of ['', ...topLevels(own), ...own]) this.records.set(zone, []);
+  }
+
+  private get reverseZones(): string[] {
+    const hex = this.lab.index.toString(16).padStart(4, '0');
+    return [
+      `${this.lab.index}.88.10.in-addr.arpa`,
+      `${[...`fd880000${hex}`].reverse().join('.')}.ip6.arpa`,
+    ];
+  }
+
+  /** Starts both servers; ready when the resolver validates an answer. */
+  async start(): Promise<void> {
+    const { authoritative, resolver } = addresses(this.lab);
+    this.put('etc/knot/lab.conf', this.knotConfig(authoritative));
+    for (const dir of ['lab/zones', 'lab/keys', 'lab/journal', 'lab/timers', 'run/knot']) {
+      mkdirSync(join(this.root, dir), { recursive: true });
+    }
+    for (const zone of this.records.keys()) this.writeZone(zone);
+    this.inRouter('knot', 'knotd', '-c', '/etc/knot/lab.conf');
+    await waitFor('the authoritative DNS server answers', () => this.signed(''), 60);
+    this.delegateSigned();
+
+    const ds = this.dsRecords('');
+    this.put('etc/unbound/root.key', ds.map((rdata) => `. IN DS ${rdata}\n`).join(''));
+    this.put(
+      'etc/unbound/root.hints',
+      nameServers.map((name) => `. NS ${name}.\n${name}. A ${authoritative.v4}\n`).join(''),
+    );
+    this.put('etc/unbound/lab.conf', unboundConfig(resolver, this.reverseZones));
+    this.inRouter('unbound', 'unbound', '-d', '-c', '/etc/unbound/lab.conf');
+    await waitFor(
+      'the resolver validates',
+      () => this.dig(resolver.v4, '+dnssec', '.', 'SOA').includes('flags: qr rd ra ad'),
+      60,
+    );
+    say(`DNS on ${authoritative.v4} (authoritative) and ${resolver.v4} (resolver)`);
+  }
+
+  /** Publishes the zone's records, besides the SOA, NS and keys that are the server's own matter. */
+  async putZone(zone: string, records: ZoneRecord[]): Promise<void> {
+    if (!this.records.has(zone)) throw new Error(`the lab's DNS has no zone ${zone}`);
+    this.records.set(zone, records);
+    this.writeZone(zone);
+    this.knotc('zone-reload', `${zone}.`);
+    await waitFor(
+      `zone ${zone} is loaded`,
+      () => this.servedSerial(zone) >= this.serials.get(zone)!,
+      30,
+    );
+  }
+
+  async setReverse(address: string, name: string | undefined): Promise<void> {
+    const owner = reverseName(address);
+    if (name === undefined) this.reverseNames.delete(owner);
+    else this.reverseNames.set(owner, name);
+    const zone = this.reverseZones.find((z) => owner.endsWith(`.${z}`));
+    if (zone === undefined) throw new Error(`${address} is no address of the lab`);
+    const records = [...this.reverseNames]
+      .filter(([o]) => o.endsWith(`.${zone}`))
+      .map(([o, n]) => ({ name: o, type: 'PTR', ttl: 300, rdata: `${n}.` }));
+    await this.putZone(zone, records);
+  }
+
+  private servedSerial(zone: string): number {
+    return Number(
+      this.dig(addresses(this.lab).authoritative.v4, '+short', `${zone}.`, 'SOA').split(' ')[2] ??
+        0,
+    );
+  }
+
+  private signed(zone: string): boolean {
+    return this.dig(
+      addresses(this.lab).authoritative.v4,
+      '+dnssec',
+      '+short',
+      `${zone}.`,
+      'SOA',
+    ).includes('SOA ');
+  }
+
+  private dig(server: string, ...args: string[]): string {
+    try {
+      return run('ip', [
+        'netns',
+        'exec',
+        namespaceOf(this.lab, 'router'),
+        'chroot',
+        this.root,
+        'kdig',
+        `@${server}`,
+        '+retry=0',
+        '+timeout=1',
+        ...args,
+      ]);
+    } catch {
+      return '';
+    }
+  }
+
+  private knotc(...args: string[]): void {
+    run('chroot', [this.root, 'knotc', '-b', '-c', '/etc/knot/lab.conf', ...args]);
+  }
+
+  private dsRecords(zone: string): string[] {
+    return run('chroot', [this.root, 'keymgr', '-c', '/etc/knot/lab.conf', `${zone}.`, 'ds'])
+      .split('\n')
+      .filter((line) => / 13 2 /.test(line))
+      .map((line) => line.replace(/^.* DS /, ''));
+  }
+
+  /** Now that every zone has its keys, each parent vouches for its children. */
+  private delegateSigned(): void {
+    for (const zone of this.records.keys()) {
+      if (this.children(zone).length > 0) {
+        this.writeZone(zone, true);
+        this.knotc('zone-reload', `${zone}.`);
+      }
+    }
+  }
+
+  private children(zone: string): string[] {
+    return [...this.records.keys()].filter(
+      (child) => child !== '' && parentOf(child, this.records) === zone,
+    );
+  }
+
+  private writeZone(
+    zone: string,
+    withDs = existsSync(join(this.root, 'etc/unbound/root.key')),
+  ): void {
+    const serial = (this.serials.get(zone) ?? Math.floor(Date.now() / 1000)) + 1;
+    this.serials.set(zone, serial);
+    const { authoritative } = addresses(this.lab);
+    const lines = [
+      `${zone}. 300 SOA ${nameServers[0]}. hostmaster.lab-cloud.example. ${serial} 300 60 86400 60`,
+      ...nameServers.map((name) => `${zone}. 300 NS ${name}.`),
+    ];
+    for (const child of this.children(zone)) {
+      lines.push(...nameServers.map((name) => `${child}. 300 NS ${name}.`));
+      if (withDs) lines.push(...this.dsRecords(child).map((rdata) => `${child}. 300 DS ${rdata}`));
+    }
+    const glue = zone === '' || zone === 'example' || zone === 'lab-cloud.example';
+    if (glue) {
+      for (const name of nameServers) {
+        lines.push(`${name}. 300 A ${authoritative.v4}`, `${name}. 300 AAAA ${authoritative.v6}`);
+      }
+    }
+    for (const { name, type, ttl, rdata } of this.records.get(zone)!) {
+      lines.push(`${name}. ${ttl} ${type} ${rdata}`);
+    }
+    this.put(`lab/zones/${zone || 'root'}.zone`, `${lines.join('\n')}\n`);
+  }
+
+  private knotConfig({ v4, v6 }: { v4: string; v6: string }): string {
+    const zones = [...this.records.keys()].map(
+      (zone) => `  - domain: ${zone}.\n    file: /lab/zones/${zone || 'root'}.zone\n`,
+    );
+    return `server:
+  rundir: /run/knot
+  listen: [${v4}@53, "${v6}@53"]
+log:
+  - target: stderr
+    any: info
+database:
+  journal-db: /lab/journal
+  kasp-db: /lab/keys
+  timer-db: /lab/timers
+policy:
+  - id: lab
+    algorithm: ecdsap256sha256
+    single-type-signing: on
+template:
+  - id: default
+    dnssec-signing: on
+    dnssec-policy: lab
+    zonefile-sync: -1
+    zonefile-load: difference
+    journal-content: none
+    semantic-checks: on
+    serial-policy: increment
+zone:
+${zones.join('')}`;
+  }
+
+  private put(path: string, text: string): void {
+    writeFileSync(join(this.root, path), text);
+  }
+
+  private inRouter(role: string, ...command: string[]): void {
+    start(this.lab, role, 'ip', [
+      'netns',
+      'exec',
+      namespaceOf(this.lab, 'router'),
+      'chroot',
+      this.root,
+      ...command,
+    ]);
+  }
+}
+
+/** The names between the root and `zones` that need a zone of their own. */
+function topLevels(zones: string[]): string[] {
+  const tops = zones
+    .filter((zone) => !zone.endsWith('.arpa'))
+    .map((zone) => zone.split('.').at(-1)!);
+  return [...new Set(tops)];
+}
+
+function parentOf(zone: string, zones: ReadonlyMap<string, unknown>): string {
+  let parent = zone;
+  do {
+    parent = parent.includes('.') ? parent.slice(parent.indexOf('.') + 1) : '';
+  } while (!zones.has(parent));
+  return parent;
+}
+
+/** The owner name of an address's PTR record (RFC 1035, section 3.5; RFC 3596, section 2.5), without final dot. */
+export function reverseName(address: string): string {
+  if (isIPv4(address)) return `${address.split('.').reverse().join('.')}.in-addr.arpa`;
+  const hex = ipaddr.IPv6.parse(address)
+    .toByteArray()
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
+  return `${[...hex].reverse().join('.')}.ip6.arpa`;
+}
+
+function unboundConfig({ v4, v6 }: { v4: string; v6: string }, reverseZones: string[]): string {
+  // unbound answers for private address space by itself unless told that a zone is served.
+  const privateZones = reverseZones.map((zone) =>
+    zone.endsWith('in-addr.arpa') ? '10.in-addr.arpa' : 'd.f.ip6.arpa',
+  );
+  return `server:
+  interface: ${v4}
+  interface: ${v6}
+  access-control: 10.88.0.0/16 allow
+  access-control: fd88::/16 allow
+  chroot: ""
+  username: ""
+  directory: "/etc/unbound"
+  pidfile: ""
+  use-syslog: no
+  logfile: ""
+  root-hints: "root.hints"
+  trust-anchor-file: "root.key"
+  val-permissive-mode: no
+  do-not-query-localhost: no
+${[...new Set(privateZones)].map((zone) => `  local-zone: "${zone}." nodefault\n`).join('')}remote-control:
+  control-enable: no
+`;
+}

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { cacheRoot, run, say } from './state';
+
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const mirror = 'http://deb.debian.org';
+const sources = [
+  `deb [signed-by=${keyring}] ${mirror}/debian trixie main`,
+  `deb [signed-by=${keyring}] ${mirror}/debian trixie-updates main`,
+  `deb [signed-by=${keyring}] ${mirror}/debian-security trixie-security main`,
+];
+
+/** As Hetzner's `debian-13`: systemd, cloud-init, sshd, and nothing of mail. */
+const machinePackages = [
+  'systemd-sysv',
+  'dbus',
+  'udev',
+  'openssh-server',
+  'cloud-init',
+  'python3',
+  'iproute2',
+  'iputils-ping',
+  'nftables',
+  'cron',
+  'ca-certificates',
+  'e2fsprogs',
+  'procps',
+  'less',
+  'logrotate',
+  'debian-archive-keyring',
+];
+
+/** The lab's own daemons run from an image of their own, so that none is installed as a service of this machine. */
+const servicePackages = ['knot', 'knot-dnsutils', 'unbound', 'squid', 'ca-certificates'];
+
+const machineSetup = `
+cat >"$1/etc/cloud/cloud.cfg.d/90_lab.cfg" <<'EOF'
+datasource_list: [NoCloud]
+network: {config: disabled}
+disable_root: false
+system_info: {default_user: {name: root}}
+EOF
+rm -f "$1"/etc/ssh/ssh_host_*
+: >"$1/etc/machine-id"
+`;
+
+/** The root file system of a machine, built once for each state of the lists above. */
+export const machineImage = () => image('machine', machinePackages, machineSetup);
+
+/** The root file system that the lab's DNS servers and package proxy run in. */
+export const serviceImage = () => image('services', servicePackages, '');
+
+function image(name: string, packages: string[], setup: string): string {
+  const version = createHash('sha256')
+    .update(JSON.stringify([packages, setup, sources]))
+    .digest('hex')
+    .slice(0, 12);
+  const images = join(cacheRoot, 'images');
+  const path = join(images, `${name}-${version}`);
+  if (existsSync(path)) return path;
+  mkdirSync(images, { recursive: true });
+  say(`building the ${name} image (once, about half a minute)`);
+  const fresh = `${path}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  const hook = join(images, `${name}-setup`);
+  writeFileSync(hook, `set -eu\n${setup}`);
+  execFileSync(
+    'mmdebstrap',
+    [
+      '--variant=minbase',
+      `--include=${packages.join(',')}`,
+      '--aptopt=Acquire::Languages "none"',
+      `--customize-hook=sh ${hook} "$1"`,
+      'trixie',
+      fresh,
+      ...sources,
+    ],
+    { stdio: ['ignore', 2, 2] },
+  );
+  renameSync(fresh, path);
+  return path;
+}
+
+/** Mounts a writable view of an image; what is written lies in `dir`. */
+export function mountOverlay(imagePath: string, dir: string): string {
+  const [upper, work, root] = ['upper', 'work', 'root'].map((part) => join(dir, part));
+  for (const part of [upper!, work!, root!]) mkdirSync(part, { recursive: true, mode: 0o755 });
+  run('mount', [
+    '-t',
+    'overlay',
+    'overlay',
+    '-o',
+    `lowerdir=${imagePath},upperdir=${upper},workdir=${work}`,
+    root!,
+  ]);
+  return root!;
+}

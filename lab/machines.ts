@@ -1,0 +1,238 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { MachineSpec } from './backend';
+import { machineImage, mountOverlay } from './images';
+import { addresses, createLink, deleteNamespace, namespaceOf, namespaces } from './network';
+import { kill, processes, run, start, waitFor, type Lab } from './state';
+
+/** Debian 13 machines booted with systemd, each from an overlay on the image, in its own network namespace. */
+export class Machines {
+  constructor(private readonly lab: Lab) {}
+
+  private dir(id: number): string {
+    return join(this.lab.dir, 'machines', String(id));
+  }
+
+  private root(id: number): string {
+    return join(this.dir(id), 'root');
+  }
+
+  ids(): number[] {
+    const dir = join(this.lab.dir, 'machines');
+    return existsSync(dir) ? readdirSync(dir).map(Number) : [];
+  }
+
+  spec(id: number): MachineSpec {
+    return JSON.parse(readFileSync(join(this.dir(id), 'spec.json'), 'utf8')) as MachineSpec;
+  }
+
+  create(spec: MachineSpec): void {
+    const { outside, resolver } = addresses(this.lab);
+    mkdirSync(this.dir(spec.id), { recursive: true });
+    // The user data holds the host key.
+    writeFileSync(join(this.dir(spec.id), 'spec.json'), JSON.stringify(spec), { mode: 0o600 });
+    createLink(this.lab, `m${spec.id}`, spec.ipv4, spec.ipv6 && `${spec.ipv6}/64`);
+    const root = mountOverlay(machineImage(), this.dir(spec.id));
+    const put = (path: string, text: string, mode = 0o644) => {
+      mkdirSync(join(root, path, '..'), { recursive: true });
+      writeFileSync(join(root, path), text, { mode });
+    };
+    put('etc/hostname', `${spec.name}\n`);
+    rmSync(join(root, 'etc/resolv.conf'), { force: true });
+    put('etc/resolv.conf', `nameserver ${resolver.v4}\n`);
+    // Takes the place of the machine's way to Debian's mirrors.
+    put('etc/apt/apt.conf.d/00lab', `Acquire::http::Proxy "http://${outside.v4}:3128";\n`);
+    const seed = 'var/lib/cloud/seed/nocloud';
+    put(
+      `${seed}/meta-data`,
+      stringify({
+        'instance-id': String(spec.id),
+        'local-hostname': spec.name,
+        'public-keys': spec.authorizedKeys,
+      }),
+      0o600,
+    );
+    put(`${seed}/user-data`, spec.userData, 0o600);
+  }
+
+  async powerOn(id: number): Promise<void> {
+    if (this.running(id)) return;
+    const volumes = this.attachments(id).flatMap(({ device, path }) => [
+      `--bind=${device}:${path}`,
+    ]);
+    start(this.lab, `machine-${id}`, 'systemd-nspawn', [
+      '--quiet',
+      `--directory=${this.root(id)}`,
+      '--boot',
+      '--keep-unit',
+      '--register=no',
+      `--machine=m${id}`,
+      `--network-namespace-path=/run/netns/${namespaceOf(this.lab, `m${id}`)}`,
+      '--capability=CAP_NET_ADMIN,CAP_NET_RAW',
+      '--resolv-conf=off',
+      '--timezone=off',
+      '--link-journal=no',
+      '--console=pipe',
+      ...volumes,
+    ]);
+    await waitFor(`machine ${id} boots`, () => this.leader(id), 60);
+  }
+
+  running(id: number): boolean {
+    return processes(this.lab, `machine-${id}`).length > 0;
+  }
+
+  /** The process id, seen from here, of the machine's own init. */
+  leader(id: number): number | undefined {
+    const nspawn = processes(this.lab, `machine-${id}`)[0];
+    if (nspawn === undefined) return undefined;
+    try {
+      const children = (pid: number) =>
+        readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+          .split(' ')
+          .filter(Boolean)
+          .map(Number);
+      const candidates = [nspawn.pid, ...children(nspawn.pid)].flatMap(children);
+      return candidates.find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'systemd\n');
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Pulls the plug. */
+  async powerOff(id: number): Promise<void> {
+    await kill(this.lab, `machine-${id}`);
+  }
+
+  async shutdown(id: number): Promise<void> {
+    await this.signalInit(id, 'SIGRTMIN+4');
+    await waitFor(`machine ${id} shuts down`, () => !this.running(id), 120);
+  }
+
+  async reboot(id: number): Promise<void> {
+    await this.shutdown(id);
+    await this.powerOn(id);
+  }
+
+  private async signalInit(id: number, signal: string): Promise<void> {
+    const pid = await waitFor(`machine ${id} has an init`, () => this.leader(id), 30);
+    run('kill', ['-s', signal.replace('SIG', ''), String(pid)]);
+  }
+
+  /** Runs a command in the machine, in all of its namespaces. */
+  command(id: number, command: string[]): string[] {
+    const pid = this.leader(id);
+    if (pid === undefined) throw new Error(`machine ${id} is not running`);
+    return ['nsenter', '--all', `--target=${pid}`, '--wd=/', '--', ...command];
+  }
+
+  async delete(id: number): Promise<void> {
+    await this.powerOff(id);
+    unmountBelow(this.dir(id));
+    const ns = namespaceOf(this.lab, `m${id}`);
+    if (namespaces(this.lab).includes(ns)) deleteNamespace(ns);
+    rmSync(this.dir(id), { recursive: true, force: true });
+  }
+
+  // ---- volumes: a file with a file system of its own, on a loop device that the machine sees as a disk ----
+
+  private volumeFile(id: number): string {
+    return join(this.lab.dir, 'volumes', String(id));
+  }
+
+  createVolume(id: number, sizeGb: number, format: 'ext4' | 'xfs' | undefined): void {
+    mkdirSync(join(this.lab.dir, 'volumes'), { recursive: true });
+    const file = this.volumeFile(id);
+    run('truncate', ['--size', `${sizeGb}G`, file]);
+    if (format !== undefined) run(`mkfs.${format}`, ['-q', file]);
+  }
+
+  resizeVolume(id: number, sizeGb: number): void {
+    run('truncate', ['--size', `${sizeGb}G`, this.volumeFile(id)]);
+    for (const { device } of this.loops(id)) run('losetup', ['--set-capacity', device]);
+  }
+
+  deleteVolume(id: number): void {
+    for (const { device } of this.loops(id)) run('losetup', ['--detach', device]);
+    rmSync(this.volumeFile(id), { force: true });
+  }
+
+  /** A machine that runs gets the device at once, one that does not at its next boot. */
+  attachVolume(id: number, machineId: number): void {
+    const device = run('losetup', ['--find', '--show', this.volumeFile(id)]).trim();
+    const path = `/dev/disk/by-id/scsi-0HC_Volume_${id}`;
+    writeFileSync(join(this.dir(machineId), `volume-${id}.json`), JSON.stringify({ device, path }));
+    const leader = this.leader(machineId);
+    if (leader !== undefined) {
+      const number = run('stat', ['-c', '%Hr %Lr', device]).trim().split(' ');
+      run('nsenter', [`--target=${leader}`, '--mount', 'mkdir', '-p', '/dev/disk/by-id']);
+      run('nsenter', [
+        `--target=${leader}`,
+        '--mount',
+        'mknod',
+        '-m',
+        '0660',
+        path,
+        'b',
+        ...number,
+      ]);
+    }
+  }
+
+  detachVolume(id: number): void {
+    for (const machineId of this.ids()) {
+      const note = join(this.dir(machineId), `volume-${id}.json`);
+      if (!existsSync(note)) continue;
+      const leader = this.leader(machineId);
+      if (leader !== undefined) {
+        run('nsenter', [
+          `--target=${leader}`,
+          '--mount',
+          'rm',
+          '-f',
+          `/dev/disk/by-id/scsi-0HC_Volume_${id}`,
+        ]);
+      }
+      rmSync(note);
+    }
+    // In use, the kernel lets go of it with the last mount.
+    for (const { device } of this.loops(id)) run('losetup', ['--detach', device]);
+  }
+
+  private attachments(machineId: number): { device: string; path: string }[] {
+    return readdirSync(this.dir(machineId))
+      .filter((file) => file.startsWith('volume-'))
+      .map(
+        (file) =>
+          JSON.parse(readFileSync(join(this.dir(machineId), file), 'utf8')) as {
+            device: string;
+            path: string;
+          },
+      );
+  }
+
+  private loops(id: number): { device: string }[] {
+    return loopsBelow(this.volumeFile(id)).map((device) => ({ device }));
+  }
+}
+
+/** Loop devices whose file is `path` or lies below it. */
+export function loopsBelow(path: string): string[] {
+  const listed = run('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']);
+  return listed
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, file]) => file === path || file?.startsWith(`${path}/`))
+    .map(([device]) => device!);
+}
+
+/** Unmounts all that is mounted below a folder, the deepest first. */
+export function unmountBelow(dir: string): void {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path.startsWith(`${dir}/`))
+    .reverse();
+  for (const path of mounts) run('umount', ['--lazy', path]);
+}

@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { addresses } from './network';
+import { cacheRoot, processes, run, say, start, waitFor, type Lab } from './state';
+
+/**
+ * Starts the caching package proxy (squid) on this machine's end of the lab's link. A cache serves one squid at a time,
+ * so each takes the first that is free, and a lab alone always has the warm one.
+ *
+ * @param root root file system with squid in it
+ */
+export async function startPackageProxy(lab: Lab, root: string): Promise<void> {
+  const { outside, v4Network } = addresses(lab);
+  writeFileSync(
+    join(root, 'etc/squid/lab.conf'),
+    `http_port ${outside.v4}:3128
+acl lab src ${v4Network}
+http_access allow lab
+http_access deny all
+cache_dir ufs /var/spool/squid 8192 16 64
+maximum_object_size 1 GB
+cache_mem 64 MB
+refresh_pattern -i \\.(deb|xz|gz)$ 129600 100% 129600
+refresh_pattern . 0 20% 60
+pid_filename none
+access_log none
+cache_log /dev/stderr
+shutdown_lifetime 0 seconds
+pinger_enable off
+`,
+  );
+  run('cp', ['--remove-destination', '/etc/resolv.conf', join(root, 'etc/resolv.conf')]);
+  for (let slot = 0; ; slot++) {
+    const cache = join(cacheRoot, 'packages', String(slot));
+    mkdirSync(cache, { recursive: true });
+    run('chroot', [root, 'true']);
+    const lock = `${cache}.lock`;
+    try {
+      run('flock', ['--nonblock', lock, 'true']);
+    } catch {
+      continue;
+    }
+    const spool = join(root, 'var/spool/squid');
+    run('mount', ['--bind', cache, spool]);
+    run('chroot', [root, 'chown', 'proxy:proxy', '/var/spool/squid']);
+    run('chroot', [root, 'squid', '-N', '-z', '-f', '/etc/squid/lab.conf']);
+    start(lab, 'squid', 'flock', [
+      '--nonblock',
+      lock,
+      'chroot',
+      root,
+      'squid',
+      '-N',
+      '-f',
+      '/etc/squid/lab.conf',
+    ]);
+    await waitFor('the package proxy listens', () => {
+      if (processes(lab, 'squid').length === 0)
+        throw new Error('the package proxy ended: see log/squid.log');
+      return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
+    });
+    say(`package proxy on ${outside.v4}:3128`);
+    return;
+  }
+}

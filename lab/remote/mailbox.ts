@@ -1,0 +1,29 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { remoteDir } from './zone';
+
+/** A message as the remote mail system received and judged it. */
+export interface ReceivedMessage {
+  /** Envelope sender, empty for bounces. */
+  from: string;
+  to: string[];
+  /** Address that delivered it. */
+  client: string;
+  tls: boolean;
+  /** Results as RFC 8601 names them. */
+  spf: string;
+  dkim: { result: string; domain: string; selector: string }[];
+  dmarc: string;
+  /** The whole message, one character an octet. */
+  raw: string;
+}
+
+/** What the remote mail system has received so far, oldest first. */
+export function received(labDir: string): ReceivedMessage[] {
+  const inbox = join(remoteDir(labDir), 'inbox');
+  if (!existsSync(inbox)) return [];
+  return readdirSync(inbox)
+    .filter((file) => !file.startsWith('.'))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .map((file) => JSON.parse(readFileSync(join(inbox, file), 'utf8')) as ReceivedMessage);
+}

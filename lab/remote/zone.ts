@@ -1,0 +1,42 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dkimKeyRecord, quoteTxt } from '../../components/dnsRecords';
+import type { ZoneRecord } from '../backend';
+
+/** The domain of the remote mail system, and its host in it. */
+export const remoteZone = 'remote.example';
+export const remoteHost = `mx.${remoteZone}`;
+export const remoteSelector = 'remote';
+
+/** Where the remote mail system keeps what it received, and its key. */
+export const remoteDir = (labDir: string) => join(labDir, 'remote');
+
+/** PEM of the key that the remote mail system signs with; made at the first call. */
+export function remoteDkimKey(labDir: string): string {
+  const file = join(remoteDir(labDir), 'dkim.pem');
+  if (!existsSync(file)) {
+    mkdirSync(remoteDir(labDir), { recursive: true });
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  }
+  return readFileSync(file, 'utf8');
+}
+
+/** What the remote domain publishes, as a well-kept mail system does. */
+export function remoteRecords(labDir: string, address: { v4: string; v6: string }): ZoneRecord[] {
+  const publicKey = createPublicKey(remoteDkimKey(labDir)).export({ type: 'spki', format: 'pem' });
+  const record = (name: string, type: string, rdata: string) => ({ name, type, ttl: 300, rdata });
+  return [
+    record(remoteHost, 'A', address.v4),
+    record(remoteHost, 'AAAA', address.v6),
+    record(remoteZone, 'MX', `10 ${remoteHost}.`),
+    record(remoteZone, 'TXT', quoteTxt('v=spf1 mx -all')),
+    record(
+      `${remoteSelector}._domainkey.${remoteZone}`,
+      'TXT',
+      quoteTxt(dkimKeyRecord(publicKey.toString())),
+    ),
+    record(`_dmarc.${remoteZone}`, 'TXT', quoteTxt('v=DMARC1; p=reject')),
+  ];
+}

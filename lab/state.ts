@@ -1,0 +1,191 @@
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** All that labs keep while they are up lies here, and nowhere else but in the cache. */
+export const stateRoot = '/var/lib/mailhost-lab';
+
+/** Downloads and builds, kept from one lab to the next. */
+export const cacheRoot = join(
+  process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
+  'mailhost-lab',
+);
+
+/** Every process of a lab carries this variable, by which `down` finds it, also after a crash. */
+const marker = 'MAILHOST_LAB_NAME';
+
+/** One lab: its name, and the number from which its networks and ports derive. */
+export interface Lab {
+  name: string;
+  /** 0 to 250. */
+  index: number;
+  dir: string;
+}
+
+const dirOf = (name: string) => join(stateRoot, name);
+const claim = (index: number) => join(stateRoot, `.index-${index}`);
+
+/** The lab of that name, or undefined while it is not up. */
+export function findLab(name: string): Lab | undefined {
+  for (let index = 0; index <= 250; index++) {
+    if (linkTarget(claim(index)) === name) return { name, index, dir: dirOf(name) };
+  }
+  return undefined;
+}
+
+/** Claims a number for a new lab; a symbolic link is made by one process only. */
+export function claimLab(name: string): Lab {
+  if (!/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
+    throw new Error(
+      `"${name}" is no lab name: write at most 15 lower-case letters, digits and hyphens`,
+    );
+  }
+  const found = findLab(name);
+  if (found) return found;
+  mkdirSync(dirOf(name), { recursive: true, mode: 0o711 });
+  for (let index = 0; index <= 250; index++) {
+    try {
+      symlinkSync(name, claim(index));
+      return { name, index, dir: dirOf(name) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+  throw new Error('all 251 labs are in use: ./lab/lab down --lab NAME ends one');
+}
+
+/** Gives the lab's number and files back; the last step of `down`. */
+export function releaseLab(lab: Lab): void {
+  rmSync(lab.dir, { recursive: true, force: true });
+  unlinkSync(claim(lab.index));
+  if (existsSync(stateRoot) && readdirSync(stateRoot).length === 0)
+    rmSync(stateRoot, { recursive: true });
+}
+
+export function labNames(): string[] {
+  if (!existsSync(stateRoot)) return [];
+  return readdirSync(stateRoot)
+    .filter((entry) => entry.startsWith('.index-'))
+    .map((entry) => readlinkSync(join(stateRoot, entry)))
+    .sort();
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs a command to its end and gives what it printed; its words are the error's where it fails. */
+export function run(command: string, args: string[], input?: string): string {
+  return execFileSync(command, args, {
+    encoding: 'utf8',
+    input: input ?? '',
+    stdio: ['pipe', 'pipe', 'pipe'],
+    maxBuffer: 64 << 20,
+  });
+}
+
+export interface LabProcess {
+  pid: number;
+  role: string;
+}
+
+/**
+ * Starts a process of the lab that goes on by itself, with its output in `log/<role>.log`.
+ *
+ * @param role unique among the lab's processes, e.g. `knot`, `machine-3`
+ */
+export function start(lab: Lab, role: string, command: string, args: string[], cwd = '/'): number {
+  mkdirSync(join(lab.dir, 'log'), { recursive: true });
+  const log = openSync(join(lab.dir, 'log', `${role}.log`), 'a');
+  const child = spawn(command, args, {
+    cwd,
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1',
+      MAILHOST_LAB: lab.name,
+      MAILHOST_LAB_ROLE: role,
+      [marker]: lab.name,
+    },
+  });
+  child.unref();
+  closeSync(log);
+  if (child.pid === undefined) throw new Error(`${command} cannot be started`);
+  return child.pid;
+}
+
+/** The living processes that `start` made for this lab, and what they started with their environment. */
+export function processes(lab: Lab, role?: string): LabProcess[] {
+  const found: LabProcess[] = [];
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const environment = readEnvironment(entry);
+    if (environment?.includes(`${marker}=${lab.name}`)) {
+      const own = environment.find((v) => v.startsWith('MAILHOST_LAB_ROLE='))?.slice(18) ?? '';
+      if (role === undefined || own === role) found.push({ pid: Number(entry), role: own });
+    }
+  }
+  return found;
+}
+
+function readEnvironment(pid: string): string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends processes of the lab at once and waits until they are gone. */
+export async function kill(lab: Lab, role?: string): Promise<void> {
+  for (;;) {
+    const living = processes(lab, role).filter(({ pid }) => pid !== process.pid);
+    if (living.length === 0) return;
+    for (const { pid } of living) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself in between.
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Polls until `condition` gives a value; the error names what was waited for. */
+export async function waitFor<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  seconds = 120,
+): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > end) throw new Error(`gave up after ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** One line of progress on standard error, so that standard output stays data. */
+export function say(text: string): void {
+  process.stderr.write(`lab: ${text}\n`);
+}
