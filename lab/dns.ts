@@ -59,7 +59,7 @@ export class Dns {
     this.inRouter('unbound', 'unbound', '-d', '-c', '/etc/unbound/lab.conf');
     await waitFor(
       'the resolver validates',
-      () => this.dig(resolver.v4, '+dnssec', '.', 'SOA').includes('flags: qr rd ra ad'),
+      () => this.dig(resolver.v4, '+dnssec', '.', 'SOA').includes('Flags: qr rd ra ad'),
       60,
     );
     say(`DNS on ${authoritative.v4} (authoritative) and ${resolver.v4} (resolver)`);

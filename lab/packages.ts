@@ -24,7 +24,7 @@ refresh_pattern -i \\.(deb|xz|gz)$ 129600 100% 129600
 refresh_pattern . 0 20% 60
 pid_filename none
 access_log none
-cache_log /dev/stderr
+visible_hostname packages.lab
 shutdown_lifetime 0 seconds
 pinger_enable off
 `,
@@ -33,7 +33,6 @@ pinger_enable off
   for (let slot = 0; ; slot++) {
     const cache = join(cacheRoot, 'packages', String(slot));
     mkdirSync(cache, { recursive: true });
-    run('chroot', [root, 'true']);
     const lock = `${cache}.lock`;
     try {
       run('flock', ['--nonblock', lock, 'true']);
@@ -56,7 +55,7 @@ pinger_enable off
     ]);
     await waitFor('the package proxy listens', () => {
       if (processes(lab, 'squid').length === 0)
-        throw new Error('the package proxy ended: see log/squid.log');
+        throw new Error('the package proxy ended: see services/root/var/log/squid');
       return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
     });
     say(`package proxy on ${outside.v4}:3128`);

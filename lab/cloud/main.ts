@@ -1,4 +1,4 @@
-import { rmSync, symlinkSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend, FirewallRule } from '../backend';
 import { mountOverlay, serviceImage } from '../images';
@@ -19,7 +19,8 @@ async function main(): Promise<void> {
   const lab = findLab(process.env.MAILHOST_LAB ?? '');
   if (lab === undefined) throw new Error('no lab of that name is up');
   const root = mountOverlay(serviceImage(), join(lab.dir, 'services'));
-  run('mount', ['--bind', '/dev', join(root, 'dev')]);
+  run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
+  run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
   await startPackageProxy(lab, root);
   const dns = new Dns(lab, root, ['lab-cloud.example', remoteZone, ...accountZones]);
   await dns.start();
@@ -39,9 +40,7 @@ async function main(): Promise<void> {
   });
   say(`Hetzner Cloud API on port ${hcloud}, Cloudflare API on port ${cloudflare}`);
   // The last thing made: `up` waits for it.
-  const ready = join(lab.dir, 'ready');
-  rmSync(ready, { force: true });
-  symlinkSync(String(process.pid), ready);
+  writeFileSync(join(lab.dir, 'ready'), '');
 }
 
 function labBackend(lab: Lab, dns: Dns): Backend {
