@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
-import { loopsBelow, Machines, unmountBelow } from './machines';
+import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
 import {
   addresses,
   createLink,
@@ -87,8 +87,10 @@ function inNetwork(lab: Lab, role: string, part: string, script: string): void {
 
 async function down(lab: Lab): Promise<void> {
   await kill(lab);
+  const own = namespaces(lab);
+  for (const ns of own) await removeTraces(ns);
   unmountBelow(lab.dir);
-  for (const ns of namespaces(lab)) deleteNamespace(ns);
+  for (const ns of own) deleteNamespace(ns);
   await waitFor('the loop devices are free', () => {
     const loops = loopsBelow(lab.dir);
     for (const loop of loops) run('losetup', ['--detach', loop]);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -12,6 +13,11 @@ export class Machines {
 
   private dir(id: number): string {
     return join(this.lab.dir, 'machines', String(id));
+  }
+
+  /** The machine's `/dev/disk/by-id`. */
+  private disks(id: number): string {
+    return join(this.dir(id), 'disks');
   }
 
   private root(id: number): string {
@@ -29,7 +35,7 @@ export class Machines {
 
   create(spec: MachineSpec): void {
     const { outside, resolver } = addresses(this.lab);
-    mkdirSync(this.dir(spec.id), { recursive: true });
+    mkdirSync(this.disks(spec.id), { recursive: true });
     // The user data holds the host key.
     writeFileSync(join(this.dir(spec.id), 'spec.json'), JSON.stringify(spec), { mode: 0o600 });
     createLink(this.lab, `m${spec.id}`, spec.ipv4, spec.ipv6 && `${spec.ipv6}/64`);
@@ -58,24 +64,24 @@ export class Machines {
 
   async powerOn(id: number): Promise<void> {
     if (this.running(id)) return;
-    const volumes = this.attachments(id).flatMap(({ device, path }) => [
-      `--bind=${device}:${path}`,
-    ]);
-    start(this.lab, `machine-${id}`, 'systemd-nspawn', [
+    const name = namespaceOf(this.lab, `m${id}`);
+    const nspawn = [
+      'systemd-nspawn',
       '--quiet',
       `--directory=${this.root(id)}`,
       '--boot',
       '--keep-unit',
       '--register=no',
-      `--machine=m${id}`,
-      `--network-namespace-path=/run/netns/${namespaceOf(this.lab, `m${id}`)}`,
+      `--machine=${name}`,
+      `--network-namespace-path=/run/netns/${name}`,
       '--capability=CAP_NET_ADMIN,CAP_NET_RAW',
       '--resolv-conf=off',
       '--timezone=off',
       '--link-journal=no',
       '--console=pipe',
-      ...volumes,
-    ]);
+      `--bind=${this.disks(id)}:/dev/disk/by-id`,
+    ];
+    start(this.lab, `machine-${id}`, 'sh', ['-c', bootLoop, 'machine', ...cgroupsOf(name), '--', ...nspawn]);
     await waitFor(`machine ${id} boots`, () => this.leader(id), 60);
   }
 
@@ -85,16 +91,12 @@ export class Machines {
 
   /** The process id, seen from here, of the machine's own init. */
   leader(id: number): number | undefined {
-    const nspawn = processes(this.lab, `machine-${id}`)[0];
-    if (nspawn === undefined) return undefined;
+    const below = (pid: number): number[] =>
+      readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
     try {
-      const children = (pid: number) =>
-        readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-          .split(' ')
-          .filter(Boolean)
-          .map(Number);
-      const candidates = [nspawn.pid, ...children(nspawn.pid)].flatMap(children);
-      return candidates.find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'systemd\n');
+      return processes(this.lab, `machine-${id}`)
+        .flatMap(({ pid }) => below(pid).flatMap(below))
+        .find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'systemd\n');
     } catch {
       return undefined;
     }
@@ -103,6 +105,7 @@ export class Machines {
   /** Pulls the plug. */
   async powerOff(id: number): Promise<void> {
     await kill(this.lab, `machine-${id}`);
+    await removeCgroups(namespaceOf(this.lab, `m${id}`));
   }
 
   async shutdown(id: number): Promise<void> {
@@ -131,6 +134,7 @@ export class Machines {
     await this.powerOff(id);
     unmountBelow(this.dir(id));
     const ns = namespaceOf(this.lab, `m${id}`);
+    await removeTraces(ns);
     if (namespaces(this.lab).includes(ns)) deleteNamespace(ns);
     rmSync(this.dir(id), { recursive: true, force: true });
   }
@@ -158,63 +162,71 @@ export class Machines {
     rmSync(this.volumeFile(id), { force: true });
   }
 
-  /** A machine that runs gets the device at once, one that does not at its next boot. */
+  /** The machine gets the device at once. */
   attachVolume(id: number, machineId: number): void {
     const device = run('losetup', ['--find', '--show', this.volumeFile(id)]).trim();
-    const path = `/dev/disk/by-id/scsi-0HC_Volume_${id}`;
-    writeFileSync(join(this.dir(machineId), `volume-${id}.json`), JSON.stringify({ device, path }));
-    const leader = this.leader(machineId);
-    if (leader !== undefined) {
-      const number = run('stat', ['-c', '%Hr %Lr', device]).trim().split(' ');
-      run('nsenter', [`--target=${leader}`, '--mount', 'mkdir', '-p', '/dev/disk/by-id']);
-      run('nsenter', [
-        `--target=${leader}`,
-        '--mount',
-        'mknod',
-        '-m',
-        '0660',
-        path,
-        'b',
-        ...number,
-      ]);
-    }
+    const number = run('stat', ['-c', '%Hr %Lr', device]).trim().split(' ');
+    run('mknod', ['-m', '0660', this.node(id, machineId), 'b', ...number]);
   }
 
+  /** A device that is in use is let go of by the kernel with the last mount. */
   detachVolume(id: number): void {
-    for (const machineId of this.ids()) {
-      const note = join(this.dir(machineId), `volume-${id}.json`);
-      if (!existsSync(note)) continue;
-      const leader = this.leader(machineId);
-      if (leader !== undefined) {
-        run('nsenter', [
-          `--target=${leader}`,
-          '--mount',
-          'rm',
-          '-f',
-          `/dev/disk/by-id/scsi-0HC_Volume_${id}`,
-        ]);
-      }
-      rmSync(note);
-    }
-    // In use, the kernel lets go of it with the last mount.
+    for (const machineId of this.ids()) rmSync(this.node(id, machineId), { force: true });
     for (const { device } of this.loops(id)) run('losetup', ['--detach', device]);
   }
 
-  private attachments(machineId: number): { device: string; path: string }[] {
-    return readdirSync(this.dir(machineId))
-      .filter((file) => file.startsWith('volume-'))
-      .map(
-        (file) =>
-          JSON.parse(readFileSync(join(this.dir(machineId), file), 'utf8')) as {
-            device: string;
-            path: string;
-          },
-      );
+  private node(id: number, machineId: number): string {
+    return join(this.disks(machineId), `scsi-0HC_Volume_${id}`);
   }
 
   private loops(id: number): { device: string }[] {
     return loopsBelow(this.volumeFile(id)).map((device) => ({ device }));
   }
+}
+
+/**
+ * Boots again when the machine asks for it, as nspawn says by its exit status; back in its cgroups each time, because
+ * nspawn leaves them. Arguments: cgroups, `--`, command.
+ */
+const bootLoop = `
+cgroups=
+while [ "$1" != -- ]; do cgroups="$cgroups $1"; shift; done
+shift
+while :; do
+  for cgroup in $cgroups; do mkdir -p "$cgroup"; echo $$ >"$cgroup/cgroup.procs"; done
+  "$@"
+  [ $? = 133 ] || exit
+done
+`;
+
+/** Where cgroups are mounted: the unified hierarchy, and systemd's own where both kinds are in use. */
+const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'].filter((dir) =>
+  existsSync(join(dir, 'cgroup.procs')),
+);
+
+/** A machine's cgroups are its own, so that the init of one does not meet the units of another. */
+const cgroupsOf = (name: string) => cgroupRoots.map((dir) => join(dir, name));
+
+/** Ends all that runs in a machine: its init outlives nspawn. */
+async function removeCgroups(name: string): Promise<void> {
+  const cgroups = cgroupsOf(name).filter((dir) => existsSync(dir));
+  for (const killer of cgroups.map((cgroup) => join(cgroup, 'cgroup.kill'))) {
+    if (existsSync(killer)) writeFileSync(killer, '1');
+  }
+  for (const cgroup of cgroups) {
+    await waitFor(`cgroup ${cgroup} is empty`, () => {
+      spawnSync('find', [cgroup, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
+      return !existsSync(cgroup);
+    });
+  }
+}
+
+/** Removes what a machine has outside its folder, also after a crash; `name` is that of its network namespace. */
+export async function removeTraces(name: string): Promise<void> {
+  await removeCgroups(name);
+  const propagated = join('/run/systemd/nspawn/propagate', name);
+  unmountBelow(propagated);
+  rmSync(propagated, { recursive: true, force: true });
 }
 
 /** Loop devices whose file is `path` or lies below it. */
@@ -227,12 +239,12 @@ export function loopsBelow(path: string): string[] {
     .map(([device]) => device!);
 }
 
-/** Unmounts all that is mounted below a folder, the deepest first. */
+/** Unmounts all that is mounted at a folder and below it, the deepest first. */
 export function unmountBelow(dir: string): void {
   const mounts = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${dir}/`))
+    .filter((path) => path === dir || path.startsWith(`${dir}/`))
     .reverse();
   for (const path of mounts) run('umount', ['--lazy', path]);
 }
