@@ -1,0 +1,309 @@
+import 'reflect-metadata';
+import { createHash, createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { utils } from 'ssh2';
+import { serve, type Created, type Properties, type ResourceKind } from '../resourceProvider';
+
+type Curve = 'P256' | 'P384' | 'P521';
+const curveBits: Record<Curve, 256 | 384 | 521> = { P256: 256, P384: 384, P521: 521 };
+
+const sha1 = (data: string | Buffer) => createHash('sha1').update(data).digest('hex');
+
+const privateKey: ResourceKind = {
+  inputs: ['algorithm', 'rsaBits', 'ecdsaCurve'],
+  replaces: 'all',
+  computed: [
+    'privateKeyPem',
+    'privateKeyPemPkcs8',
+    'privateKeyOpenssh',
+    'publicKeyPem',
+    'publicKeyOpenssh',
+    'publicKeyFingerprintMd5',
+    'publicKeyFingerprintSha256',
+  ],
+  defaults: { rsaBits: 2048, ecdsaCurve: 'P224' },
+  check: ({ algorithm, ecdsaCurve }): Record<string, string> => {
+    if (!['RSA', 'ECDSA', 'ED25519'].includes(String(algorithm))) {
+      return { algorithm: 'must be RSA, ECDSA or ED25519' };
+    }
+    return algorithm === 'ECDSA' && !((ecdsaCurve as string) in curveBits)
+      ? { ecdsaCurve: 'the stand-in plugin knows P256, P384 and P521' }
+      : {};
+  },
+  create: (inputs) => Promise.resolve(createKey(inputs)),
+};
+
+function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Created {
+  const pair =
+    algorithm === 'RSA'
+      ? utils.generateKeyPairSync('rsa', { bits: rsaBits as number })
+      : algorithm === 'ECDSA'
+        ? utils.generateKeyPairSync('ecdsa', { bits: curveBits[ecdsaCurve as Curve] })
+        : utils.generateKeyPairSync('ed25519');
+  const parsed = utils.parseKey(pair.private);
+  if (parsed instanceof Error) throw parsed;
+  const key = createPrivateKey(parsed.getPrivatePEM());
+  const publicKey = createPublicKey(key);
+  const der = publicKey.export({ type: 'spki', format: 'der' });
+  const wire = parsed.getPublicSSH();
+  const md5 = createHash('md5').update(wire).digest('hex');
+  const sha256 = createHash('sha256').update(wire).digest('base64');
+  return {
+    id: sha1(der),
+    outputs: {
+      privateKeyPem: line(parsed.getPrivatePEM()),
+      privateKeyPemPkcs8: key.export({ type: 'pkcs8', format: 'pem' }),
+      privateKeyOpenssh: line(pair.private),
+      publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }),
+      publicKeyOpenssh: line(pair.public),
+      publicKeyFingerprintMd5: md5.replace(/..(?!$)/g, '$&:'),
+      publicKeyFingerprintSha256: `SHA256:${sha256.replace(/=+$/, '')}`,
+    },
+  };
+}
+
+/** PEM text ends in one newline. */
+const line = (text: string) => `${text.trimEnd()}\n`;
+
+// ---- certificates ----
+
+const uses: Record<string, x509.KeyUsageFlags> = {
+  digital_signature: x509.KeyUsageFlags.digitalSignature,
+  content_commitment: x509.KeyUsageFlags.nonRepudiation,
+  key_encipherment: x509.KeyUsageFlags.keyEncipherment,
+  data_encipherment: x509.KeyUsageFlags.dataEncipherment,
+  key_agreement: x509.KeyUsageFlags.keyAgreement,
+  cert_signing: x509.KeyUsageFlags.keyCertSign,
+  crl_signing: x509.KeyUsageFlags.cRLSign,
+};
+const extendedUses: Record<string, x509.ExtendedKeyUsageType> = {
+  server_auth: x509.ExtendedKeyUsage.serverAuth,
+  client_auth: x509.ExtendedKeyUsage.clientAuth,
+  code_signing: x509.ExtendedKeyUsage.codeSigning,
+  email_protection: x509.ExtendedKeyUsage.emailProtection,
+  timestamping: x509.ExtendedKeyUsage.timeStamping,
+  ocsp_signing: x509.ExtendedKeyUsage.ocspSigning,
+};
+
+interface Signer {
+  keys: webcrypto.CryptoKeyPair;
+  algorithm: webcrypto.RsaHashedImportParams | webcrypto.EcdsaParams;
+  name: string;
+}
+
+/** Keys of a PEM, of whatever form, for the Web Crypto API. */
+async function signer(pem: unknown): Promise<Signer> {
+  const key = createPrivateKey(pem as string);
+  const rsa = key.asymmetricKeyType === 'rsa';
+  const curves: Record<string, string> = {
+    prime256v1: 'P-256',
+    secp384r1: 'P-384',
+    secp521r1: 'P-521',
+  };
+  const name = rsa ? 'RSA' : key.asymmetricKeyType === 'ec' ? 'ECDSA' : 'ED25519';
+  if (name === 'ED25519') throw new Error('the stand-in plugin signs with RSA and ECDSA only');
+  const form = rsa
+    ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+    : { name: 'ECDSA', namedCurve: curves[key.asymmetricKeyDetails!.namedCurve!]! };
+  const { subtle } = webcrypto;
+  const privateDer = key.export({ type: 'pkcs8', format: 'der' });
+  const publicDer = createPublicKey(key).export({ type: 'spki', format: 'der' });
+  const [privateKey, publicKey] = await Promise.all([
+    subtle.importKey('pkcs8', privateDer, form, true, ['sign']),
+    subtle.importKey('spki', publicDer, form, true, ['verify']),
+  ]);
+  return {
+    keys: { privateKey, publicKey },
+    algorithm: { name: form.name, hash: 'SHA-256' },
+    name,
+  };
+}
+
+const subjectFields: Record<string, string> = {
+  commonName: 'CN',
+  organization: 'O',
+  organizationalUnit: 'OU',
+  country: 'C',
+  locality: 'L',
+  province: 'ST',
+};
+
+function subject(value: unknown): x509.JsonName {
+  return Object.entries((value ?? {}) as Record<string, string>).map(([field, text]) => {
+    const name = subjectFields[field];
+    if (name === undefined) throw new Error(`the stand-in plugin has no subject field ${field}`);
+    return { [name]: [text] };
+  });
+}
+
+function alternativeNames(inputs: Properties): x509.Extension[] {
+  const of = (type: 'dns' | 'ip' | 'url', list: unknown) =>
+    ((list ?? []) as string[]).map((value) => ({ type, value }));
+  const names = [
+    ...of('dns', inputs.dnsNames),
+    ...of('ip', inputs.ipAddresses),
+    ...of('url', inputs.uris),
+  ];
+  return names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : [];
+}
+
+function usage(inputs: Properties): x509.Extension[] {
+  const allowed = inputs.allowedUses as string[];
+  const unknownUses = allowed.filter((use) => !(use in uses) && !(use in extendedUses));
+  if (unknownUses.length > 0) {
+    throw new Error(`the stand-in plugin has no use ${unknownUses.join(', ')}`);
+  }
+  const flags = allowed.reduce((all, use) => all | (uses[use] ?? 0), 0);
+  const extended = allowed.flatMap((use) => extendedUses[use] ?? []);
+  return [
+    ...(flags ? [new x509.KeyUsagesExtension(flags, true)] : []),
+    ...(extended.length > 0 ? [new x509.ExtendedKeyUsageExtension(extended)] : []),
+    new x509.BasicConstraintsExtension(inputs.isCaCertificate === true, undefined, true),
+  ];
+}
+
+async function issue(
+  inputs: Properties,
+  issuer: Signer,
+  issuerName: x509.JsonName | string,
+  holder: { publicKey: x509.PublicKeyType; subject: x509.JsonName | string },
+  extensions: x509.Extension[],
+  authority?: x509.PublicKeyType,
+): Promise<Created> {
+  const start = new Date(Math.floor(Date.now() / 1000) * 1000);
+  const end = new Date(start.getTime() + (inputs.validityPeriodHours as number) * 3_600_000);
+  const serialNumber = randomBytes(16);
+  serialNumber[0]! &= 0x7f;
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber.toString('hex'),
+    issuer: issuerName,
+    subject: holder.subject,
+    notBefore: start,
+    notAfter: end,
+    publicKey: holder.publicKey,
+    signingKey: issuer.keys.privateKey,
+    signingAlgorithm: issuer.algorithm,
+    extensions: [
+      ...extensions,
+      ...usage(inputs),
+      ...(inputs.setSubjectKeyId === true
+        ? [await x509.SubjectKeyIdentifierExtension.create(holder.publicKey)]
+        : []),
+      ...(authority ? [await x509.AuthorityKeyIdentifierExtension.create(authority)] : []),
+    ],
+  });
+  const seconds = (date: Date) => date.toISOString().replace('.000', '');
+  return {
+    id: BigInt(`0x${certificate.serialNumber}`).toString(),
+    outputs: {
+      certPem: line(certificate.toString('pem')),
+      validityStartTime: seconds(start),
+      validityEndTime: seconds(end),
+      readyForRenewal: false,
+    },
+  };
+}
+
+/** A certificate is made again once it is in its last `earlyRenewalHours`. */
+const drifted = (state: Properties) => {
+  const early = ((state.earlyRenewalHours ?? 0) as number) * 3_600_000;
+  return Date.now() >= Date.parse(state.validityEndTime as string) - early
+    ? ['readyForRenewal']
+    : [];
+};
+
+const issued = [
+  'certPem',
+  'readyForRenewal',
+  'validityStartTime',
+  'validityEndTime',
+  'keyAlgorithm',
+];
+const validity = [
+  'allowedUses',
+  'earlyRenewalHours',
+  'isCaCertificate',
+  'setSubjectKeyId',
+  'validityPeriodHours',
+];
+const named = ['subject', 'dnsNames', 'ipAddresses', 'uris', 'privateKeyPem'];
+const certificateDefaults = {
+  earlyRenewalHours: 0,
+  isCaCertificate: false,
+  setSubjectKeyId: false,
+};
+
+const selfSignedCert: ResourceKind = {
+  inputs: [...named, ...validity],
+  replaces: 'all',
+  computed: issued,
+  defaults: certificateDefaults,
+  drifted,
+  create: async (inputs) => {
+    const own = await signer(inputs.privateKeyPem);
+    const name = subject(inputs.subject);
+    const made = await issue(
+      inputs,
+      own,
+      name,
+      { publicKey: own.keys.publicKey, subject: name },
+      alternativeNames(inputs),
+    );
+    return { ...made, outputs: { ...made.outputs, keyAlgorithm: own.name } };
+  },
+};
+
+const certRequest: ResourceKind = {
+  inputs: named,
+  replaces: 'all',
+  computed: ['certRequestPem', 'keyAlgorithm'],
+  create: async (inputs) => {
+    const own = await signer(inputs.privateKeyPem);
+    const request = await x509.Pkcs10CertificateRequestGenerator.create({
+      name: subject(inputs.subject),
+      keys: own.keys,
+      signingAlgorithm: own.algorithm,
+      extensions: alternativeNames(inputs),
+    });
+    const certRequestPem = line(request.toString('pem'));
+    return { id: sha1(certRequestPem), outputs: { certRequestPem, keyAlgorithm: own.name } };
+  },
+};
+
+const locallySignedCert: ResourceKind = {
+  inputs: ['certRequestPem', 'caPrivateKeyPem', 'caCertPem', ...validity],
+  replaces: 'all',
+  computed: [...issued, 'caKeyAlgorithm'],
+  defaults: certificateDefaults,
+  drifted,
+  create: async (inputs) => {
+    const ca = await signer(inputs.caPrivateKeyPem);
+    const caCertificate = new x509.X509Certificate(inputs.caCertPem as string);
+    const request = new x509.Pkcs10CertificateRequest(inputs.certRequestPem as string);
+    const names = request.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
+    const made = await issue(
+      inputs,
+      ca,
+      caCertificate.subject,
+      { publicKey: request.publicKey, subject: request.subject },
+      names ? [names] : [],
+      caCertificate.publicKey,
+    );
+    const rsa = request.publicKey.algorithm.name.startsWith('RSA');
+    return {
+      ...made,
+      outputs: { ...made.outputs, keyAlgorithm: rsa ? 'RSA' : 'ECDSA', caKeyAlgorithm: ca.name },
+    };
+  },
+};
+
+serve({
+  name: 'tls',
+  version: '5.6.1',
+  resources: {
+    'tls:index/privateKey:PrivateKey': privateKey,
+    'tls:index/selfSignedCert:SelfSignedCert': selfSignedCert,
+    'tls:index/certRequest:CertRequest': certRequest,
+    'tls:index/locallySignedCert:LocallySignedCert': locallySignedCert,
+  },
+});
