@@ -14,3 +14,16 @@ export interface MailSettings {
   /** SpamAssassin score from which a message is tagged as spam. */
   spamTagLevel: number;
 }
+
+/** An account with the hash that its password is checked against. */
+export interface Credential {
+  address: string;
+  /** crypt(5) form. */
+  passwordHash: string;
+}
+
+/** The mailbox of the check at the end of an `up`, at a domain that can exist nowhere else (RFC 6761, section 6.4). */
+export const probeDomain = 'mailhost-probe.invalid';
+export const probeAddress = `mailhost-probe@${probeDomain}`;
+
+export const localPartOf = (address: string): string => address.slice(0, address.lastIndexOf('@'));

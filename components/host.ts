@@ -1,0 +1,45 @@
+import * as command from '@pulumi/command';
+import * as pulumi from '@pulumi/pulumi';
+import { hostProgram, systemFiles } from './hostFiles';
+import { readHostFile } from './files';
+import type { HostAccess } from './daemon';
+
+export interface HostArgs {
+  access: HostAccess;
+  hostName: string;
+  /** Public keys that may log in besides the stack's own. */
+  adminSshKeys: string[];
+  /** Block device of the volume. */
+  volumeDevice: pulumi.Input<string>;
+}
+
+/** The operating system made ready for the daemons: the host program, names, users, the mounted volume, packages. */
+export class Host extends pulumi.ComponentResource {
+  constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('mailhost:index:Host', name, {}, opts);
+    const { connection, serverId } = args.access;
+
+    const program = new command.remote.Command(
+      `${name}-program`,
+      {
+        // A server that was just made may take minutes to open SSH: about five, at 5 s a try.
+        connection: pulumi.output(connection).apply((c) => ({ ...c, dialErrorLimit: 65 })),
+        create: `cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
+        stdin: JSON.stringify(hostProgram()),
+        triggers: [serverId],
+      },
+      { parent: this },
+    );
+    new command.remote.Command(
+      `${name}-system`,
+      {
+        connection,
+        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice}`,
+        stdin: JSON.stringify(systemFiles(args.hostName, args.adminSshKeys)),
+        triggers: [serverId],
+      },
+      { parent: this, dependsOn: [program] },
+    );
+    this.registerOutputs({});
+  }
+}

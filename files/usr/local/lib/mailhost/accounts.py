@@ -1,0 +1,39 @@
+"""Accounts as system users: their homes lie on the volume, they have no shell, and are known by their group."""
+
+import pathlib
+import pwd
+import re
+
+from failure import Failure
+from system import run, succeeds
+
+GROUP = "mailusers"
+HOMES = "/srv/mailhost/home"
+NAMES = pathlib.Path("/etc/mailhost/system-users")
+HASHES = pathlib.Path("/etc/mailhost/system-users.shadow")
+
+
+def check(files: dict) -> None:
+    for name in files[str(NAMES)]["text"].split():
+        if not re.fullmatch(r"[a-z][a-z0-9._-]{0,30}", name):
+            raise Failure(f"{name} is no name for a system user")
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if user.pw_dir != f"{HOMES}/{name}":
+            raise Failure(f"{name} is a user of the system already: give the account another address")
+
+
+def apply() -> None:
+    wanted = set(NAMES.read_text().split())
+    if not succeeds("getent", "group", GROUP):
+        run("groupadd", GROUP)
+    present = {user.pw_name for user in pwd.getpwall() if user.pw_dir.startswith(f"{HOMES}/")}
+    for name in sorted(wanted - present):
+        run("useradd", "--create-home", "--home-dir", f"{HOMES}/{name}", "--shell", "/usr/sbin/nologin",
+            "--groups", GROUP, name)  # fmt: skip
+    run("chpasswd", "--encrypted", stdin=HASHES.read_text())
+    for name in sorted(present - wanted):
+        # The mail stays; only the way in is closed.
+        run("usermod", "--lock", name)

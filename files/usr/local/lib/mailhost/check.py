@@ -1,0 +1,165 @@
+"""Asks the host itself whether mail works, and tells every reason why not."""
+
+import email.message
+import email.policy
+import email.utils
+import os
+import pathlib
+import smtplib
+import socket
+import ssl
+import uuid
+
+from daemons import UNITS
+from failure import Failure
+from system import is_active, run, succeeds, wait_for
+
+PROBE = "mailhost-probe@mailhost-probe.invalid"
+#: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+PUBLIC_PORTS = {25, 465, 587, 993, 4190}
+#: A mail exchanger that is always there, to learn whether outbound port 25 is open.
+OUTSIDE = "gmail-smtp-in.l.google.com"
+
+
+def check(mail: dict) -> None:
+    reasons = [*services(), *listeners(), *certificates(mail["hostName"])]
+    if not reasons:
+        reasons = [*spam_probe(), *signing_probes(mail["domains"])]
+    if reasons:
+        raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
+    print("services, listeners, certificates, spam probe and signatures are as they should be")
+    warn_of_blocked_port()
+
+
+def services():
+    for unit in UNITS:
+        if not is_active(unit):
+            yield f"service {unit} does not run: journalctl --unit {unit}"
+        if not succeeds("systemctl", "is-enabled", "--quiet", unit):
+            yield f"service {unit} would not start at boot"
+
+
+def listeners():
+    open_ports = set()
+    for line in run("ss", "--listening", "--tcp", "--numeric", "--no-header").splitlines():
+        address, _, port = line.split()[3].rpartition(":")
+        if not address.strip("[]").split("%")[0].startswith(("127.", "::1")):
+            open_ports.add(int(port))
+    for port in sorted(PUBLIC_PORTS - open_ports):
+        yield f"nothing listens on port {port}"
+    for port in sorted(open_ports - PUBLIC_PORTS - {22}):
+        yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
+
+
+def certificates(host_name: str):
+    wanted = ssl.PEM_cert_to_DER_cert(first_certificate(pathlib.Path("/etc/ssl/mailhost/fullchain.pem").read_text()))
+    for port in sorted(PUBLIC_PORTS):
+        try:
+            if served_certificate(port, host_name) != wanted:
+                yield f"port {port} serves another certificate than the one that was pushed"
+        except (OSError, smtplib.SMTPException) as error:
+            yield f"port {port} does not answer with TLS: {error}"
+
+
+def first_certificate(chain: str) -> str:
+    end = "-----END CERTIFICATE-----\n"
+    return chain.split(end)[0] + end
+
+
+def served_certificate(port: int, host_name: str) -> bytes | None:
+    # Compared with the certificate itself, so its issuer does not matter.
+    context = ssl._create_unverified_context()
+    if port in (25, 587):
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+            client.starttls(context=context)
+            return client.sock.getpeercert(binary_form=True)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        if port == 4190:
+            read_until(plain, b"OK ")
+            plain.sendall(b"STARTTLS\r\n")
+            read_until(plain, b"OK ")
+        with context.wrap_socket(plain, server_hostname=host_name) as secured:
+            return secured.getpeercert(binary_form=True)
+
+
+def read_until(connection: socket.socket, start: bytes) -> None:
+    """ManageSieve ends each answer with a line that begins with OK (RFC 5804, section 1.2)."""
+    answer = b""
+    while not any(line.startswith(start) for line in answer.split(b"\r\n")) or not answer.endswith(b"\r\n"):
+        chunk = connection.recv(4096)
+        if not chunk:
+            raise OSError("the connection was closed")
+        answer += chunk
+
+
+def spam_probe():
+    subject = f"probe {uuid.uuid4()}"
+    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
+        client.sendmail("", [PROBE], message(f"probe@{socket.getfqdn()}", subject, GTUBE))
+    try:
+        probe = arrived(subject)
+    except Failure:
+        yield "a message from outside does not come through amavis to the mailbox: smtpctl show queue"
+        return
+    if not (probe["X-Spam-Flag"] or "").startswith("YES"):
+        yield f"a spam probe came through unmarked (X-Spam-Status: {probe['X-Spam-Status']}): amavis passes everything as clean"
+
+
+def signing_probes(domains: list):
+    for domain in domains:
+        name, selector = domain["name"], domain["selector"]
+        subject = f"probe {uuid.uuid4()}"
+        sender = f"postmaster@{name}"
+        run("/usr/sbin/sendmail", "-f", sender, PROBE, stdin=message(sender, subject, "signed?"))
+        try:
+            probe = arrived(subject)
+        except Failure:
+            yield f"{name}: an outbound message does not come through amavis: smtpctl show queue"
+            continue
+        signatures = ["".join(value.split()) for value in probe.get_all("DKIM-Signature", [])]
+        if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
+            yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
+
+
+def message(sender: str, subject: str, text: str) -> str:
+    made = email.message.EmailMessage(policy=email.policy.SMTP)
+    made["From"] = sender
+    made["To"] = PROBE
+    made["Subject"] = subject
+    made["Date"] = email.utils.localtime()
+    made["Message-ID"] = email.utils.make_msgid(domain="mailhost-probe.invalid")
+    made.set_content(text)
+    return made.as_string()
+
+
+def arrived(subject: str) -> email.message.Message:
+    """Waits for the probe, and takes it out of the probes' own mailbox."""
+
+    def found():
+        for mailbox in ("/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe", "/srv/mailhost/home/mailhost-probe"):
+            for folder, _, files in os.walk(f"{mailbox}/mail"):
+                if os.path.basename(folder) not in ("new", "cur"):
+                    continue
+                for name in files:
+                    path = os.path.join(folder, name)
+                    with open(path, "rb") as file:
+                        probe = email.message_from_binary_file(file)
+                    if probe["Subject"] == subject:
+                        os.unlink(path)
+                        return probe
+        return None
+
+    return wait_for(f"the probe {subject!r}", found, 120)
+
+
+def warn_of_blocked_port() -> None:
+    try:
+        socket.create_connection((OUTSIDE, 25), timeout=10).close()
+    except socket.gaierror:
+        print(f"whether outbound port 25 is open is not known: {OUTSIDE} has no address here")
+    except OSError as error:
+        print(
+            f"WARNING: outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
+            "the provider opens it: at Hetzner, ask for it under Limits in the Cloud Console"
+        )

@@ -1,0 +1,88 @@
+"""The commands of the host program. Each can be killed at any point and run again: it converges."""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import sys
+
+from check import check
+from daemons import DAEMONS
+from failure import Failure
+from prepare import prepare
+from transaction import STATE, activate
+
+
+def main() -> int:
+    arguments = parse()
+    try:
+        with open("/run/mailhost.lock", "w") as lock:
+            # One at a time: pushes of several daemons restart each other's services.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            arguments.run(arguments)
+        return 0
+    except Failure as failure:
+        print(f"mailhost: {failure}", file=sys.stderr)
+        return 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="mailhost")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, run, description):
+        added = commands.add_parser(name, help=description)
+        added.set_defaults(run=run)
+        return added
+
+    files = "files as JSON on standard input"
+    command("prepare", run_prepare, f"make the system ready; {files}").add_argument(
+        "--volume-device", required=True
+    )
+    command("stage", run_stage, f"keep the secret files of a daemon; {files}").add_argument(
+        "daemon", choices=DAEMONS
+    )
+    activation = command("activate", run_activate, f"put a daemon's files in force; {files}")
+    activation.add_argument("daemon", choices=DAEMONS)
+    activation.add_argument("--secrets", help="SHA-256 of the staged secret files that belong to them")
+    command("check", run_check, "tell whether mail works; settings as JSON on standard input").add_argument(
+        "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
+    )
+    return parser.parse_args()
+
+
+def run_prepare(arguments) -> None:
+    prepare(json.load(sys.stdin), arguments.volume_device)
+
+
+def staged_path(daemon: str):
+    return STATE / "staged" / f"{daemon}.json"
+
+
+def run_stage(arguments) -> None:
+    path = staged_path(arguments.daemon)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = sys.stdin.read()
+    json.loads(text)
+    new = path.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.rename(path)
+
+
+def run_activate(arguments) -> None:
+    files = json.load(sys.stdin)
+    if arguments.secrets is not None:
+        path = staged_path(arguments.daemon)
+        text = path.read_text() if path.exists() else ""
+        if hashlib.sha256(text.encode()).hexdigest() != arguments.secrets:
+            raise Failure(
+                f"the secrets staged for {arguments.daemon} are not the ones of this change: "
+                f"run `pulumi up --target-dependents --replace` on the resource {arguments.daemon}-secrets"
+            )
+        files.update(json.loads(text))
+    print(activate(DAEMONS[arguments.daemon], files))
+
+
+def run_check(arguments) -> None:
+    check(json.load(sys.stdin))

@@ -1,0 +1,180 @@
+"""The daemons: how each is checked, restarted, and known to answer."""
+
+import os
+import subprocess
+import tempfile
+
+import accounts
+import dkim
+from failure import Failure
+from system import answers, is_active, run, wait_for
+
+LOOPBACK = "127.0.0.1"
+
+
+class Daemon:
+    """One push: its files, and the service that they configure, if any."""
+
+    name = ""
+    unit: str | None = None
+    #: Where it must answer: (address, greeting) each; no greeting where the service waits for the client.
+    endpoints: list = []
+    #: Services that read these files too, and are restarted with it where they run.
+    readers: list = []
+
+    def check(self, files: dict, staged, owned: dict) -> None:
+        """Raises Failure for files that the daemon would not run with; `staged` runs a command that sees them in place."""
+
+    def is_running(self) -> bool:
+        return self.unit is None or is_active(self.unit)
+
+    def prepare_restart(self) -> None:
+        """What is made from the files before the service reads them."""
+
+    def restart(self, changed: list) -> None:
+        if any(path.startswith("/etc/systemd/") for path in changed):
+            run("systemctl", "daemon-reload")
+        self.prepare_restart()
+        if self.unit is not None:
+            run("systemctl", "enable", "--quiet", self.unit)
+            restart_unit(self.unit)
+            self.wait()
+        for reader in self.readers:
+            if is_active(reader.unit):
+                restart_unit(reader.unit)
+                reader.wait()
+
+    def wait(self) -> None:
+        """Until the service answers; raises Failure with its own words where it ends instead."""
+        for address, greeting in self.endpoints:
+
+            def ready(address=address, greeting=greeting):
+                if not is_active(self.unit):
+                    raise Failure(f"{self.unit} ended:\n{journal(self.unit)}")
+                return answers(address, greeting)
+
+            try:
+                wait_for(f"{self.unit} answers on {address}", ready, 90)
+            except Failure as failure:
+                raise Failure(f"{failure}\n{journal(self.unit)}") from failure
+
+    def stop(self) -> None:
+        if self.unit is not None:
+            run("systemctl", "disable", "--now", "--quiet", self.unit)
+
+
+def restart_unit(unit: str) -> None:
+    # A unit that failed too often in a short time is refused a start until this.
+    subprocess.run(["systemctl", "reset-failed", unit], capture_output=True, check=False)
+    try:
+        run("systemctl", "restart", unit)
+    except Failure as failure:
+        raise Failure(f"{failure}\n{journal(unit)}") from failure
+
+
+def journal(unit: str) -> str:
+    words = subprocess.run(
+        ["journalctl", "--unit", unit, "--lines", "20", "--no-pager", "--output", "cat"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    return words.strip()
+
+
+class OpenSmtpd(Daemon):
+    name = "opensmtpd"
+    unit = "opensmtpd"
+    endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029)] + [((LOOPBACK, 465), b"")]
+
+    def check(self, files, staged, owned):
+        for path, file in files.items():
+            if path.startswith("/etc/smtpd/"):
+                check_table(path, file["text"])
+        staged("smtpd", "-n")
+
+
+def check_table(path: str, text: str) -> None:
+    """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
+    keyed = path.endswith(("virtuals", "credentials", "identities"))
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line.split(None, 1)) != (2 if keyed else 1):
+            # The line itself may hold a secret.
+            raise Failure(f"{path}, line {number}: is no {'pair of key and value' if keyed else 'single entry'}")
+
+
+class Dovecot(Daemon):
+    name = "dovecot"
+    unit = "dovecot"
+    endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
+    scripts = "/etc/dovecot/sieve"
+
+    def check(self, files, staged, owned):
+        staged("doveconf", "-n")
+        for path in files:
+            if path.endswith(".sieve"):
+                with tempfile.TemporaryDirectory() as folder:
+                    staged("sievec", path, f"{folder}/script.svbin")
+
+    def prepare_restart(self):
+        # Compiled by root: the mail user may not write there.
+        for script in sorted(os.listdir(self.scripts)):
+            if script.endswith(".sieve"):
+                run("sievec", f"{self.scripts}/{script}")
+
+
+class Amavis(Daemon):
+    name = "amavis"
+    unit = "amavis"
+    endpoints = [((LOOPBACK, 10024), b"220 "), ((LOOPBACK, 10026), b"220 ")]
+
+    def check(self, files, staged, owned):
+        staged("amavisd", "test-config")
+        dkim.check_published(files, owned)
+
+    def wait(self):
+        super().wait()
+        # While it was away OpenSMTPD took the route for broken, and would wait before it tries again.
+        if is_active(OpenSmtpd.unit):
+            run("smtpctl", "resume", "mta")
+            subprocess.run(["smtpctl", "schedule", "all"], capture_output=True, check=False)
+
+
+class SpamAssassin(Daemon):
+    name = "spamassassin"
+    unit = "spamd"
+    endpoints = [("/run/spamd/spamd.sock", b"")]
+    readers = [Amavis()]
+
+    def check(self, files, staged, owned):
+        staged("spamassassin", "--lint")
+
+
+class Tls(Daemon):
+    """The certificate and its key, which two daemons serve."""
+
+    name = "tls"
+    readers = [Dovecot(), OpenSmtpd()]
+
+    def check(self, files, staged, owned):
+        chain, key = "/etc/ssl/mailhost/fullchain.pem", "/etc/ssl/mailhost/privkey.pem"
+        of_chain = staged("openssl", "x509", "-in", chain, "-noout", "-pubkey")
+        of_key = staged("openssl", "pkey", "-in", key, "-pubout")
+        if of_chain != of_key:
+            raise Failure(f"{key} does not belong to the certificate in {chain}")
+
+
+class Accounts(Daemon):
+    """System users, where accounts are such."""
+
+    name = "accounts"
+
+    def check(self, files, staged, owned):
+        accounts.check(files)
+
+    def restart(self, changed):
+        accounts.apply()
+
+
+DAEMONS = {daemon.name: daemon for daemon in (Tls(), Accounts(), SpamAssassin(), Dovecot(), Amavis(), OpenSmtpd())}
+UNITS = [daemon.unit for daemon in DAEMONS.values() if daemon.unit is not None]

@@ -1,0 +1,138 @@
+"""Makes a fresh Debian ready for the daemons. Each step can be repeated and says nothing where nothing is to do."""
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+
+from daemons import UNITS
+from system import run, succeeds
+from transaction import STATE, described, live, put
+
+ROOT = pathlib.Path("/srv/mailhost")
+QUEUE = "/var/spool/smtpd"
+
+#: The volume outlives the server, so its owners must have the same numbers on the next one.
+USERS = {
+    "vmail": (5000, str(ROOT / "mail")),
+    "opensmtpd": (901, "/var/lib/opensmtpd/empty"),
+    "opensmtpq": (902, "/var/lib/opensmtpd/empty"),
+    "amavis": (903, "/var/lib/amavis"),
+    "dovecot": (904, "/usr/lib/dovecot"),
+    "dovenull": (905, "/nonexistent"),
+    "debian-spamd": (906, "/var/lib/spamassassin"),
+    "mailhost-probe": (907, str(ROOT / "home/mailhost-probe")),
+}
+
+MOUNT = """[Unit]
+Description={description}
+
+[Mount]
+What={what}
+Where={where}
+Type={type}
+Options={options}
+
+[Install]
+WantedBy=local-fs.target
+"""
+
+
+def prepare(files: dict, volume_device: str) -> None:
+    changed = [path for path, file in files.items() if live(path) != described(file)]
+    for path in changed:
+        put(path, files[path])
+    if "/etc/hostname" in changed:
+        # cloud-init would put its own names back at the next boot.
+        drop_in = "/etc/cloud/cloud.cfg.d/90_mailhost.cfg"
+        put(drop_in, {"mode": "0644", "owner": "root:root", "text": "preserve_hostname: true\nmanage_etc_hosts: false\n"})
+        run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
+    for name, (number, home) in USERS.items():
+        create_user(name, number, home)
+    mount_volume(volume_device)
+    install(pathlib.Path("/etc/mailhost/packages").read_text().split())
+    create_folders()
+    print(f"prepared: {', '.join(sorted(changed)) or 'nothing to change'}")
+
+
+def create_user(name: str, number: int, home: str) -> None:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        run("groupadd", "--system", "--gid", str(number), name)
+        run("useradd", "--system", "--uid", str(number), "--gid", name, "--home-dir", home, "--no-create-home",
+            "--shell", "/usr/sbin/nologin", name)  # fmt: skip
+
+
+def mount_volume(device: str) -> None:
+    nothing_run = "nodev,nosuid,noexec"
+    mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
+    for folder in ("mail", "queue", "bayes", "home", "acme"):
+        (ROOT / folder).mkdir(exist_ok=True)
+    mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
+
+
+def mount_unit(unit: str, description: str, what: str, where: str, kind: str, options: str) -> None:
+    path = f"/etc/systemd/system/{unit}.mount"
+    text = MOUNT.format(description=description, what=what, where=where, type=kind, options=options)
+    file = {"mode": "0644", "owner": "root:root", "text": text}
+    if live(path) != described(file):
+        put(path, file)
+        run("systemctl", "daemon-reload")
+    os.makedirs(where, exist_ok=True)
+    run("systemctl", "enable", "--now", "--quiet", f"{unit}.mount")
+
+
+def install(packages: list) -> None:
+    missing = [name for name in packages if not succeeds("dpkg-query", "--status", name) or not is_installed(name)]
+    if not missing:
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    # No daemon may start with Debian's default configuration, which takes mail in ways that nobody asked for.
+    policy = pathlib.Path("/usr/sbin/policy-rc.d")
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
+        run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
+        run(*apt, "update", env=environment)
+        run(*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
+            "--option=Dpkg::Options::=--force-confold", *missing, env=environment)  # fmt: skip
+    finally:
+        policy.unlink()
+    # Nor after a reboot before its own files have come.
+    for unit in UNITS:
+        if not any((STATE / "manifest").glob("*.json")):
+            subprocess.run(["systemctl", "disable", "--quiet", unit], capture_output=True, check=False)
+
+
+def is_installed(package: str) -> bool:
+    return "ok installed" in run("dpkg-query", "--show", "--showformat=${Status}", package)
+
+
+def create_folders() -> None:
+    """Owners of what the packages and the daemons expect on the volume."""
+    for path, owner, mode in (
+        (ROOT / "mail", "vmail", 0o700),
+        (ROOT / "bayes", "amavis", 0o700),
+        (ROOT / "home", "root", 0o755),
+        (ROOT / "home/mailhost-probe", "mailhost-probe", 0o700),
+        (ROOT / "acme", "root", 0o700),
+        (ROOT / "queue", "root", 0o711),
+    ):
+        path.mkdir(exist_ok=True)
+        shutil.chown(path, owner, owner)
+        path.chmod(mode)
+    for name, owner, group, mode in (
+        ("offline", "root", "opensmtpq", 0o770),
+        ("purge", "opensmtpq", "root", 0o700),
+        ("temporary", "opensmtpq", "root", 0o700),
+        ("incoming", "opensmtpq", "root", 0o700),
+        ("queue", "opensmtpq", "root", 0o700),
+        ("corrupt", "opensmtpq", "root", 0o700),
+    ):
+        path = ROOT / "queue" / name
+        path.mkdir(exist_ok=True)
+        shutil.chown(path, owner, group)
+        path.chmod(mode)

@@ -1,0 +1,53 @@
+"""Small things that every part needs of the operating system."""
+
+import socket
+import subprocess
+import time
+
+from failure import Failure
+
+
+def run(*command: str, stdin: str | None = None, env: dict | None = None) -> str:
+    """Gives what the command printed; its words are the failure's where it fails."""
+    result = subprocess.run(
+        command, input=stdin or "", capture_output=True, text=True, errors="replace", env=env, check=False
+    )
+    if result.returncode != 0:
+        words = (result.stdout + result.stderr).strip()
+        raise Failure(f"{' '.join(command[:3])} failed:\n{words}")
+    return result.stdout
+
+
+def succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def is_active(unit: str) -> bool:
+    return succeeds("systemctl", "is-active", "--quiet", unit)
+
+
+def wait_for(what: str, condition, seconds: float):
+    """Polls until the condition gives a value that counts as true."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"gave up after {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+def answers(address, greeting: bytes = b"") -> bool:
+    """Whether something listens on the address, (host, port) or the path of a socket, and greets as it should."""
+    try:
+        if isinstance(address, str):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(5)
+            connection.connect(address)
+        else:
+            connection = socket.create_connection(address, timeout=5)
+        with connection:
+            return not greeting or connection.recv(200).startswith(greeting)
+    except OSError:
+        return False

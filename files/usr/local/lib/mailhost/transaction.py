@@ -1,0 +1,153 @@
+"""Puts a daemon's files in force as one transaction: check, swap, restart, wait for the answer, or put the old back."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import stat
+
+from failure import Failure
+from system import run
+
+STATE = pathlib.Path("/var/lib/mailhost")
+
+
+def activate(daemon, files: dict) -> str:
+    """
+    Gives one line that says what was done.
+
+    `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed.
+    """
+    manifest_path = STATE / "manifest" / f"{daemon.name}.json"
+    pending = STATE / "pending" / daemon.name
+    owned = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    changed = sorted(path for path, file in files.items() if live(path) != described(file))
+    removed = sorted(path for path in owned if path not in files and os.path.lexists(path))
+    if not (changed or removed or pending.exists()) and daemon.is_running():
+        write_manifest(manifest_path, files)
+        return f"{daemon.name}: nothing to change"
+
+    stage = STATE / "staging" / daemon.name
+    shutil.rmtree(stage, ignore_errors=True)
+    for path, file in files.items():
+        put(str(stage) + path, file)
+    for path in removed:
+        hide(str(stage) + path)
+    try:
+        daemon.check(files, lambda *command: in_stage(stage, files, command), owned)
+    finally:
+        shutil.rmtree(stage)
+
+    backup = STATE / "backup" / daemon.name
+    if not pending.exists():
+        keep(backup, changed + removed)
+        pending.parent.mkdir(parents=True, exist_ok=True)
+        pending.touch()
+    swap({path: files[path] for path in changed}, removed)
+    try:
+        daemon.restart(changed + removed)
+    except Failure as failure:
+        restore(backup)
+        pending.unlink()
+        try:
+            if owned:
+                daemon.restart(changed + removed)
+                state = "the files from before are back, and so is the daemon"
+            else:
+                daemon.stop()
+                state = "it had no files before, and is stopped"
+        except Failure as second:
+            state = f"the files from before are back, but: {second}"
+        raise Failure(f"{daemon.name} does not run with its new files; {state}.\n{failure}") from failure
+    write_manifest(manifest_path, files)
+    pending.unlink()
+    shutil.rmtree(backup, ignore_errors=True)
+    return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
+
+
+def described(file: dict) -> tuple:
+    return (int(file["mode"], 8), file["owner"], file["text"].encode())
+
+
+def live(path: str) -> tuple | None:
+    """What lies at the path, in the form of `described`."""
+    target = pathlib.Path(path)
+    if not target.is_file():
+        return None
+    return (stat.S_IMODE(target.stat().st_mode), f"{target.owner()}:{target.group()}", target.read_bytes())
+
+
+def put(path: str, file: dict) -> None:
+    """Writes a file so that a reader sees the old or the new one, and never one that is open to more readers."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = f"{path}.mailhost-new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(file["text"].encode())
+        out.flush()
+        os.fsync(out.fileno())
+    shutil.chown(new, *file["owner"].split(":"))
+    os.chmod(new, int(file["mode"], 8))
+    os.replace(new, path)
+
+
+def hide(path: str) -> None:
+    """An overlay takes this for the mark of a removed file."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
+    """Runs a command in a mount namespace in which the staged files lie at their real paths."""
+    roots = sorted({path.split("/")[1] for path in files})
+    mounts = " && ".join(
+        f"mount -t overlay overlay -o ro,lowerdir={stage}/{root}:/{root} /{root}" for root in roots
+    )
+    return run(
+        "unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command
+    )
+
+
+def keep(backup: pathlib.Path, paths: list) -> None:
+    shutil.rmtree(backup, ignore_errors=True)
+    backup.mkdir(parents=True, mode=0o700)
+    index = {}
+    for number, path in enumerate(paths):
+        index[path] = None
+        if os.path.lexists(path):
+            index[path] = str(number)
+            shutil.copy2(path, backup / str(number))
+            owner = os.stat(path)
+            os.chown(backup / str(number), owner.st_uid, owner.st_gid)
+    (backup / "index.json").write_text(json.dumps(index))
+
+
+def restore(backup: pathlib.Path) -> None:
+    for path, saved in json.loads((backup / "index.json").read_text()).items():
+        if saved is None:
+            pathlib.Path(path).unlink(missing_ok=True)
+            continue
+        owner = os.stat(backup / saved)
+        shutil.copy2(backup / saved, f"{path}.mailhost-new")
+        os.chown(f"{path}.mailhost-new", owner.st_uid, owner.st_gid)
+        os.replace(f"{path}.mailhost-new", path)
+
+
+def swap(files: dict, removed: list) -> None:
+    for path, file in files.items():
+        put(path, file)
+    for path in removed:
+        pathlib.Path(path).unlink(missing_ok=True)
+
+
+def write_manifest(path: pathlib.Path, files: dict) -> None:
+    """By hash, so that drift can be told, and readable: a hash of a file with secrets tells nothing of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = {
+        name: {"mode": file["mode"], "owner": file["owner"], "sha256": hashlib.sha256(file["text"].encode()).hexdigest()}
+        for name, file in sorted(files.items())
+    }
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(entries, indent=1))
+    new.rename(path)
