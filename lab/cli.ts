@@ -14,7 +14,11 @@ import {
   namespaceOf,
   namespaces,
 } from './network';
+import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './mail';
+import { proofs } from './proof';
+import { received } from './remote/mailbox';
 import { remoteDkimKey } from './remote/zone';
+import { engine, stackOutputs } from './stack';
 import {
   claimLab,
   findLab,
@@ -146,8 +150,7 @@ command('status', 'what runs')
 command('env', 'shell exports with which plain pulumi works in the lab').action(
   (options: LabOption) => {
     const lab = theLab(options.lab);
-    const engine = run(join(__dirname, 'engine', 'build'), []).trim() || undefined;
-    for (const [key, value] of Object.entries(environment(lab, engine))) {
+    for (const [key, value] of Object.entries(environment(lab, engine()))) {
       console.log(`export ${key}='${value.replaceAll("'", "'\\''")}'`);
     }
   },
@@ -167,6 +170,76 @@ command('shell <machine> [command...]', 'a root shell in a machine, by name or i
     process.exitCode = spawnSync(first!, rest, { stdio: 'inherit' }).status ?? 1;
   },
 );
+
+command(
+  'send <to>',
+  'a message: by the remote system, or with --password by a mail client of the sender',
+)
+  .option('--from <address>', 'sender', 'erika@remote.example')
+  .option('--subject <text>', 'subject', 'Hello')
+  .option('--text <text>', 'body', 'Hello')
+  .option('--password <password>', "the sender's: submit on 465 instead")
+  .action(
+    async (
+      to: string,
+      options: LabOption & Record<'from' | 'subject' | 'text' | 'password', string>,
+    ) => {
+      const lab = theLab(options.lab);
+      const { from, subject, text, password } = options;
+      const message = { from, to, subject, text };
+      console.log(
+        password
+          ? await submit(await loginOf(lab, from, password), 465, message)
+          : await sendFromRemote(lab, message),
+      );
+    },
+  );
+command(
+  'read <address>',
+  'what an address received: at the remote system, or with --password over IMAPS',
+)
+  .option('--password <password>', "the account's")
+  .option('--mailbox <name>', 'mailbox', 'INBOX')
+  .action(async (address: string, options: LabOption & { password?: string; mailbox: string }) => {
+    const lab = theLab(options.lab);
+    if (options.password === undefined) {
+      for (const { spf, dkim, dmarc, raw, to } of received(lab.dir)) {
+        if (!to.includes(address)) continue;
+        const signatures = dkim.map(
+          ({ result, domain, selector }) => `${result} (${selector} of ${domain})`,
+        );
+        console.log(
+          `---- dkim=${signatures.join(', ') || 'none'} spf=${spf} dmarc=${dmarc}\n${raw}`,
+        );
+      }
+      return;
+    }
+    const login = await loginOf(lab, address, options.password);
+    for (const { headerLines, text } of await readMailbox(login, options.mailbox)) {
+      console.log(`----\n${headerLines.map(({ line }) => line).join('\n')}\n\n${text ?? ''}`);
+    }
+  });
+command('prove', 'show from outside that the mail host of the stack dev works').action(
+  async (options: LabOption) => {
+    const lab = theLab(options.lab);
+    let failures = 0;
+    for (const { title, run: prove } of proofs(lab, stackOutputs(lab))) {
+      try {
+        console.log(`ok    ${title}\n      ${await prove()}`);
+      } catch (error) {
+        failures++;
+        console.log(
+          `FAILED ${title}\n      ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
+    if (failures > 0) process.exitCode = 1;
+  },
+);
+
+async function loginOf(lab: Lab, user: string, password: string): Promise<Login> {
+  return { host: await mailHostOf(lab, user.slice(user.lastIndexOf('@') + 1)), user, password };
+}
 
 function printStatus(lab: ReturnType<typeof status>): void {
   console.log(`${lab.name}  ${lab.ready ? 'up' : 'half there'}  ${lab.network}`);

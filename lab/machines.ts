@@ -81,7 +81,14 @@ export class Machines {
       '--console=pipe',
       `--bind=${this.disks(id)}:/dev/disk/by-id`,
     ];
-    start(this.lab, `machine-${id}`, 'sh', ['-c', bootLoop, 'machine', ...cgroupsOf(name), '--', ...nspawn]);
+    start(this.lab, `machine-${id}`, 'sh', [
+      '-c',
+      bootLoop,
+      'machine',
+      ...cgroupsOf(name),
+      '--',
+      ...nspawn,
+    ]);
     await waitFor(`machine ${id} boots`, () => this.leader(id), 60);
   }
 
@@ -92,7 +99,10 @@ export class Machines {
   /** The process id, seen from here, of the machine's own init. */
   leader(id: number): number | undefined {
     const below = (pid: number): number[] =>
-      readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+      readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+        .split(' ')
+        .filter(Boolean)
+        .map(Number);
     try {
       return processes(this.lab, `machine-${id}`)
         .flatMap(({ pid }) => below(pid).flatMap(below))
@@ -200,8 +210,8 @@ done
 `;
 
 /** Where cgroups are mounted: the unified hierarchy, and systemd's own where both kinds are in use. */
-const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'].filter((dir) =>
-  existsSync(join(dir, 'cgroup.procs')),
+const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'].filter(
+  (dir) => existsSync(join(dir, 'cgroup.procs')),
 );
 
 /** A machine's cgroups are its own, so that the init of one does not meet the units of another. */

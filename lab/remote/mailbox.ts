@@ -27,3 +27,17 @@ export function received(labDir: string): ReceivedMessage[] {
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
     .map((file) => JSON.parse(readFileSync(join(inbox, file), 'utf8')) as ReceivedMessage);
 }
+
+/** A message for the remote mail system to send. */
+export interface OutsideMessage {
+  from: string;
+  to: string;
+  subject: string;
+  text: string;
+  /** Envelope sender, where it is not `from`. */
+  envelopeFrom?: string;
+  /** Envelope recipient, where it is not `to`. */
+  envelopeTo?: string;
+  /** Deliver over IPv6. */
+  ipv6?: boolean;
+}

@@ -1,0 +1,133 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ImapFlow } from 'imapflow';
+import { simpleParser, type ParsedMail } from 'mailparser';
+import { createTransport } from 'nodemailer';
+import { addresses, namespaceOf } from './network';
+import { received, type OutsideMessage, type ReceivedMessage } from './remote/mailbox';
+import { labResolver } from './remote/resolver';
+import { waitFor, type Lab } from './state';
+
+/** A mail client's login. */
+export interface Login {
+  /** Name or address of the mail host. */
+  host: string;
+  user: string;
+  password: string;
+  /** PEM of the CA to trust; absent: whatever certificate. */
+  ca?: string;
+  /** Name that the certificate must have, where `host` is an address. */
+  hostName?: string;
+}
+
+/** What certificate a client accepts. */
+const trust = ({ ca, hostName }: Login) =>
+  ca === undefined ? { rejectUnauthorized: false } : { ca, servername: hostName };
+
+/**
+ * Lets the remote mail system send a message.
+ *
+ * @returns what the mail host answered
+ * @throws Error with the mail host's words where it refuses
+ */
+export async function sendFromRemote(lab: Lab, message: OutsideMessage): Promise<string> {
+  const child = promisify(execFile)(
+    'ip',
+    [
+      'netns',
+      'exec',
+      namespaceOf(lab, 'remote'),
+      process.execPath,
+      '--import',
+      'tsx',
+      'lab/remote/send.ts',
+    ],
+    {
+      cwd: join(__dirname, '..'),
+      env: { PATH: process.env.PATH, MAILHOST_LAB: lab.name },
+    },
+  );
+  child.child.stdin!.end(JSON.stringify(message));
+  try {
+    return (await child).stdout.trim();
+  } catch (error) {
+    throw new Error((error as { stderr: string }).stderr.trim(), { cause: error });
+  }
+}
+
+/** Submits a message as a mail client does, on 465 (TLS from the start) or 587 (STARTTLS, required). */
+export async function submit(
+  login: Login,
+  port: 465 | 587,
+  message: { from: string; to: string; subject: string; text: string },
+): Promise<string> {
+  const transport = createTransport({
+    host: login.host,
+    port,
+    secure: port === 465,
+    requireTLS: true,
+    auth: { user: login.user, pass: login.password },
+    tls: trust(login),
+  });
+  return (await transport.sendMail(message)).response;
+}
+
+/** Waits for a message in a mailbox, over IMAPS. */
+export async function waitForMail(
+  login: Login,
+  subject: string,
+  mailbox = 'INBOX',
+): Promise<ParsedMail> {
+  return withImap(login, (client) =>
+    waitFor(`"${subject}" in ${mailbox} of ${login.user}`, async () => {
+      const messages = await fetchAll(client, mailbox);
+      return messages.find((message) => message.subject === subject);
+    }),
+  );
+}
+
+/** All messages of a mailbox, over IMAPS. */
+export async function readMailbox(login: Login, mailbox = 'INBOX'): Promise<ParsedMail[]> {
+  return withImap(login, (client) => fetchAll(client, mailbox));
+}
+
+async function withImap<T>(login: Login, work: (client: ImapFlow) => Promise<T>): Promise<T> {
+  const client = new ImapFlow({
+    host: login.host,
+    port: 993,
+    secure: true,
+    auth: { user: login.user, pass: login.password },
+    tls: trust(login),
+    logger: false,
+  });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.logout();
+  }
+}
+
+async function fetchAll(client: ImapFlow, mailbox: string): Promise<ParsedMail[]> {
+  await client.mailboxOpen(mailbox, { readOnly: true });
+  const sources: Buffer[] = [];
+  for await (const message of client.fetch('1:*', { source: true })) sources.push(message.source!);
+  await client.mailboxClose();
+  return Promise.all(sources.map((source) => simpleParser(source)));
+}
+
+/** Waits until the remote mail system has received a message of that subject. */
+export async function waitForReceived(lab: Lab, subject: string): Promise<ReceivedMessage> {
+  return waitFor(`the remote mail system receives "${subject}"`, () =>
+    received(lab.dir).find(({ raw }) => new RegExp(`^Subject: ${subject}\r?$`, 'm').test(raw)),
+  );
+}
+
+/** The address of a domain's mail host, by the lab's DNS. */
+export async function mailHostOf(lab: Lab, domain: string): Promise<string> {
+  const resolve = labResolver(addresses(lab).resolver.v4);
+  const [exchanger] = (await resolve(domain, 'MX')) as { exchange: string }[];
+  const [address] = (await resolve(exchanger!.exchange, 'A')) as string[];
+  return address!;
+}

@@ -1,0 +1,50 @@
+import { text } from 'node:stream/consumers';
+import { createTransport } from 'nodemailer';
+import { addresses } from '../network';
+import { findLab } from '../state';
+import type { OutsideMessage } from './mailbox';
+import { labResolver } from './resolver';
+import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
+
+/**
+ * Sends one message as the remote mail system does: to the recipient's MX, signed for its own domain. Runs in its
+ * network namespace; the message is JSON on standard input, and what the other side said goes to standard output.
+ */
+async function main(): Promise<void> {
+  const lab = findLab(process.env.MAILHOST_LAB ?? '');
+  if (lab === undefined) throw new Error('no lab of that name is up');
+  const message = JSON.parse(await text(process.stdin)) as OutsideMessage;
+  const resolve = labResolver(addresses(lab).resolver.v4);
+  const domain = message.to.slice(message.to.lastIndexOf('@') + 1);
+  const exchangers = (await resolve(domain, 'MX')) as { exchange: string }[];
+  const [address] = (await resolve(
+    exchangers[0]!.exchange,
+    message.ipv6 ? 'AAAA' : 'A',
+  )) as string[];
+  const transport = createTransport({
+    host: address,
+    port: 25,
+    name: remoteHost,
+    // Opportunistic, as between mail systems: encrypted, whoever the other side is.
+    tls: { rejectUnauthorized: false },
+    dkim: {
+      domainName: remoteZone,
+      keySelector: remoteSelector,
+      privateKey: remoteDkimKey(lab.dir),
+    },
+  });
+  const { from, to, subject, text: body } = message;
+  const sent = await transport.sendMail({
+    envelope: { from: message.envelopeFrom ?? from, to: message.envelopeTo ?? to },
+    from,
+    to,
+    subject,
+    text: body,
+  });
+  process.stdout.write(`${sent.response}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
