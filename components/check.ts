@@ -25,7 +25,7 @@ export class Check extends pulumi.ComponentResource {
       {
         connection: args.host.connection,
         create: pulumi.interpolate`mailhost check ${state}`,
-        stdin: JSON.stringify(args.mail),
+        stdin: JSON.stringify({ hostName: args.mail.hostName, domains: args.mail.domains }),
         triggers: [args.host.serverId],
       },
       { parent: this },

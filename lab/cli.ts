@@ -119,9 +119,9 @@ function status(lab: Lab) {
   };
 }
 
-const program = new Command('lab').description(
-  'A cloud on this machine: machines, DNS, the internet, two cloud APIs',
-);
+const program = new Command('lab')
+  .enablePositionalOptions()
+  .description('A cloud on this machine: machines, DNS, the internet, two cloud APIs');
 const command = (words: string, description: string) =>
   program
     .command(words)
@@ -155,8 +155,9 @@ command('env', 'shell exports with which plain pulumi works in the lab').action(
     }
   },
 );
-command('shell <machine> [command...]', 'a root shell in a machine, by name or id').action(
-  (machine: string, words: string[], options: LabOption) => {
+command('shell <machine> [command...]', 'a root shell in a machine, by name or id')
+  .passThroughOptions()
+  .action((machine: string, words: string[], options: LabOption) => {
     const lab = theLab(options.lab);
     const machines = new Machines(lab);
     const id = machines
@@ -168,8 +169,7 @@ command('shell <machine> [command...]', 'a root shell in a machine, by name or i
     if (id === undefined) throw new Error(`no machine "${machine}": ./lab/lab status lists them`);
     const [first, ...rest] = machines.command(id, words.length > 0 ? words : ['bash', '-l']);
     process.exitCode = spawnSync(first!, rest, { stdio: 'inherit' }).status ?? 1;
-  },
-);
+  });
 
 command(
   'send <to>',

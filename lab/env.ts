@@ -1,4 +1,12 @@
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Lab } from './state';
@@ -9,6 +17,7 @@ export const ports = (lab: Lab) => ({
   cloudflare: 18001 + 10 * lab.index,
 });
 
+const project = join(__dirname, '..');
 const providers = ['command', 'tls', 'hcloud', 'cloudflare'];
 
 /**
@@ -21,21 +30,13 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   const home = join(lab.dir, 'pulumi-home');
   const backend = join(lab.dir, 'pulumi');
   mkdirSync(backend, { recursive: true });
-  mkdirSync(home, { recursive: true });
+  const plugins = join(home, 'plugins');
+  mkdirSync(plugins, { recursive: true });
   // The user's plugin cache stays in use; the rest of the home is the lab's, and goes with it.
-  const plugins = join(process.env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'plugins');
-  if (existsSync(plugins) && !existsSync(join(home, 'plugins')))
-    symlinkSync(plugins, join(home, 'plugins'));
+  linkAll(join(process.env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'plugins'), plugins);
+  for (const name of providers) if (!installed(name, plugins)) putStandIn(name, plugins);
 
-  const standIns = providers
-    .filter((name) => !installed(name, plugins))
-    .map((name) => join(__dirname, 'plugins', name));
-  const path = [
-    engine,
-    join(__dirname, '..', 'node_modules', '.bin'),
-    process.env.PATH,
-    ...standIns,
-  ];
+  const path = [engine, join(project, 'node_modules', '.bin'), process.env.PATH];
   return {
     MAILHOST_LAB: lab.name,
     PATH: path.filter((entry) => entry !== undefined).join(delimiter),
@@ -53,17 +54,32 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   };
 }
 
-/** Whether the official plugin is on PATH or in the plugin cache: then it is used instead of the stand-in. */
+function linkAll(from: string, to: string): void {
+  if (from === to || !existsSync(from)) return;
+  for (const entry of readdirSync(from)) {
+    if (!existsSync(join(to, entry))) symlinkSync(join(from, entry), join(to, entry));
+  }
+}
+
+/** Folder of a plugin in the cache: the engine takes it for the version that the program's SDK asks for, and no other. */
+function cacheFolder(name: string, plugins: string): string {
+  const sdk = readFileSync(join(project, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
+  return join(plugins, `resource-${name}-v${(JSON.parse(sdk) as { version: string }).version}`);
+}
+
+/** Whether the plugin is on PATH, which the engine looks at first, or in the cache. */
 function installed(name: string, plugins: string): boolean {
-  const binary = `pulumi-resource-${name}`;
   const onPath = (process.env.PATH ?? '')
     .split(delimiter)
-    .filter((dir) => !dir.startsWith(__dirname))
-    .some((dir) => executable(join(dir, binary)));
-  const cached =
-    existsSync(plugins) &&
-    readdirSync(plugins).some((entry) => entry.startsWith(`resource-${name}-v`));
-  return onPath || cached;
+    .some((dir) => executable(join(dir, `pulumi-resource-${name}`)));
+  return onPath || existsSync(cacheFolder(name, plugins));
+}
+
+function putStandIn(name: string, plugins: string): void {
+  const folder = cacheFolder(name, plugins);
+  const binary = `pulumi-resource-${name}`;
+  mkdirSync(folder, { recursive: true });
+  symlinkSync(join(__dirname, 'plugins', name, binary), join(folder, binary));
 }
 
 function executable(path: string): boolean {

@@ -137,7 +137,7 @@ export class Machines {
   command(id: number, command: string[]): string[] {
     const pid = this.leader(id);
     if (pid === undefined) throw new Error(`machine ${id} is not running`);
-    return ['nsenter', '--all', `--target=${pid}`, '--wd=/', '--', ...command];
+    return ['nsenter', '--all', `--target=${pid}`, '--root', '--wd', '--', ...command];
   }
 
   async delete(id: number): Promise<void> {

@@ -5,7 +5,7 @@ export interface Recorded {
   type: string;
   name: string;
   inputs: Record<string, unknown>;
-  options: pulumi.ResourceOptions;
+  options: pulumi.CustomResourceOptions;
 }
 
 /** What a provider computes, where a component works on its text. */
@@ -26,7 +26,7 @@ export async function record(
   preview = false,
 ): Promise<Recorded[]> {
   const recorded: Recorded[] = [];
-  const options = new Map<string, pulumi.ResourceOptions>();
+  const options = new Map<string, pulumi.CustomResourceOptions>();
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs }) => {

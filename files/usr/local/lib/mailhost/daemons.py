@@ -1,5 +1,6 @@
 """The daemons: how each is checked, restarted, and known to answer."""
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -7,7 +8,7 @@ import tempfile
 import accounts
 import dkim
 from failure import Failure
-from system import answers, is_active, run, wait_for
+from system import answers, is_active, run, succeeds, wait_for
 
 LOOPBACK = "127.0.0.1"
 
@@ -37,12 +38,14 @@ class Daemon:
         self.prepare_restart()
         if self.unit is not None:
             run("systemctl", "enable", "--quiet", self.unit)
-            restart_unit(self.unit)
-            self.wait()
+            self.restart_service()
         for reader in self.readers:
-            if is_active(reader.unit):
-                restart_unit(reader.unit)
-                reader.wait()
+            if reader.is_running():
+                reader.restart_service()
+
+    def restart_service(self) -> None:
+        restart_unit(self.unit)
+        self.wait()
 
     def wait(self) -> None:
         """Until the service answers; raises Failure with its own words where it ends instead."""
@@ -132,12 +135,28 @@ class Amavis(Daemon):
         staged("amavisd", "test-config")
         dkim.check_published(files, owned)
 
-    def wait(self):
-        super().wait()
-        # While it was away OpenSMTPD took the route for broken, and would wait before it tries again.
-        if is_active(OpenSmtpd.unit):
-            run("smtpctl", "resume", "mta")
-            subprocess.run(["smtpctl", "schedule", "all"], capture_output=True, check=False)
+    def restart_service(self):
+        with relaying_paused():
+            super().restart_service()
+
+
+@contextlib.contextmanager
+def relaying_paused():
+    """
+    Keeps OpenSMTPD from giving mail to amavis, and lets it forget the sessions that it kept open: it would use one, fail,
+    and hold the message back for minutes.
+    """
+    if not is_active(OpenSmtpd.unit):
+        yield
+        return
+    succeeds("smtpctl", "pause", "mta")
+    try:
+        yield
+        stale = ("ss", "--tcp", "--no-header", "state", "close-wait", "( dport = :10024 or dport = :10026 )")
+        wait_for("OpenSMTPD closes its old sessions with amavis", lambda: not run(*stale).strip(), 60)
+    finally:
+        succeeds("smtpctl", "resume", "mta")
+        succeeds("smtpctl", "schedule", "all")
 
 
 class SpamAssassin(Daemon):

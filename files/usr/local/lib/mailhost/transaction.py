@@ -11,6 +11,8 @@ from failure import Failure
 from system import run
 
 STATE = pathlib.Path("/var/lib/mailhost")
+#: In memory: secrets lie in it for a moment.
+STAGING = pathlib.Path("/run/mailhost-staging")
 
 
 def activate(daemon, files: dict) -> str:
@@ -28,8 +30,9 @@ def activate(daemon, files: dict) -> str:
         write_manifest(manifest_path, files)
         return f"{daemon.name}: nothing to change"
 
-    stage = STATE / "staging" / daemon.name
-    shutil.rmtree(stage, ignore_errors=True)
+    stage = STAGING / daemon.name
+    shutil.rmtree(STAGING, ignore_errors=True)
+    STAGING.mkdir(mode=0o700)
     for path, file in files.items():
         put(str(stage) + path, file)
     for path in removed:
@@ -37,7 +40,7 @@ def activate(daemon, files: dict) -> str:
     try:
         daemon.check(files, lambda *command: in_stage(stage, files, command), owned)
     finally:
-        shutil.rmtree(stage)
+        shutil.rmtree(STAGING)
 
     backup = STATE / "backup" / daemon.name
     if not pending.exists():
@@ -50,6 +53,7 @@ def activate(daemon, files: dict) -> str:
     except Failure as failure:
         restore(backup)
         pending.unlink()
+        shutil.rmtree(backup)
         try:
             if owned:
                 daemon.restart(changed + removed)
@@ -62,7 +66,7 @@ def activate(daemon, files: dict) -> str:
         raise Failure(f"{daemon.name} does not run with its new files; {state}.\n{failure}") from failure
     write_manifest(manifest_path, files)
     pending.unlink()
-    shutil.rmtree(backup, ignore_errors=True)
+    shutil.rmtree(backup)
     return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
 
 
