@@ -1,7 +1,14 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: test check install
+.PHONY: help install check test up down bench
+
+help:
+	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
+	@echo 'make down    end the lab and all that is in it'
+	@echo 'make test    run all tests; installs what they need'
+	@echo 'make check   format, lint, types, dead code'
+	@echo 'make bench   measure'
 
 install: node_modules/.package-lock.json
 
@@ -14,5 +21,19 @@ check: install
 	npm run check
 
 test: install
+	./lab/bootstrap
+	@echo '== building the engine, where it is missing'
+	./lab/engine/build
 	@echo '== running tests'
 	npm test
+
+up: install
+	./lab/bootstrap
+	./lab/lab up
+	./lab/lab deploy
+
+down: install
+	./lab/lab down
+
+bench: install
+	./lab/lab bench

@@ -18,7 +18,7 @@ import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './m
 import { proofs } from './proof';
 import { received } from './remote/mailbox';
 import { remoteDkimKey } from './remote/zone';
-import { engine, stackOutputs } from './stack';
+import { engine, Stack } from './stack';
 import {
   claimLab,
   findLab,
@@ -219,23 +219,54 @@ command(
       console.log(`----\n${headerLines.map(({ line }) => line).join('\n')}\n\n${text ?? ''}`);
     }
   });
-command('prove', 'show from outside that the mail host of the stack dev works').action(
+command('deploy', 'pulumi up of the stack dev, and a report of what was proven').action(
   async (options: LabOption) => {
     const lab = theLab(options.lab);
-    let failures = 0;
-    for (const { title, run: prove } of proofs(lab, stackOutputs(lab))) {
-      try {
-        console.log(`ok    ${title}\n      ${await prove()}`);
-      } catch (error) {
-        failures++;
-        console.log(
-          `FAILED ${title}\n      ${error instanceof Error ? error.message : String(error)}`,
-        );
-      }
+    const stack = new Stack(lab);
+    await stack.select();
+    const { status: failed } = await stack.up((text) => process.stdout.write(text));
+    if (failed !== 0) {
+      process.exitCode = failed;
+      return;
     }
-    if (failures > 0) process.exitCode = 1;
+    await report(lab, stack);
   },
 );
+command('prove', 'show from outside that the mail host of the stack dev works').action(
+  (options: LabOption) => {
+    const lab = theLab(options.lab);
+    return report(lab, new Stack(lab));
+  },
+);
+
+async function report(lab: Lab, stack: Stack): Promise<void> {
+  console.log('\nProven from outside:');
+  let failures = 0;
+  for (const { title, run: prove } of proofs(lab, stack.outputs())) {
+    try {
+      console.log(`  ok      ${title}\n          ${await prove()}`);
+    } catch (error) {
+      failures++;
+      console.log(
+        `  FAILED  ${title}\n          ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+  if (failures > 0) {
+    process.exitCode = 1;
+    return;
+  }
+  const other = lab.name === 'dev' ? '' : ` --lab ${lab.name}`;
+  console.log(`
+Try next:
+  eval "$(./lab/lab env${other})"                     plain pulumi works in this shell
+  pulumi config set mailhost:spamTagLevel 4 && pulumi preview --diff
+  pulumi config set mailhost:dkimGeneration 2 && pulumi up
+  ./lab/lab send anna@example.org${other}             mail from the remote system
+  ./lab/lab read anna@example.org --password anna-password${other}
+  ./lab/lab shell mail${other}                        root on the mail host
+  make down                                   end it all`);
+}
 
 async function loginOf(lab: Lab, user: string, password: string): Promise<Login> {
   return { host: await mailHostOf(lab, user.slice(user.lastIndexOf('@') + 1)), user, password };

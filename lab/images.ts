@@ -1,15 +1,41 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { cacheRoot, run, say } from './state';
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const mirror = 'http://deb.debian.org';
+/** The mirrors in this machine's own apt sources, in either format of theirs. */
+function mirrors(): { debian: string; security: string } {
+  const folder = '/etc/apt/sources.list.d';
+  const files = ['/etc/apt/sources.list', ...readdirSync(folder).map((name) => join(folder, name))];
+  const urls = files
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+    .filter((line) => !line.startsWith('#'))
+    .flatMap((line) => line.match(/https?:\/\/\S+/g) ?? [])
+    .map((url) => url.replace(/\/$/, ''));
+  return {
+    debian: urls.find((url) => url.endsWith('/debian')) ?? 'http://deb.debian.org/debian',
+    security:
+      urls.find((url) => url.endsWith('/debian-security')) ??
+      'http://deb.debian.org/debian-security',
+  };
+}
+
+const { debian, security } = mirrors();
 const sources = [
-  `deb [signed-by=${keyring}] ${mirror}/debian trixie main`,
-  `deb [signed-by=${keyring}] ${mirror}/debian trixie-updates main`,
-  `deb [signed-by=${keyring}] ${mirror}/debian-security trixie-security main`,
+  `deb [signed-by=${keyring}] ${debian} trixie main`,
+  `deb [signed-by=${keyring}] ${debian} trixie-updates main`,
+  `deb [signed-by=${keyring}] ${security} trixie-security main`,
 ];
 
 /** As Hetzner's `debian-13`: systemd, cloud-init, sshd, and nothing of mail. */

@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { strict as assert } from 'node:assert';
 import { sendFromRemote, submit, waitForMail, waitForReceived, type Login } from './mail';
+import type { StackOutputs } from './stack';
 import type { Lab } from './state';
-
-/** What the stack `dev` says of itself. */
-export interface StackOutputs {
-  ipv4: string;
-  caCertPem: string;
-  mailClient: { incoming: { host: string } };
-}
 
 /** Passwords of the lab's accounts: nothing to keep secret, they exist in the lab alone. */
 export const passwords = {

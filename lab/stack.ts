@@ -1,10 +1,23 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { environment } from './env';
-import type { StackOutputs } from './proof';
 import type { Lab } from './state';
 
 const project = join(__dirname, '..');
+
+/** What the stack `dev` says of itself, secrets aside. */
+export interface StackOutputs {
+  ipv4: string;
+  ipv6: string;
+  caCertPem: string;
+  mailClient: { incoming: { host: string } };
+}
+
+export interface Result {
+  status: number;
+  /** Standard output and error in the order in which they came. */
+  output: string;
+}
 
 /** The folder of the engine that the lab built, or undefined where the system's is used. Builds it where it is missing. */
 export function engine(): string | undefined {
@@ -15,13 +28,60 @@ export function engine(): string | undefined {
   return built.trim() || undefined;
 }
 
-/** Outputs of the stack `dev` in this lab, secrets aside. */
-export function stackOutputs(lab: Lab): StackOutputs {
-  const env = { ...process.env, ...environment(lab, engine()) };
-  const text = execFileSync('pulumi', ['stack', 'output', '--json', '--cwd', project], {
-    encoding: 'utf8',
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  return JSON.parse(text) as StackOutputs;
+/** The stack `dev` in a lab, driven by the real engine. */
+export class Stack {
+  readonly env: Record<string, string | undefined>;
+
+  /** @param configFile instead of the project's Pulumi.dev.yaml */
+  constructor(
+    lab: Lab,
+    private readonly configFile?: string,
+  ) {
+    this.env = { ...process.env, ...environment(lab, engine()) };
+  }
+
+  private arguments(args: string[]): string[] {
+    const config = this.configFile === undefined ? [] : ['--config-file', this.configFile];
+    return [...args, '--cwd', project, ...config];
+  }
+
+  /** Runs one command to its end; `onOutput` sees what it prints as it comes. */
+  run(args: string[], onOutput?: (text: string, kill: () => void) => void): Promise<Result> {
+    const child = spawn('pulumi', this.arguments([...args, '--non-interactive', '--color=never']), {
+      env: this.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    let output = '';
+    const kill = () => process.kill(-child.pid!, 'SIGKILL');
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        onOutput?.(text, kill);
+      });
+    }
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (status) => resolve({ status: status ?? -1, output }));
+    });
+  }
+
+  /** Makes the stack where the lab's backend has none yet. */
+  async select(): Promise<void> {
+    const { status, output } = await this.run(['stack', 'select', '--create', 'dev']);
+    if (status !== 0) throw new Error(output);
+  }
+
+  up(onOutput?: (text: string, kill: () => void) => void): Promise<Result> {
+    return this.run(['up', '--yes', '--skip-preview'], onOutput);
+  }
+
+  outputs(): StackOutputs {
+    const text = execFileSync('pulumi', this.arguments(['stack', 'output', '--json']), {
+      encoding: 'utf8',
+      env: this.env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    return JSON.parse(text) as StackOutputs;
+  }
 }
