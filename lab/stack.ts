@@ -41,7 +41,8 @@ export class Stack {
   }
 
   private arguments(args: string[]): string[] {
-    const config = this.configFile === undefined ? [] : ['--config-file', this.configFile];
+    const takesConfig = ['config', 'destroy', 'preview', 'refresh', 'up'].includes(args[0]!);
+    const config = takesConfig && this.configFile ? ['--config-file', this.configFile] : [];
     return [...args, '--cwd', project, ...config];
   }
 

@@ -1,0 +1,238 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
+import { loginOf, proofs } from '../../lab/proof';
+import { received } from '../../lab/remote/mailbox';
+import type { StackOutputs } from '../../lab/stack';
+import type { Lab } from '../../lab/state';
+import { changes, endLab, onHost, startLab, TestStack } from './testLab';
+
+const name = 'test';
+let lab: Lab;
+let stack: TestStack;
+let outputs: StackOutputs;
+let firstUp: string;
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+});
+afterAll(() => endLab(name));
+
+/** Logins by SSH that the host has seen. */
+const sshLogins = () =>
+  Number(onHost(lab, "journalctl --unit ssh --output cat | grep -c '^Accepted' || true"));
+const hash = '$6$labsaltanna$';
+
+describe('a mail host', () => {
+  it('refuses bad input before anything is touched, all mistakes at once', async () => {
+    const bad = new TestStack(lab);
+    await bad.set('mailhost:domains[2].name', 'not_a_domain', '--path');
+    await bad.set('mailhost:accounts[1].address', 'anna@example.org', '--path');
+    await bad.unset('mailhost:accounts[0].passwordHash');
+    await bad.set('mailhost:dkimGeneration', 'two');
+    await bad.set('mailhost:colour', 'red');
+    const { status, output } = await bad.run(['preview']);
+    expect(status).not.toBe(0);
+    expect(output.replace(/\s+/g, ' ')).toContain('5 mistake(s); nothing was changed');
+    for (const key of [
+      'mailhost:domains[2].name is no domain name',
+      'mailhost:accounts[1].address is "anna@example.org" again',
+      'mailhost:accounts[0].passwordHash must be',
+      'mailhost:dkimGeneration must be a whole number',
+      'mailhost:colour is no setting',
+    ]) {
+      expect(output).toContain(key);
+    }
+    expect(output).not.toMatch(/at .*\.ts:\d+/);
+    expect(changes(output)).not.toHaveProperty('created');
+    // Written over by the next stack's copy.
+    stack = new TestStack(lab);
+  });
+
+  it('stands up from nothing, also after a first try that was killed half-way', async () => {
+    let killed = false;
+    await stack.up((text, kill) => {
+      if (!killed && text.includes('dovecot-secrets created')) {
+        killed = true;
+        kill();
+      }
+    });
+    expect(killed).toBe(true);
+    await stack.run(['cancel', '--yes']);
+    const { status, output } = await stack.up();
+    firstUp = output;
+    expect(status, output).toBe(0);
+    outputs = stack.outputs();
+  });
+
+  it('works, seen from outside', async () => {
+    for (const { title, run } of proofs(lab, outputs)) {
+      await run().catch((error: unknown) => {
+        throw new Error(title, { cause: error });
+      });
+    }
+  });
+
+  it('has nothing to do a second time, and does not even connect', async () => {
+    const before = sshLogins();
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    expect(Object.keys(changes(output))).toEqual(['unchanged']);
+    expect(sshLogins()).toBe(before);
+    expect((await stack.run(['preview', '--refresh', '--expect-no-changes'])).status).toBe(0);
+  });
+
+  it('previews a change as the lines that change, and no secret', async () => {
+    await stack.set('mailhost:spamTagLevel', '3.5');
+    const { output } = await stack.run(['preview', '--diff']);
+    const lines = output
+      .split('\n')
+      .flatMap((line) => /^\s*([-+]) (.+\S)\s*$/.exec(line)?.slice(1) ?? []);
+    expect(lines).toEqual([
+      '-',
+      'required_score 2',
+      '+',
+      'required_score 3.5',
+      '-',
+      '$sa_tag2_level_deflt = 2;',
+      '+',
+      '$sa_tag2_level_deflt = 3.5;',
+    ]);
+    expect(output).not.toContain(hash);
+    expect(output).not.toContain('PRIVATE KEY');
+    await stack.set('mailhost:spamTagLevel', '2');
+  });
+
+  it('rotates its DKIM key while mail flows: every message is signed, and verified where it arrives', async () => {
+    const login = loginOf(outputs, 'anna@example.org');
+    let rotated = false;
+    let sent = 0;
+    const flow = async () => {
+      while (!rotated) {
+        const subject = `flow ${sent++}`;
+        await submit(login, 465, {
+          from: login.user,
+          to: 'erika@remote.example',
+          subject,
+          text: '',
+        });
+        await sleep(300);
+      }
+    };
+    const rotation = async () => {
+      await stack.set('mailhost:dkimGeneration', '2');
+      const result = await stack.up();
+      rotated = true;
+      return result;
+    };
+    const [, { status, output }] = await Promise.all([flow(), rotation()]);
+    expect(status, output).toBe(0);
+    await submit(login, 465, {
+      from: login.user,
+      to: 'erika@remote.example',
+      subject: 'after',
+      text: '',
+    });
+    await waitForReceived(lab, 'after');
+    for (let i = 0; i < sent; i++) await waitForReceived(lab, `flow ${i}`);
+    const signatures = received(lab.dir)
+      .filter(({ raw }) => /^Subject: (flow \d+|after)\r?$/m.test(raw))
+      .map(
+        ({ dkim, dmarc }) =>
+          `${dkim.map(({ result, selector }) => `${result} ${selector}`).join()} ${dmarc}`,
+      );
+    expect([...new Set(signatures)].sort()).toEqual(['pass s1 pass', 'pass s2 pass']);
+    expect(signatures.at(-1)).toBe('pass s2 pass');
+    expect(signatures).toHaveLength(sent + 1);
+  });
+
+  it('puts the old files back where a daemon does not run with the new ones', () => {
+    const before = onHost(lab, 'sha256sum /etc/dovecot/dovecot.conf');
+    const push = `python3 - <<'E'
+import json
+files = {p: {"mode": "0644", "owner": "root:root", "text": open(p).read()} for p in json.load(open("/var/lib/mailhost/manifest/dovecot.json")) if p != "/etc/dovecot/passwords"}
+files["/etc/dovecot/dovecot.conf"]["text"] += TAIL
+print(json.dumps(files))
+E`;
+    const activate = (tail: string) =>
+      onHost(
+        lab,
+        `(${push.replace('TAIL', JSON.stringify(tail))}
+) >/tmp/push; mailhost activate dovecot --secrets $(sha256sum /var/lib/mailhost/staged/dovecot.json | cut -d' ' -f1) </tmp/push 2>&1; echo "status $?"; rm /tmp/push`,
+      );
+    // The daemon's own check finds this one.
+    expect(activate('no_such_setting = yes\n')).toMatch(/no_such_setting[\s\S]*status 1/);
+    // This one only shows when the service cannot take its port.
+    const refused = activate(
+      'service imap-login {\n  inet_listener smtp {\n    port = 25\n  }\n}\n',
+    );
+    expect(refused).toMatch(/the files from before are back, and so is the daemon[\s\S]*status 1/);
+    expect(onHost(lab, 'sha256sum /etc/dovecot/dovecot.conf')).toBe(before);
+    expect(onHost(lab, 'systemctl is-active dovecot')).toBe('active\n');
+  });
+
+  it('keeps secrets out of state, logs and what others may read on the host', async () => {
+    const state = stack.state();
+    const secrets = [
+      ...onHost(lab, 'cut -d" " -f2 /etc/smtpd/credentials').trim().split('\n'),
+      ...onHost(lab, 'cat /etc/amavis/dkim/*.pem /etc/ssl/mailhost/privkey.pem')
+        .split('\n')
+        .filter((line) => /^[A-Za-z0-9+/]{64}$/.test(line)),
+    ];
+    expect(secrets.length).toBeGreaterThan(20);
+    const journal = onHost(lab, 'journalctl --no-pager --output cat');
+    for (const secret of secrets) {
+      for (const place of [state, firstUp, journal]) expect(place.includes(secret)).toBe(false);
+    }
+    const readable = onHost(
+      lab,
+      `cut -d' ' -f2 /etc/smtpd/credentials >/run/patterns; chmod 600 /run/patterns
+       find / -xdev -type f -perm -o=r -size -1M -not -path '/proc/*' -not -path '/sys/*' -print0 |
+         xargs -0 grep --files-with-matches --fixed-strings --file /run/patterns || true; rm /run/patterns`,
+    );
+    expect(readable).toBe('');
+    const { output } = await stack.run(['stack', 'output']);
+    expect(output).toMatch(/sshPrivateKey\s+\[secret\]/);
+  });
+
+  it('can have system users for accounts instead', async () => {
+    await stack.set('mailhost:accountKind', 'system');
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    const login = { ...loginOf(outputs, 'anna@example.org'), user: 'anna' };
+    await sendFromRemote(lab, {
+      from: 'erika@remote.example',
+      to: 'info@example.org',
+      subject: 'to a system user',
+      text: 'x',
+    });
+    await waitForMail(login, 'to a system user');
+    await submit(login, 587, {
+      from: 'anna@example.org',
+      to: 'erika@remote.example',
+      subject: 'from a system user',
+      text: 'x',
+    });
+    const { dmarc } = await waitForReceived(lab, 'from a system user');
+    expect(dmarc).toBe('pass');
+    expect(onHost(lab, 'getent passwd anna | cut -d: -f6,7')).toBe(
+      '/srv/mailhost/home/anna:/usr/sbin/nologin\n',
+    );
+    expect(
+      onHost(lab, 'ls /srv/mailhost/home/anna/mail/cur /srv/mailhost/home/anna/mail/new'),
+    ).toMatch(/\d/);
+  });
+
+  it('is gone after destroy', async () => {
+    const { status, output } = await stack.run(['destroy', '--yes', '--skip-preview']);
+    expect(status, output).toBe(0);
+    for (const kind of ['servers', 'volumes', 'primary_ips', 'firewalls', 'ssh_keys']) {
+      const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/${kind}`, {
+        headers: { authorization: `Bearer ${stack.env.HCLOUD_TOKEN}` },
+      });
+      expect(await response.json()).toMatchObject({ [kind]: [] });
+    }
+  });
+});

@@ -1,0 +1,70 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Stack } from '../../lab/stack';
+import { findLab, run, type Lab } from '../../lab/state';
+import { Machines } from '../../lab/machines';
+
+const entry = join(__dirname, '..', '..', 'lab', 'lab');
+
+/** Runs `./lab/lab` and gives what it printed. */
+export const lab = (...args: string[]): string =>
+  execFileSync(entry, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** A lab of the tests' own, beside a developer's; what an earlier run left of it is removed first. */
+export function startLab(name: string): Lab {
+  lab('down', '--lab', name);
+  lab('up', '--lab', name);
+  return findLab(name)!;
+}
+
+export function endLab(name: string): void {
+  lab('down', '--lab', name);
+}
+
+/** The stack `dev` in a lab, with a copy of its config that tests may change. */
+export class TestStack extends Stack {
+  readonly config: string;
+
+  constructor(private readonly lab: Lab) {
+    const config = join(lab.dir, 'Pulumi.dev.yaml');
+    copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
+    super(lab, config);
+    this.config = config;
+  }
+
+  async set(key: string, value: string, ...options: string[]): Promise<void> {
+    const { status, output } = await this.run(['config', 'set', ...options, key, value]);
+    if (status !== 0) throw new Error(output);
+  }
+
+  async unset(key: string): Promise<void> {
+    const { status, output } = await this.run(['config', 'rm', '--path', key]);
+    if (status !== 0) throw new Error(output);
+  }
+
+  /** The whole state as the backend keeps it. */
+  state(): string {
+    return readFileSync(
+      join(this.lab.dir, 'pulumi', '.pulumi', 'stacks', 'mailhost', 'dev.json'),
+      'utf8',
+    );
+  }
+}
+
+/** Runs a shell command as root on the one machine of a lab. */
+export function onHost(of: Lab, command: string): string {
+  const machines = new Machines(of);
+  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
+  return run(first!, rest);
+}
+
+/** What the engine says that it did, e.g. `{ created: 3, unchanged: 58 }`. */
+export function changes(output: string): Record<string, number> {
+  const summary = output.slice(output.lastIndexOf('Resources:'));
+  return Object.fromEntries(
+    [...summary.matchAll(/(\d+) (created|updated|replaced|deleted|unchanged|errored)/g)].map(
+      ([, count, what]) => [what!, Number(count)],
+    ),
+  );
+}
