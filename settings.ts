@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { AccountArgs } from './components/mailHost';
 import { parseSettings, SettingsError, type Settings } from './components/settings';
 
 const prefix = 'mailhost:';
@@ -14,7 +15,7 @@ const structured = new Set(['domains', 'accounts', 'adminSshKeys', 'adminNetwork
  *
  * @throws pulumi.RunError (shown without a stack trace) with every mistake, each with its key and what to write instead
  */
-export function readSettings(): Settings {
+export function readSettings(): Settings & { accounts: AccountArgs[] } {
   const input: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(pulumi.runtime.allConfig())) {
     if (key.startsWith(prefix) && text !== '') {
@@ -28,7 +29,8 @@ export function readSettings(): Settings {
       ...settings,
       accounts: settings.accounts.map((account) => ({
         ...account,
-        passwordHash: pulumi.secret(account.passwordHash),
+        // Stack config has text only.
+        passwordHash: pulumi.secret(account.passwordHash as string),
       })),
     };
   } catch (error) {

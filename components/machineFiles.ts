@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 
 /** Ports that are open to everyone: SMTP, submissions, submission, IMAPS, ManageSieve. */
-export const publicPorts = [25, 465, 587, 993, 4190];
+const publicPorts = [25, 465, 587, 993, 4190];
 
 const anywhere = ['0.0.0.0/0', '::/0'];
 

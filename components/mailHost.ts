@@ -9,13 +9,70 @@ import { DomainDns, HostDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { Host } from './host';
 import { Machine } from './machine';
-import type { Credential, MailSettings } from './mailSettings';
+import type { AccountKind, Credential, MailSettings } from './mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
-import type { Settings } from './settings';
+import { parseSettings, SettingsError, type Settings } from './settings';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Certificate } from './tls';
 
-/** A complete mail host: machine, DNS, keys, and the four daemons with their files. */
+/** A hosted domain. */
+export interface DomainArgs {
+  /** E.g. `example.org`. */
+  name: string;
+  /** The DNS zone at Cloudflare that it lies in. Default: the registrable domain. */
+  zone?: string;
+}
+
+/** An account: a mailbox with a login. */
+export interface AccountArgs {
+  /** E.g. `anna@example.org`, in lower case. */
+  address: string;
+  /** crypt(5) form, from `openssl passwd -6`; a secret. */
+  passwordHash: pulumi.Input<string>;
+  /** Further addresses whose mail goes to the account, and that it may send as. */
+  aliases?: string[];
+}
+
+/** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
+export interface MailHostArgs {
+  domains: DomainArgs[];
+  accounts: AccountArgs[];
+  /** Who reads mail for root, postmaster, abuse and the other role addresses. */
+  postmaster: string;
+  /** Fully qualified, below one of the domains. Default: `mail.` in the first domain. */
+  hostName?: string;
+  /** Default: virtual. */
+  accountKind?: AccountKind;
+  /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
+  dkimGeneration?: number;
+  /** SpamAssassin score from which a message is tagged as spam. Default: 2.0. */
+  spamTagLevel?: number;
+  /** Hetzner server type. Default: cx23. */
+  serverType?: string;
+  /** Hetzner location by name. Default: fsn1. */
+  location?: string;
+  /** GB of the volume for mail and queue, at least 10. Default: 20. */
+  volumeSize?: number;
+  /** OpenSSH public keys that may log in as root besides the key of the stack. */
+  adminSshKeys?: string[];
+  /** Networks in CIDR form that may use SSH. Default: all. */
+  adminNetworks?: string[];
+  /** Keeps server, volume and addresses from being deleted. Default: true. */
+  protect?: boolean;
+}
+
+/**
+ * A complete mail host: machine, DNS, keys, and the four daemons with their files.
+ *
+ * @example
+ * new MailHost('mail', {
+ *   domains: [{ name: 'example.org' }],
+ *   accounts: [{ address: 'anna@example.org', passwordHash: config.requireSecret('annaHash') }],
+ *   postmaster: 'anna@example.org',
+ * });
+ *
+ * @throws pulumi.RunError with every mistake in the arguments
+ */
 export class MailHost extends pulumi.ComponentResource {
   readonly ipv4: pulumi.Output<string>;
   readonly ipv6: pulumi.Output<string>;
@@ -24,62 +81,65 @@ export class MailHost extends pulumi.ComponentResource {
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
 
-  constructor(name: string, args: Settings, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:MailHost', name, {}, opts);
+    const settings = checked(args);
     const own = { parent: this };
 
-    const machine = new Machine('machine', args, own);
+    const machine = new Machine('machine', settings, own);
     const host: HostAccess = { connection: machine.connection, serverId: machine.serverId };
 
     const zoneId = zoneLookup(this);
-    const hostZone = args.domains.find(({ name: domain }) => args.hostName.endsWith(`.${domain}`));
+    const hostZone = settings.domains.find(({ name: domain }) =>
+      settings.hostName.endsWith(`.${domain}`),
+    );
     new HostDns(
-      args.hostName,
+      settings.hostName,
       {
-        hostName: args.hostName,
+        hostName: settings.hostName,
         zoneId: zoneId(hostZone!.zone),
         ipv4: machine.ipv4,
         ipv6: machine.ipv6,
       },
       own,
     );
-    const domains = args.domains.map(({ name: domain, zone }) => {
-      const dkim = new Dkim(domain, { domain, generation: args.dkimGeneration }, own);
+    const domains = settings.domains.map(({ name: domain, zone }) => {
+      const dkim = new Dkim(domain, { domain, generation: settings.dkimGeneration }, own);
       const dns = new DomainDns(
         domain,
         {
           domain,
           zoneId: zoneId(zone),
-          hostName: args.hostName,
-          postmaster: args.postmaster,
+          hostName: settings.hostName,
+          postmaster: settings.postmaster,
           dkimRecords: dkim.records,
         },
         own,
       );
       return { name: domain, dkim, dns };
     });
-    const certificate = new Certificate('certificate', { hostName: args.hostName }, own);
+    const certificate = new Certificate('certificate', { hostName: settings.hostName }, own);
 
     const system = new Host(
       'host',
       {
         access: host,
-        hostName: args.hostName,
-        adminSshKeys: args.adminSshKeys,
+        hostName: settings.hostName,
+        adminSshKeys: settings.adminSshKeys,
         volumeDevice: machine.volumeDevice,
       },
       own,
     );
     const mail: MailSettings = {
-      hostName: args.hostName,
+      hostName: settings.hostName,
       domains: domains.map(({ name: domain, dkim }) => ({ name: domain, selector: dkim.selector })),
-      accounts: args.accounts.map(({ address, aliases }) => ({ address, aliases })),
-      postmaster: args.postmaster,
-      accountKind: args.accountKind,
-      spamTagLevel: args.spamTagLevel,
+      accounts: settings.accounts.map(({ address, aliases }) => ({ address, aliases })),
+      postmaster: settings.postmaster,
+      accountKind: settings.accountKind,
+      spamTagLevel: settings.spamTagLevel,
     };
     // Each hash is a string by now, whatever it was in the stack's config.
-    const credentials = pulumi.secret(args.accounts) as pulumi.Output<Credential[]>;
+    const credentials = pulumi.secret(settings.accounts) as pulumi.Output<Credential[]>;
 
     const tls = new Daemon(
       'tls',
@@ -102,7 +162,7 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [system] },
     );
     const accounts =
-      args.accountKind === 'system'
+      settings.accountKind === 'system'
         ? [
             new Daemon(
               'accounts',
@@ -170,6 +230,14 @@ export class MailHost extends pulumi.ComponentResource {
       caCertPem: this.caCertPem,
       sshPrivateKey: this.sshPrivateKey,
     });
+  }
+}
+
+function checked(args: MailHostArgs): Settings {
+  try {
+    return parseSettings(args);
+  } catch (error) {
+    throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
   }
 }
 

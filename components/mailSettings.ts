@@ -1,5 +1,6 @@
 /** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */
-export type AccountKind = 'virtual' | 'system';
+export const AccountKind = { Virtual: 'virtual', System: 'system' } as const;
+export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
 
 /** What the four daemons' configuration is rendered from: plain values, no secrets. */
 export interface MailSettings {

@@ -60,7 +60,7 @@ export function mailDomains(mail: MailSettings): string[] {
 }
 
 /** What a user logs in with. */
-export function userName(mail: MailSettings, address: string): string {
+function userName(mail: MailSettings, address: string): string {
   return mail.accountKind === 'virtual' ? address : localPartOf(address);
 }
 

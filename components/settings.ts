@@ -172,13 +172,41 @@ function pathText(path: PropertyKey[]): string {
     .join('');
 }
 
+/** Local parts become names of system users (useradd(8)), so each can exist once, whatever its domain. */
+function systemUserMistakes(accounts: unknown[]): Mistake[] {
+  const names = accounts.map((account) => {
+    const address = field(account, 'address');
+    return typeof address === 'string' ? address.slice(0, address.lastIndexOf('@')) : undefined;
+  });
+  return names.flatMap((name, i) => {
+    const path = `accounts[${i}].address`;
+    if (name === undefined || !localPart.test(name)) return [];
+    if (!/^[a-z][a-z0-9._-]{0,30}$/.test(name)) {
+      return [
+        {
+          path,
+          message: `cannot be a system user: begin "${name}" with a letter, at most 31 characters`,
+        },
+      ];
+    }
+    const first = names.indexOf(name);
+    return first === i
+      ? []
+      : [
+          {
+            path,
+            message: `is the system user "${name}" again, as accounts[${first}].address: choose another local part, or accountKind virtual`,
+          },
+        ];
+  });
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const field = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+
 /** Rules between settings, judged on whatever part of the input has the right form, so that all mistakes come at once. */
 function crossMistakes(input: unknown): Mistake[] {
-  const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-  const field = (value: unknown, key: string): unknown =>
-    typeof value === 'object' && value !== null
-      ? (value as Record<string, unknown>)[key]
-      : undefined;
   const domains = list(field(input, 'domains')).map((d) => field(d, 'name'));
   const accounts = list(field(input, 'accounts'));
 
@@ -223,10 +251,21 @@ function crossMistakes(input: unknown): Mistake[] {
       });
     }
   });
+  const hostName = field(input, 'hostName') ?? `mail.${String(domains[0])}`;
+  if (typeof hostName === 'string' && isDomain(hostName)) {
+    const parent = domains.find((name) => hostName.endsWith(`.${String(name)}`));
+    if (parent === undefined || domains.includes(hostName)) {
+      mistakes.push({
+        path: 'hostName',
+        message: `is "${hostName}": write a name of its own below one of the domains, e.g. mail.${String(domains[0])}`,
+      });
+    }
+  }
+  if (field(input, 'accountKind') === 'system') mistakes.push(...systemUserMistakes(accounts));
   const postmaster = field(input, 'postmaster');
   if (typeof postmaster === 'string' && isAddress(postmaster)) {
     const domain = postmaster.slice(postmaster.lastIndexOf('@') + 1);
-    if (domains.includes(domain) && !seen.has(postmaster)) {
+    if ([...domains, hostName].includes(domain) && !seen.has(postmaster)) {
       mistakes.push({
         path: 'postmaster',
         message: `is "${postmaster}", which no account has: make the account, or name one that exists`,

@@ -244,7 +244,7 @@ function parentOf(zone: string, zones: ReadonlyMap<string, unknown>): string {
 }
 
 /** The owner name of an address's PTR record (RFC 1035, section 3.5; RFC 3596, section 2.5), without final dot. */
-export function reverseName(address: string): string {
+function reverseName(address: string): string {
   if (isIPv4(address)) return `${address.split('.').reverse().join('.')}.in-addr.arpa`;
   const hex = ipaddr.IPv6.parse(address)
     .toByteArray()

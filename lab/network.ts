@@ -142,7 +142,7 @@ export function applyFirewalls(lab: Lab, rules: ReadonlyMap<number, FirewallRule
 }
 
 /** As Hetzner's: inbound is dropped but for the rules, outbound is free unless there are outbound rules; answers pass. */
-export function firewallText(lab: Lab, rules: ReadonlyMap<number, FirewallRule[]>): string {
+function firewallText(lab: Lab, rules: ReadonlyMap<number, FirewallRule[]>): string {
   const lines = ['table inet cloud', 'delete table inet cloud', 'table inet cloud {'];
   lines.push(
     '  chain forward {',

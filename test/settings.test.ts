@@ -83,6 +83,32 @@ describe('parseSettings', () => {
     ],
     ['a postmaster that nobody reads', { ...good, postmaster: 'root@example.org' }, 'postmaster'],
     ['no domain', { ...good, domains: [], accounts: [], postmaster: 'a@example.net' }, 'domains'],
+    ['a host name outside the domains', { ...good, hostName: 'mx.example.com' }, 'hostName'],
+    ['a host name that is a domain', { ...good, hostName: 'example.org' }, 'hostName'],
+    [
+      'a postmaster at the host itself',
+      { ...good, postmaster: 'root@mail.example.org' },
+      'postmaster',
+    ],
+    [
+      'a system user twice',
+      {
+        ...good,
+        domains: [{ name: 'example.org' }, { name: 'example.net' }],
+        accounts: [...good.accounts, { address: 'anna@example.net', passwordHash: hash }],
+        accountKind: 'system',
+      },
+      'accounts[1].address',
+    ],
+    [
+      'a system user that begins with a digit',
+      {
+        ...good,
+        accounts: [...good.accounts, { address: '1st@example.org', passwordHash: hash }],
+        accountKind: 'system',
+      },
+      'accounts[1].address',
+    ],
     [
       'a line break',
       { ...good, hostName: 'mail.example.org\nmatch from any for any action "x"' },

@@ -12,7 +12,7 @@ import { Struct, type JavaScriptValue } from 'google-protobuf/google/protobuf/st
 export type Properties = Record<string, unknown>;
 
 /** Stands for a value that is known only after creation. */
-export const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
+const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
 
 export interface Created {
   id: string;
@@ -45,7 +45,7 @@ export interface ResourceKind {
 }
 
 /** Configuration of the provider: its arguments in the stack's config. */
-export type Configuration = Record<string, string>;
+type Configuration = Record<string, string>;
 
 export interface Provider {
   name: string;
@@ -59,8 +59,7 @@ export interface Provider {
 type Call<Q> = grpc.ServerUnaryCall<Q, unknown>;
 type Reply<A> = grpc.sendUnaryData<A>;
 
-const open = (struct: Struct | undefined): Properties =>
-  (struct?.toJavaScript() ?? {}) as Properties;
+const open = (struct: Struct | undefined): Properties => struct?.toJavaScript() ?? {};
 const wrap = (properties: Properties): Struct =>
   Struct.fromJavaScript(withoutUndefined(properties) as Record<string, JavaScriptValue>);
 

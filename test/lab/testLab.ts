@@ -8,7 +8,7 @@ import { Machines } from '../../lab/machines';
 const entry = join(__dirname, '..', '..', 'lab', 'lab');
 
 /** Runs `./lab/lab` and gives what it printed. */
-export const lab = (...args: string[]): string =>
+const lab = (...args: string[]): string =>
   execFileSync(entry, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
 /** A lab of the tests' own, beside a developer's; what an earlier run left of it is removed first. */

@@ -49,7 +49,7 @@ function dial(connection: Connection): Promise<Client> {
       passphrase: connection.privateKeyPassword,
       readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
       ...(pinned && {
-        algorithms: { serverHostKey: [pinned.type as 'ssh-ed25519'] },
+        algorithms: { serverHostKey: [pinned.type] },
         hostVerifier: (key: Buffer) => key.equals(pinned.key),
       }),
     });
@@ -74,8 +74,8 @@ async function runScript(
     return await new Promise<Properties>((resolve, reject) => {
       const environment = { ...(inputs.environment as Record<string, string> | undefined) };
       if (previous !== undefined && inputs.addPreviousOutputInEnv !== false) {
-        environment.PULUMI_COMMAND_STDOUT = String(previous.stdout ?? '');
-        environment.PULUMI_COMMAND_STDERR = String(previous.stderr ?? '');
+        environment.PULUMI_COMMAND_STDOUT = (previous.stdout ?? '') as string;
+        environment.PULUMI_COMMAND_STDERR = (previous.stderr ?? '') as string;
       }
       // sshd takes only what its AcceptEnv names, and does not say what it left out.
       client.exec(script, { env: environment }, (error, channel) => {

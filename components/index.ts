@@ -1,0 +1,1 @@
+export { MailHost } from './mailHost';

@@ -1,0 +1,261 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { accountFiles, accountSecrets } from '../components/accountFiles';
+import { amavisFiles, amavisSecrets } from '../components/amavisFiles';
+import { dovecotFiles, dovecotSecrets } from '../components/dovecotFiles';
+import type { HostFiles } from '../components/files';
+import type { AccountKind, MailSettings } from '../components/mailSettings';
+import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
+import { spamAssassinFiles } from '../components/spamAssassinFiles';
+
+const mail = (accountKind: AccountKind = 'virtual'): MailSettings => ({
+  hostName: 'mail.example.org',
+  domains: [
+    { name: 'example.org', selector: 's2' },
+    { name: 'example.net', selector: 's2' },
+  ],
+  accounts: [
+    { address: 'anna@example.org', aliases: ['info@example.org', 'abuse@example.net'] },
+    { address: 'bert@example.net', aliases: [] },
+  ],
+  postmaster: 'anna@example.org',
+  accountKind,
+  spamTagLevel: 2.5,
+});
+const credentials = [
+  { address: 'anna@example.org', passwordHash: '$6$anna$aaaa' },
+  { address: 'bert@example.net', passwordHash: '$6$bert$bbbb' },
+];
+
+const allFiles = (settings: MailSettings): HostFiles => ({
+  ...openSmtpdFiles(settings),
+  ...dovecotFiles(settings),
+  ...amavisFiles(settings),
+  ...spamAssassinFiles(settings),
+});
+const lines = (files: HostFiles, path: string) => files[path]!.text.trimEnd().split('\n');
+/** Without comments and empty lines. */
+const directives = (files: HostFiles, path: string) =>
+  lines(files, path).filter((line) => line !== '' && !line.startsWith('#'));
+
+describe('OpenSMTPD', () => {
+  const files = openSmtpdFiles(mail());
+  const rules = directives(files, '/etc/smtpd.conf').filter((line) => line.startsWith('match '));
+
+  it('has rules in an order that makes a loop impossible', () => {
+    expect(rules).toEqual([
+      'match tag Sieve from any for any action outbound',
+      'match tag Filtered from any for domain <domains> action mailbox',
+      'match tag Filtered from any for any action outbound',
+      'match tag Signed from any for domain <domains> action mailbox',
+      'match tag Signed from any for any action outbound',
+      'match auth from any for any action sign',
+      'match from socket for domain "mailhost-probe.invalid" action sign',
+      'match from local for domain "mailhost-probe.invalid" action scan',
+      'match from local for domain <domains> action mailbox',
+      'match from any for domain <domains> rcpt-to <recipients> action scan',
+      'match from local for any action outbound',
+    ]);
+  });
+
+  it('tags every listener on loopback, and asks for encryption and a login on the others but 25', () => {
+    const listeners = directives(files, '/etc/smtpd.conf').filter((l) => l.startsWith('listen '));
+    expect(listeners).toHaveLength(9);
+    for (const listener of listeners) {
+      if (listener.includes('127.0.0.1')) {
+        const [, tag] = / tag (\w+)$/.exec(listener)!;
+        expect(
+          rules.filter((rule) => rule.startsWith(`match tag ${tag} from any for any `)),
+        ).toHaveLength(1);
+      } else if (!listener.includes(' port 25 ')) {
+        expect(listener).toMatch(
+          / (smtps|tls-require) .* auth <credentials> senders <identities> mask-src$/,
+        );
+      }
+    }
+  });
+
+  it('knows every address, each once, and takes mail for whole addresses only', () => {
+    const recipients = lines(files, '/etc/smtpd/recipients');
+    expect(recipients).toEqual([...new Set(recipients)]);
+    for (const address of [
+      'anna@example.org',
+      'info@example.org',
+      'bert@example.net',
+      'postmaster@example.net',
+      'abuse@mail.example.org',
+    ]) {
+      expect(recipients).toContain(address);
+    }
+    expect(recipients.filter((address) => !/^[^@]+@[^@]+$/.test(address))).toEqual([]);
+    expect(recipients.some((address) => address.endsWith('.invalid'))).toBe(false);
+  });
+
+  it.each(['virtual', 'system'] as const)('maps no address to itself: %s accounts', (kind) => {
+    const virtuals = lines(openSmtpdFiles(mail(kind)), '/etc/smtpd/virtuals').map((line) =>
+      line.split(' '),
+    );
+    expect(virtuals.filter(([address, target]) => address === target)).toEqual([]);
+    const user = kind === 'virtual' ? 'vmail' : 'anna';
+    expect(virtuals).toContainEqual(['anna@example.org', user]);
+    expect(virtuals).toContainEqual(['info@example.org', 'anna@example.org']);
+    // An account's own alias comes before the role that it names.
+    expect(virtuals).toContainEqual(['abuse@example.net', 'anna@example.org']);
+    expect(virtuals).toContainEqual(['root', 'anna@example.org']);
+  });
+
+  it('lets an account send as its own addresses', () => {
+    expect(lines(files, '/etc/smtpd/identities')).toEqual([
+      'anna@example.org anna@example.org,info@example.org,abuse@example.net',
+      'bert@example.net bert@example.net',
+    ]);
+  });
+
+  it('keeps password hashes where its own user may read them, and nobody else', () => {
+    expect(openSmtpdSecrets(mail(), credentials)).toEqual({
+      '/etc/smtpd/credentials': {
+        mode: '0640',
+        owner: 'root:opensmtpd',
+        text: 'anna@example.org $6$anna$aaaa\nbert@example.net $6$bert$bbbb\n',
+      },
+    });
+  });
+
+  it('uses no word of the grammar before 6.4', () => {
+    const text = files['/etc/smtpd.conf']!.text;
+    for (const old of ['accept ', 'deliver to', 'relay via', 'tagged', 'mask-source']) {
+      expect(text).not.toContain(old);
+    }
+  });
+});
+
+describe('Dovecot', () => {
+  it('begins with the version, and has no setting of 2.3', () => {
+    const text = directives(dovecotFiles(mail()), '/etc/dovecot/dovecot.conf');
+    expect(text.slice(0, 2)).toEqual([
+      'dovecot_config_version = 2.4.1',
+      'dovecot_storage_version = 2.4.1',
+    ]);
+    for (const old of [
+      'ssl_cert =',
+      'ssl_key =',
+      'mail_location',
+      'disable_plaintext_auth',
+      'args =',
+      'plugin {',
+      '$mail_plugins',
+    ]) {
+      expect(text.join('\n')).not.toContain(old);
+    }
+  });
+
+  it('gives every address a mailbox of its own, and keeps hashes out of the readable file', () => {
+    expect(lines(dovecotFiles(mail()), '/etc/dovecot/users')).toEqual([
+      'anna@example.org:::::/srv/mailhost/mail/example.org/anna::',
+      'bert@example.net:::::/srv/mailhost/mail/example.net/bert::',
+      'mailhost-probe@mailhost-probe.invalid:::::/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe::',
+    ]);
+    expect(dovecotSecrets(mail(), credentials)).toEqual({
+      '/etc/dovecot/passwords': {
+        mode: '0640',
+        owner: 'root:dovecot',
+        text: 'anna@example.org:{CRYPT}$6$anna$aaaa\nbert@example.net:{CRYPT}$6$bert$bbbb\n',
+      },
+    });
+  });
+
+  it('asks PAM and /etc/passwd where accounts are system users', () => {
+    const files = dovecotFiles(mail('system'));
+    expect(files['/etc/dovecot/dovecot.conf']!.text).toMatch(
+      /passdb pam \{[\s\S]*userdb passwd \{/,
+    );
+    expect(files).not.toHaveProperty(['/etc/dovecot/users']);
+    expect(dovecotSecrets(mail('system'), credentials)).toEqual({});
+    expect(lines(accountFiles(mail('system')), '/etc/mailhost/system-users')).toEqual([
+      'anna',
+      'bert',
+    ]);
+    expect(accountSecrets(credentials)['/etc/mailhost/system-users.shadow']).toEqual({
+      mode: '0600',
+      owner: 'root:root',
+      text: 'anna:$6$anna$aaaa\nbert:$6$bert$bbbb\n',
+    });
+  });
+});
+
+describe('amavis and SpamAssassin', () => {
+  const files = amavisFiles(mail());
+  const text = files['/etc/amavis/conf.d/60-mailhost']!.text;
+
+  it('reads the file: its name has no dot, and it returns true', () => {
+    expect(Object.keys(files)[0]).toMatch(/\/conf\.d\/[\w-]+$/);
+    expect(text.trimEnd().endsWith('\n1;')).toBe(true);
+  });
+
+  it('signs on port 10026 only, with the active selector only', () => {
+    expect(text.match(/originating => 1/g)).toHaveLength(1);
+    expect(text).toContain("$interface_policy{'10026'} = 'ORIGINATING';");
+    expect(text).not.toContain('0.0.0.0');
+    expect(text.match(/^dkim_key.*$/gm)).toEqual([
+      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem');",
+      "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem');",
+    ]);
+    expect(
+      amavisSecrets([{ name: 'example.org', selector: 's2', privateKeyPem: 'PEM\n' }]),
+    ).toEqual({
+      '/etc/amavis/dkim/example.org.s2.pem': { mode: '0640', owner: 'root:amavis', text: 'PEM\n' },
+    });
+  });
+
+  it('decides on every kind of finding, and turns the spam check on', () => {
+    for (const kind of ['spam', 'virus', 'banned', 'bad_header']) {
+      expect(text).toMatch(new RegExp(`^\\$final_${kind}_destiny = D_PASS;$`, 'm'));
+    }
+    expect(text).toContain('@bypass_spam_checks_maps = (0);');
+  });
+
+  it('has one threshold in both', () => {
+    expect(text).toContain('$sa_tag2_level_deflt = 2.5;');
+    expect(spamAssassinFiles(mail())['/etc/spamassassin/local.cf']!.text).toContain(
+      'required_score 2.5\n',
+    );
+  });
+});
+
+describe('all files', () => {
+  const label = fc.stringMatching(/^[a-z][a-z0-9]{0,10}$/);
+  const domain = fc.tuple(label, label).map((parts) => parts.join('.'));
+  const settings = fc
+    .record({
+      domains: fc.uniqueArray(domain, { minLength: 1, maxLength: 5 }),
+      users: fc.uniqueArray(label, { maxLength: 5 }),
+      kind: fc.constantFrom<AccountKind>('virtual', 'system'),
+      spamTagLevel: fc.double({ min: 0, max: 20, noNaN: true }),
+    })
+    .map(({ domains, users, kind, spamTagLevel }): MailSettings => ({
+      hostName: `mail.${domains[0]}`,
+      domains: domains.map((name) => ({ name, selector: 's1' })),
+      accounts: users.map((user) => ({ address: `${user}@${domains[0]}`, aliases: [] })),
+      postmaster: users[0] ? `${users[0]}@${domains[0]}` : 'someone@elsewhere.example',
+      accountKind: kind,
+      spamTagLevel,
+    }));
+
+  it('are whole, readable, owned by root, and end in a line break, whatever the settings', () => {
+    fc.assert(
+      fc.property(settings, (given) => {
+        for (const [path, file] of Object.entries(allFiles(given))) {
+          expect(path).toMatch(/^\/(etc|usr)\//);
+          expect(file.owner).toBe('root:root');
+          expect(file.mode).toMatch(/^07?[56]?[45]{2}$|^0644$|^0755$/);
+          expect(file.text).not.toMatch(/\{\{|\}\}|undefined|\[object/);
+          if (file.text !== '') expect(file.text.endsWith('\n')).toBe(true);
+        }
+        const virtuals = lines(openSmtpdFiles(given), '/etc/smtpd/virtuals').map((l) =>
+          l.split(' '),
+        );
+        expect(virtuals.filter(([address, target]) => address === target)).toEqual([]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,12 @@
+import { join } from 'node:path';
+import { ComponentProvider } from '@pulumi/pulumi/provider/experimental';
+import { expect, it } from 'vitest';
+import * as components from '../components';
+
+it('is a component package of which every change of the public interface shows', async () => {
+  const dirname = join(__dirname, '..', 'components');
+  const all = Object.values(components);
+  const provider = new ComponentProvider({ components: all, dirname, name: 'mailhost' });
+  const { resources, types } = JSON.parse(await provider.getSchema()) as Record<string, unknown>;
+  expect({ resources, types }).toMatchSnapshot();
+});
