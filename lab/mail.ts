@@ -92,6 +92,19 @@ export async function readMailbox(login: Login, mailbox = 'INBOX'): Promise<Pars
   return withImap(login, (client) => fetchAll(client, mailbox));
 }
 
+/** Moves a message, by its subject, from one mailbox to another. */
+export async function moveMail(
+  login: Login,
+  subject: string,
+  from: string,
+  to: string,
+): Promise<void> {
+  await withImap(login, async (client) => {
+    await client.mailboxOpen(from);
+    await client.messageMove({ subject }, to);
+  });
+}
+
 async function withImap<T>(login: Login, work: (client: ImapFlow) => Promise<T>): Promise<T> {
   const client = new ImapFlow({
     host: login.host,

@@ -1,6 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ParsedMail } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
+import {
+  moveMail,
+  sendFromRemote,
+  submit,
+  waitForMail,
+  waitForReceived,
+  type Login,
+} from '../../lab/mail';
+import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
@@ -8,6 +17,7 @@ import type { Lab } from '../../lab/state';
 import { changes, endLab, onHost, startLab, TestStack } from './testLab';
 
 const name = 'test';
+const erika = 'erika@remote.example';
 let lab: Lab;
 let stack: TestStack;
 let outputs: StackOutputs;
@@ -75,6 +85,99 @@ describe('a mail host', () => {
     }
   });
 
+  it('takes mail for its addresses, whatever their case and tag, and refuses unknown ones at once', async () => {
+    const anna = loginOf(outputs, 'anna@example.org');
+    const bert = loginOf(outputs, 'bert@example.net');
+    const recipients: [string, Login][] = [
+      ['Anna+news@EXAMPLE.org', anna],
+      ['info@example.org', anna],
+      ['postmaster@example.net', anna],
+      ['abuse@mail.example.org', anna],
+      ['bert@example.net', bert],
+    ];
+    for (const [to, login] of recipients) {
+      const message = { from: erika, to, subject: `to ${to}`, text: 'x' };
+      await sendFromRemote(lab, message);
+      await waitForMail(login, message.subject);
+      await sendFromRemote(lab, { ...message, subject: `${message.subject} by IPv6`, ipv6: true });
+      await waitForMail(login, `${message.subject} by IPv6`);
+    }
+    const unknown = ['nobody@example.org', 'anna@example.net', 'root@example.org'];
+    for (const to of [...unknown, 'mailhost-probe@mailhost-probe.invalid']) {
+      const attempt = sendFromRemote(lab, {
+        from: erika,
+        to: 'anna@example.org',
+        envelopeTo: to,
+        subject: 'x',
+        text: 'x',
+      });
+      await expect(attempt, to).rejects.toThrow('550');
+    }
+    expect(onHost(lab, 'smtpctl show queue')).toBe('');
+  });
+
+  it('signs for who has logged in, as who they are, and never for a stranger', async () => {
+    const anna = loginOf(outputs, 'anna@example.org');
+    const bert = loginOf(outputs, 'bert@example.net');
+    const signers = (message: ParsedMail) =>
+      message.headerLines
+        .filter(({ key }) => key === 'dkim-signature')
+        .map(({ line }) => / d=([^;]+);/.exec(line)?.[1]);
+    const subject = 'to a colleague';
+    await submit(anna, 587, { from: 'info@example.org', to: bert.user, subject, text: 'x' });
+    expect(signers(await waitForMail(bert, subject))).toEqual(['example.org']);
+
+    const asBert = { from: bert.user, to: erika, subject: 'not mine', text: 'x' };
+    await expect(submit(anna, 465, asBert)).rejects.toThrow('550');
+
+    const forged = {
+      from: anna.user,
+      envelopeFrom: erika,
+      to: bert.user,
+      subject: 'forged',
+      text: 'x',
+    };
+    await sendFromRemote(lab, forged);
+    expect(signers(await waitForMail(bert, 'forged'))).not.toContain('example.org');
+  });
+
+  it('brings its own messages to the postmaster', async () => {
+    onHost(lab, 'printf "Subject: from cron\\n\\nx\\n" | sendmail root');
+    await waitForMail(loginOf(outputs, 'anna@example.org'), 'from cron');
+  });
+
+  it('learns from what a user puts into Junk and takes out of it', async () => {
+    const login = loginOf(outputs, 'bert@example.net');
+    const count = (kind: 'spam' | 'ham') =>
+      Number(
+        onHost(
+          lab,
+          `sa-learn --dbpath /srv/mailhost/bayes/bayes --dump magic | sed -n 's/.* \\([0-9]*\\) .*non-token data: n${kind}$/\\1/p'`,
+        ),
+      );
+    const text = 'A message that is long enough to have some words to learn from.';
+    await sendFromRemote(lab, { from: erika, to: login.user, subject: 'learn', text });
+    await waitForMail(login, 'learn');
+    const spam = count('spam');
+    await moveMail(login, 'learn', 'INBOX', 'Junk');
+    expect(count('spam')).toBe(spam + 1);
+    const ham = count('ham');
+    await moveMail(login, 'learn', 'Junk', 'INBOX');
+    expect(count('ham')).toBe(ham + 1);
+    expect(onHost(lab, 'stat --format %U /srv/mailhost/bayes/bayes_toks')).toBe('amavis\n');
+  });
+
+  it('says plainly when outbound port 25 is closed', () => {
+    const { v4 } = addresses(lab).remote;
+    const unused = v4.replace(/\d+$/, '250');
+    const out = onHost(
+      lab,
+      `cp /etc/hosts /run/hosts; echo '${unused} gmail-smtp-in.l.google.com' >>/etc/hosts
+       echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check; cat /run/hosts >/etc/hosts`,
+    );
+    expect(out).toContain('WARNING: outbound port 25 seems to be blocked');
+  });
+
   it('has nothing to do a second time, and does not even connect', async () => {
     const before = sshLogins();
     const { status, output } = await stack.up();
@@ -114,7 +217,7 @@ describe('a mail host', () => {
         const subject = `flow ${sent++}`;
         await submit(login, 465, {
           from: login.user,
-          to: 'erika@remote.example',
+          to: erika,
           subject,
           text: '',
         });
@@ -131,7 +234,7 @@ describe('a mail host', () => {
     expect(status, output).toBe(0);
     await submit(login, 465, {
       from: login.user,
-      to: 'erika@remote.example',
+      to: erika,
       subject: 'after',
       text: '',
     });
@@ -173,6 +276,28 @@ E`;
     expect(onHost(lab, 'systemctl is-active dovecot')).toBe('active\n');
   });
 
+  it('converges after a push that was killed at any point', () => {
+    const push = `python3 -c '
+import json
+files = {p: {"mode": f["mode"], "owner": f["owner"], "text": open(p).read()} for p, f in json.load(open("/var/lib/mailhost/manifest/spamassassin.json")).items()}
+files["/etc/spamassassin/local.cf"]["text"] += "# DELAY\\n"
+print(json.dumps(files))'`;
+    for (const delay of ['0.1', '0.4', '0.8', '1.2', '1.6', '2', '3']) {
+      const files = push.replace('DELAY', delay);
+      onHost(
+        lab,
+        `${files} | timeout --signal KILL ${delay} mailhost activate spamassassin || true`,
+      );
+      onHost(lab, `${files} | mailhost activate spamassassin`);
+      expect(
+        onHost(lab, 'tail -1 /etc/spamassassin/local.cf; systemctl is-active spamd amavis'),
+      ).toBe(`# ${delay}\nactive\nactive\n`);
+    }
+    expect(onHost(lab, 'ls /var/lib/mailhost/pending /var/lib/mailhost/backup')).not.toContain(
+      'spam',
+    );
+  });
+
   it('keeps secrets out of state, logs and what others may read on the host', async () => {
     const state = stack.state();
     // A key file begins with what its public part tells too; the lines taken here are private.
@@ -209,7 +334,7 @@ E`;
     expect(status, output).toBe(0);
     const login = { ...loginOf(outputs, 'anna@example.org'), user: 'anna' };
     await sendFromRemote(lab, {
-      from: 'erika@remote.example',
+      from: erika,
       to: 'info@example.org',
       subject: 'to a system user',
       text: 'x',
@@ -217,7 +342,7 @@ E`;
     await waitForMail(login, 'to a system user');
     await submit(login, 587, {
       from: 'anna@example.org',
-      to: 'erika@remote.example',
+      to: erika,
       subject: 'from a system user',
       text: 'x',
     });

@@ -5,7 +5,7 @@ import { Stack } from '../../lab/stack';
 import { findLab, run, type Lab } from '../../lab/state';
 import { Machines } from '../../lab/machines';
 
-const entry = join(__dirname, '..', '..', 'lab', 'lab');
+export const entry = join(__dirname, '..', '..', 'lab', 'lab');
 
 /** Runs `./lab/lab` and gives what it printed. */
 const lab = (...args: string[]): string =>
