@@ -1,81 +1,87 @@
-import { isDeepStrictEqual } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
-import { LogRequest, LogSeverity } from '@pulumi/pulumi/proto/engine_pb';
 import { EngineClient } from '@pulumi/pulumi/proto/engine_grpc_pb';
-import { PluginInfo } from '@pulumi/pulumi/proto/plugin_pb';
+import { LogRequest, LogSeverity } from '@pulumi/pulumi/proto/engine_pb';
+import { PluginInfo, type PluginAttach } from '@pulumi/pulumi/proto/plugin_pb';
 import { ResourceProviderService } from '@pulumi/pulumi/proto/provider_grpc_pb';
 import * as pb from '@pulumi/pulumi/proto/provider_pb';
+import { Status } from '@pulumi/pulumi/proto/status_pb';
+import { Any } from 'google-protobuf/google/protobuf/any_pb';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
-import { Struct, type JavaScriptValue } from 'google-protobuf/google/protobuf/struct_pb';
+import { differences, sameSet } from './difference';
+import { holdsUnknown, plain, received, sent, unknown, type Properties } from './values';
 
-/** Property values as the engine sends them; unknown ones are the string `unknown`. */
-export type Properties = Record<string, unknown>;
-
-/** Stands for a value that is known only after creation. */
-const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
-
-export interface Created {
+/** A resource as it exists. */
+export interface Found {
   id: string;
   outputs: Properties;
 }
 
-/** One line to the engine's log, shown below the resource. */
-export type Log = (line: string) => void;
+/** A resource just made. */
+export interface Made extends Found {
+  /** Why it is not ready, though it exists: the engine keeps it, and updates it the next time. */
+  failure?: Error;
+}
 
-/** One kind of resource. `state` is what the last operation left: inputs and outputs together. */
+export interface Context {
+  /** Shows a line of progress beside the resource. */
+  log: (line: string) => void;
+  /** Aborts when the user cancels. */
+  signal: AbortSignal;
+}
+
+/** One kind of resource. Its `state` is what the last operation left: inputs and outputs together. */
 export interface ResourceKind {
   /** Inputs that the kind takes; any other is refused, so that nothing is silently ignored. */
   inputs: string[];
-  /** Inputs whose change needs a new resource, and `all` where each does. */
-  replaces?: string[] | 'all';
+  required?: string[];
+  defaults?: Properties;
+  /** Inputs that the provider chooses where the program does not: leaving one out is no change. */
+  optionalComputed?: string[];
+  /** Inputs in which the order of lists means nothing. */
+  sets?: string[];
+  /** Inputs whose change needs a new resource. */
+  replaces?: string[];
+  /** The new resource could not stand beside the old one. */
+  deleteBeforeReplace?: boolean;
   /** Outputs that only creation tells. */
   computed: string[];
   /** Those of `computed` that an update may change. */
   changing?: string[];
-  defaults?: Properties;
-  /** What is wrong with the inputs, by property. */
+  /** Inputs and outputs that are secret whatever the program says. */
+  secrets?: string[];
+  /** What is wrong with the inputs, by property; what it says of one that is not known yet is dropped. */
   check?: (inputs: Properties) => Record<string, string>;
-  /** Outputs that changed by themselves (time), so that there is a difference without a changed input. */
-  drifted?: (state: Properties) => string[];
-  create(inputs: Properties, log: Log): Promise<Created>;
-  update?(id: string, inputs: Properties, state: Properties, log: Log): Promise<Properties>;
-  delete?(id: string, state: Properties, log: Log): Promise<void>;
-  /** What exists under `id`: inputs and outputs, or undefined where it is gone. */
-  read?(id: string, state: Properties): Promise<Properties | undefined>;
+  /** Outputs that ask for a new resource by themselves, as time does. */
+  outdated?: (inputs: Properties, state: Properties) => string[];
+  create: (inputs: Properties, context: Context) => Promise<Made>;
+  /** Returns the outputs that may have changed. */
+  update?: (
+    id: string,
+    inputs: Properties,
+    state: Properties,
+    context: Context,
+  ) => Promise<Properties>;
+  delete?: (id: string, state: Properties, context: Context) => Promise<void>;
+  /** What exists under `id`, or undefined where it is gone; `state` is empty for an import. */
+  read?: (id: string, state: Properties) => Promise<Found | undefined>;
 }
 
-/** Configuration of the provider: its arguments in the stack's config. */
-type Configuration = Record<string, string>;
+/** The provider's own arguments, from the stack's config or the program. */
+export type Configuration = Record<string, string | undefined>;
 
 export interface Provider {
   name: string;
   version: string;
   /** By type token. */
   resources: Record<string, ResourceKind>;
+  /** By token. */
   functions?: Record<string, (args: Properties) => Promise<Properties>>;
   configure?: (configuration: Configuration) => void;
 }
 
-type Call<Q> = grpc.ServerUnaryCall<Q, unknown>;
-type Reply<A> = grpc.sendUnaryData<A>;
-
-const open = (struct: Struct | undefined): Properties => struct?.toJavaScript() ?? {};
-const wrap = (properties: Properties): Struct =>
-  Struct.fromJavaScript(withoutUndefined(properties) as Record<string, JavaScriptValue>);
-
-function withoutUndefined(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutUndefined);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, v]) => v !== undefined)
-      .map(([k, v]) => [k, withoutUndefined(v)]),
-  );
-}
-
 /** Serves a provider to the engine that started this process, as a Pulumi plugin does. */
 export function serve(provider: Provider): void {
-  const server = new grpc.Server({ 'grpc.max_receive_message_length': 64 << 20 });
+  const server = new grpc.Server({ 'grpc.max_receive_message_length': -1 });
   server.addService(ResourceProviderService, service(provider, process.argv[2]));
   server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
@@ -83,188 +89,235 @@ export function serve(provider: Provider): void {
   });
 }
 
-function service(
-  provider: Provider,
-  engineAddress: string | undefined,
-): grpc.UntypedServiceImplementation {
+function service(provider: Provider, engineAddress: string | undefined) {
+  const cancelled = new AbortController();
+  let engine = engineAddress === undefined ? undefined : engineAt(engineAddress);
+
+  const tokenOf = (urn: string) => urn.split('::')[2]!.split('$').at(-1)!;
   const kindOf = (urn: string): ResourceKind => {
-    const token = urn.split('::')[2]!.split('$').at(-1)!;
-    const kind = provider.resources[token];
-    if (kind === undefined) {
-      throw new Error(`the stand-in for the plugin ${provider.name} has no resource ${token}`);
-    }
+    const kind = provider.resources[tokenOf(urn)];
+    if (kind === undefined) throw lacks(`resource ${tokenOf(urn)}`);
     return kind;
   };
-  const engine =
-    engineAddress === undefined
-      ? undefined
-      : new EngineClient(engineAddress, grpc.credentials.createInsecure());
-  const logTo =
-    (urn: string): Log =>
-    (line) => {
-      const request = new LogRequest().setUrn(urn).setSeverity(LogSeverity.INFO).setMessage(line);
-      engine?.log(request, () => undefined);
+  const lacks = (what: string) =>
+    new Error(`the stand-in for the plugin ${provider.name} has no ${what}`);
+
+  /** Runs `work` on the resource; returns after the engine has every line that it logged. */
+  const working = async <T>(urn: string, work: (context: Context) => Promise<T>): Promise<T> => {
+    let logged = Promise.resolve();
+    const log = (line: string) => {
+      logged = logged.then(() => engine && show(engine, urn, line));
     };
-  const answer =
-    <Q, A>(handler: (request: Q) => A | Promise<A>) =>
-    (call: Call<Q>, reply: Reply<A>) => {
-      Promise.resolve()
-        .then(() => handler(call.request))
-        .then(
-          (result) => reply(null, result),
-          (error: unknown) =>
-            reply({
-              code: grpc.status.UNKNOWN,
-              details: error instanceof Error ? error.message : String(error),
-            }),
-        );
-    };
-  const same = answer((request: pb.CheckRequest) =>
-    new pb.CheckResponse().setInputs(request.getNews()),
-  );
+    try {
+      return await work({ log, signal: cancelled.signal });
+    } finally {
+      await logged;
+    }
+  };
 
   return {
     getPluginInfo: answer(() => new PluginInfo().setVersion(provider.version)),
-    checkConfig: same,
-    diffConfig: answer(() =>
-      new pb.DiffResponse().setChanges(pb.DiffResponse.DiffChanges.DIFF_NONE),
-    ),
-    configure: answer((request: pb.ConfigureRequest) => {
-      const args = Object.entries(open(request.getArgs()));
-      provider.configure?.(Object.fromEntries(args.map(([k, v]) => [k, String(v)])));
-      // Without `acceptSecrets` the engine opens secrets, and marks outputs whose input of that name was one.
-      return new pb.ConfigureResponse().setSupportspreview(true).setAcceptresources(false);
+    attach: answer((request: PluginAttach) => {
+      engine = engineAt(request.getAddress());
+      return new Empty();
     }),
-    check: answer((request: pb.CheckRequest) =>
-      check(kindOf(request.getUrn()), open(request.getNews())),
+    cancel: answer(() => {
+      cancelled.abort(new Error('cancelled'));
+      return new Empty();
+    }),
+
+    checkConfig: answer((request: pb.CheckRequest) =>
+      new pb.CheckResponse().setInputs(request.getNews()),
     ),
-    diff: answer((request: pb.DiffRequest) =>
-      diff(
-        kindOf(request.getUrn()),
-        open(request.getOldInputs()),
-        open(request.getNews()),
-        open(request.getOlds()),
-      ),
-    ),
+    diffConfig: answer((request: pb.DiffRequest) => diff({}, request)),
+    configure: answer((request: pb.ConfigureRequest) => {
+      provider.configure?.(plain(received(request.getArgs())) as Configuration);
+      return new pb.ConfigureResponse()
+        .setAcceptsecrets(true)
+        .setAcceptresources(true)
+        .setAcceptoutputs(true)
+        .setSupportspreview(true);
+    }),
+
+    check: answer((request: pb.CheckRequest) => check(kindOf(request.getUrn()), request)),
+    diff: answer((request: pb.DiffRequest) => diff(kindOf(request.getUrn()), request)),
+
     create: answer(async (request: pb.CreateRequest) => {
       const kind = kindOf(request.getUrn());
-      const inputs = open(request.getProperties());
+      const given = received(request.getProperties());
+      const inputs = plain(given);
       if (request.getPreview()) {
-        const computed = Object.fromEntries(kind.computed.map((name) => [name, unknown]));
-        return new pb.CreateResponse().setProperties(wrap({ ...computed, ...inputs }));
+        const outputs = { ...allUnknown(kind.computed), ...inputs };
+        return new pb.CreateResponse().setProperties(sent(outputs, given, kind.secrets));
       }
-      const { id, outputs } = await kind.create(inputs, logTo(request.getUrn()));
-      return new pb.CreateResponse().setId(id).setProperties(wrap({ ...inputs, ...outputs }));
+      const made = await working(request.getUrn(), (context) => kind.create(inputs, context));
+      const state = sent({ ...inputs, ...made.outputs }, given, kind.secrets);
+      if (made.failure) throw initFailed(made.id, state, request, made.failure);
+      return new pb.CreateResponse().setId(made.id).setProperties(state);
     }),
+
     update: answer(async (request: pb.UpdateRequest) => {
       const kind = kindOf(request.getUrn());
-      const inputs = open(request.getNews());
-      const state = open(request.getOlds());
+      const given = received(request.getNews());
+      const [inputs, state] = [plain(given), plain(received(request.getOlds()))];
       const kept = Object.fromEntries(kind.computed.map((name) => [name, state[name]]));
+      const result = (outputs: Properties) =>
+        new pb.UpdateResponse().setProperties(sent(outputs, given, kind.secrets));
       if (request.getPreview()) {
-        const changing = Object.fromEntries((kind.changing ?? []).map((name) => [name, unknown]));
-        return new pb.UpdateResponse().setProperties(wrap({ ...kept, ...changing, ...inputs }));
+        return result({ ...kept, ...allUnknown(kind.changing ?? []), ...inputs });
       }
-      const outputs = await kind.update!(request.getId(), inputs, state, logTo(request.getUrn()));
-      return new pb.UpdateResponse().setProperties(wrap({ ...kept, ...inputs, ...outputs }));
+      if (!kind.update) throw new Error(`${tokenOf(request.getUrn())} cannot be updated`);
+      const outputs = await working(request.getUrn(), (context) =>
+        kind.update!(request.getId(), inputs, state, context),
+      );
+      return result({ ...kept, ...inputs, ...outputs });
     }),
+
     delete: answer(async (request: pb.DeleteRequest) => {
-      await kindOf(request.getUrn()).delete?.(
-        request.getId(),
-        open(request.getProperties()),
-        logTo(request.getUrn()),
+      const kind = kindOf(request.getUrn());
+      const state = plain(received(request.getProperties()));
+      await working(request.getUrn(), async (context) =>
+        kind.delete?.(request.getId(), state, context),
       );
       return new Empty();
     }),
+
     read: answer(async (request: pb.ReadRequest) => {
       const kind = kindOf(request.getUrn());
-      const state = open(request.getProperties());
-      const found = kind.read ? await kind.read(request.getId(), state) : state;
+      const [was, given] = [received(request.getProperties()), received(request.getInputs())];
+      const [state, known] = [plain(was), plain(given)];
+      const importing = Object.keys(state).length === 0;
+      if (importing && !kind.read) {
+        throw new Error(`${tokenOf(request.getUrn())} cannot be imported`);
+      }
+      const found = kind.read
+        ? await kind.read(request.getId(), state)
+        : { id: request.getId(), outputs: state };
       if (found === undefined) return new pb.ReadResponse();
-      const known = open(request.getInputs());
-      const wanted = Object.keys(known).length > 0 ? Object.keys(known) : kind.inputs;
-      const inputs = Object.fromEntries(wanted.map((name) => [name, found[name] ?? known[name]]));
+      // An input that the program does not give stays out, whatever the resource has there.
+      const names = importing
+        ? kind.inputs.filter((name) => !isEmpty(found.outputs[name]))
+        : Object.keys(known);
+      const inputs = Object.fromEntries(
+        names.map((name) => [name, found.outputs[name] ?? known[name]]),
+      );
       return new pb.ReadResponse()
-        .setId(request.getId())
-        .setProperties(wrap({ ...state, ...found }))
-        .setInputs(wrap(inputs));
+        .setId(found.id)
+        .setProperties(sent({ ...state, ...found.outputs }, was, kind.secrets))
+        .setInputs(sent(inputs, given, kind.secrets));
     }),
+
     invoke: answer(async (request: pb.InvokeRequest) => {
       const handler = provider.functions?.[request.getTok()];
-      if (handler === undefined) {
-        throw new Error(
-          `the stand-in for the plugin ${provider.name} has no function ${request.getTok()}`,
-        );
-      }
-      return new pb.InvokeResponse().setReturn(wrap(await handler(open(request.getArgs()))));
+      if (handler === undefined) throw lacks(`function ${request.getTok()}`);
+      const args = received(request.getArgs());
+      return new pb.InvokeResponse().setReturn(sent(await handler(plain(args)), args));
     }),
-    cancel: answer(() => new Empty()),
-    attach: answer(() => new Empty()),
+  } satisfies grpc.UntypedServiceImplementation;
+}
+
+/** A method of the service, by what it answers to a request. */
+function answer<Q, A>(handler: (request: Q) => A | Promise<A>) {
+  return (call: grpc.ServerUnaryCall<Q, A>, reply: grpc.sendUnaryData<A>): void => {
+    const failed = (error: Error & { metadata?: grpc.Metadata }) =>
+      reply({ code: grpc.status.UNKNOWN, details: error.message, metadata: error.metadata });
+    Promise.resolve(call.request)
+      .then(handler)
+      .then((result) => reply(null, result), failed);
   };
 }
 
-function check(kind: ResourceKind, given: Properties): pb.CheckResponse {
-  const inputs = { ...kind.defaults, ...given };
-  const mistakes = { ...kind.check?.(inputs) };
+const engineAt = (address: string) => new EngineClient(address, grpc.credentials.createInsecure());
+
+function show(engine: EngineClient, urn: string, line: string): Promise<void> {
+  const request = new LogRequest().setUrn(urn).setSeverity(LogSeverity.INFO).setMessage(line);
+  // Progress is not worth a failure.
+  return new Promise((resolve) => engine.log(request.setEphemeral(true), () => resolve()));
+}
+
+const allUnknown = (names: string[]): Properties =>
+  Object.fromEntries(names.map((name) => [name, unknown]));
+
+const isEmpty = (value: unknown) =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+function initFailed(
+  id: string,
+  state: ReturnType<typeof sent>,
+  request: pb.CreateRequest,
+  cause: Error,
+): Error {
+  const detail = new pb.ErrorResourceInitFailed()
+    .setId(id)
+    .setProperties(state)
+    .setInputs(request.getProperties())
+    .setReasonsList([cause.message]);
+  const packed = new Any();
+  packed.pack(detail.serializeBinary(), 'pulumirpc.ErrorResourceInitFailed');
+  const status = new Status().setCode(grpc.status.UNKNOWN).setMessage(cause.message);
+  status.addDetails(packed);
+  const metadata = new grpc.Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(status.serializeBinary()));
+  return Object.assign(new Error(cause.message, { cause }), { metadata });
+}
+
+function check(kind: ResourceKind, request: pb.CheckRequest): pb.CheckResponse {
+  const given = received(request.getNews());
+  const inputs = { ...kind.defaults, ...plain(given) };
+  const mistakes = new Map<string, string>();
   for (const name of Object.keys(inputs)) {
-    if (!kind.inputs.includes(name)) mistakes[name] = `the stand-in plugin has no input "${name}"`;
+    if (!kind.inputs.includes(name)) mistakes.set(name, 'the stand-in plugin has no such input');
   }
-  const failures = Object.entries(mistakes).map(([property, reason]) =>
+  for (const name of kind.required ?? []) {
+    if (inputs[name] === undefined) mistakes.set(name, 'is required');
+  }
+  for (const [name, reason] of Object.entries(kind.check?.(inputs) ?? {})) {
+    if (!holdsUnknown(inputs[name])) mistakes.set(name, reason);
+  }
+  const failures = [...mistakes].map(([property, reason]) =>
     new pb.CheckFailure().setProperty(property).setReason(reason),
   );
-  return new pb.CheckResponse().setInputs(wrap(inputs)).setFailuresList(failures);
+  return new pb.CheckResponse()
+    .setInputs(sent(inputs, given, kind.secrets))
+    .setFailuresList(failures);
 }
 
-function diff(
-  kind: ResourceKind,
-  before: Properties,
-  after: Properties,
-  state: Properties,
-): pb.DiffResponse {
-  const response = new pb.DiffResponse().setHasdetaileddiff(true);
-  const names = new Set<string>();
-  for (const [path, change] of Object.entries(changedPaths('', before, after))) {
+function diff(kind: Partial<ResourceKind>, request: pb.DiffRequest): pb.DiffResponse {
+  const before = plain(received(request.getOldInputs()));
+  const inputs = plain(received(request.getNews()));
+  const after = { ...inputs };
+  for (const name of kind.inputs ?? []) {
+    const leftOut = after[name] === undefined && kind.optionalComputed?.includes(name);
+    const reordered = kind.sets?.includes(name) && sameSet(before[name], after[name]);
+    if (leftOut || reordered) after[name] = before[name];
+  }
+  const changed = differences(before, after).map(({ path, change }) => {
     const name = /^[^.[]+/.exec(path)![0];
-    names.add(name);
-    const replaces = kind.replaces === 'all' || (kind.replaces ?? []).includes(name);
-    const kindOfChange = pb.PropertyDiff.Kind[`${change}${replaces ? '_REPLACE' : ''}`];
-    response
-      .getDetaileddiffMap()
-      .set(path, new pb.PropertyDiff().setKind(kindOfChange).setInputdiff(true));
-    if (replaces) response.addReplaces(name);
+    const replaces = kind.replaces?.includes(name) ?? false;
+    return { path, name, kind: replaces ? (`${change}_REPLACE` as const) : change, replaces };
+  });
+  const outdated = kind.outdated?.(inputs, plain(received(request.getOlds()))) ?? [];
+
+  const response = new pb.DiffResponse().setHasdetaileddiff(true);
+  const details = response.getDetaileddiffMap();
+  for (const { path, kind: name } of changed) {
+    details.set(path, new pb.PropertyDiff().setKind(pb.PropertyDiff.Kind[name]).setInputdiff(true));
   }
-  for (const name of kind.drifted?.(state) ?? []) {
-    names.add(name);
-    response.addReplaces(name);
-    response
-      .getDetaileddiffMap()
-      .set(name, new pb.PropertyDiff().setKind(pb.PropertyDiff.Kind.UPDATE_REPLACE));
+  for (const name of outdated) {
+    details.set(name, new pb.PropertyDiff().setKind(pb.PropertyDiff.Kind.UPDATE_REPLACE));
   }
+  const replaces = changed
+    .filter((c) => c.replaces)
+    .map(({ name }) => name)
+    .concat(outdated);
+  const names = changed.map(({ name }) => name).concat(outdated);
   const { DIFF_SOME, DIFF_NONE } = pb.DiffResponse.DiffChanges;
-  return response.setDiffsList([...names]).setChanges(names.size > 0 ? DIFF_SOME : DIFF_NONE);
-}
-
-type Change = 'ADD' | 'DELETE' | 'UPDATE';
-
-/** What differs, by property path; below `prefix`. */
-function changedPaths(prefix: string, before: unknown, after: unknown): Record<string, Change> {
-  if (isDeepStrictEqual(before, after)) return {};
-  if (before === undefined || before === null) return { [prefix]: 'ADD' };
-  if (after === undefined || after === null) return { [prefix]: 'DELETE' };
-  if (typeof before !== 'object' || typeof after !== 'object') return { [prefix]: 'UPDATE' };
-  const lists = Array.isArray(before) && Array.isArray(after);
-  if (Array.isArray(before) !== Array.isArray(after)) return { [prefix]: 'UPDATE' };
-  const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return Object.assign(
-    {},
-    ...[...keys].map((key) => {
-      const plain = /^[A-Za-z_]\w*$/.test(key);
-      const step = lists ? `[${key}]` : plain ? `${prefix && '.'}${key}` : `["${key}"]`;
-      return changedPaths(
-        `${prefix}${step}`,
-        (before as Properties)[key],
-        (after as Properties)[key],
-      );
-    }),
-  ) as Record<string, Change>;
+  return response
+    .setReplacesList([...new Set(replaces)])
+    .setDiffsList([...new Set(names)])
+    .setDeletebeforereplace(replaces.length > 0 && kind.deleteBeforeReplace === true)
+    .setChanges(names.length > 0 ? DIFF_SOME : DIFF_NONE);
 }

@@ -1,12 +1,14 @@
-import { serve, type Properties } from '../resourceProvider';
 import { HttpApi } from '../httpApi';
+import { serve, type Found } from '../resourceProvider';
+import type { Properties } from '../values';
 
 const api = new HttpApi('https://api.cloudflare.com/client/v4');
 
-interface Record_ {
+interface DnsRecord {
   id: string;
   [property: string]: unknown;
 }
+
 interface Zone {
   id: string;
   name: string;
@@ -14,62 +16,76 @@ interface Zone {
   name_servers: string[];
 }
 
-const inputs = ['zoneId', 'name', 'type', 'ttl', 'content', 'priority', 'proxied', 'comment'];
-const body = (properties: Properties) =>
-  Object.fromEntries(inputs.filter((n) => n !== 'zoneId').map((n) => [n, properties[n]]));
-const path = (zoneId: unknown, id = '') => `/zones/${String(zoneId)}/dns_records${id && `/${id}`}`;
+/** Inputs that the API takes and tells under the same names. */
+const fields = ['name', 'type', 'ttl', 'content', 'priority', 'proxied', 'comment'];
+const body = (inputs: Properties) =>
+  Object.fromEntries(fields.map((field) => [field, inputs[field]]));
 
-/** What the API tells besides what it was asked for. */
-const outputs = (record: Record_): Properties => ({
-  ...Object.fromEntries(inputs.map((n) => [n, record[n] ?? undefined])),
-  createdOn: record.created_on,
-  modifiedOn: record.modified_on,
-  proxiable: record.proxiable,
-});
-const withZone = (zoneId: unknown, record: Record_) => ({ ...outputs(record), zoneId });
+const records = (zoneId: unknown) => `/zones/${String(zoneId)}/dns_records`;
+
+/** @param known name of the record as the program has it: the state keeps a short form of the API's full name */
+function found(zoneId: unknown, record: DnsRecord, known?: unknown): Found {
+  const name = String(known ?? record.name);
+  const same = name === '@' || String(record.name).startsWith(`${name}.`);
+  return {
+    id: record.id,
+    outputs: {
+      ...Object.fromEntries(fields.map((field) => [field, record[field] ?? undefined])),
+      zoneId,
+      name: same ? name : record.name,
+      createdOn: record.created_on,
+      modifiedOn: record.modified_on,
+      proxiable: record.proxiable,
+    },
+  };
+}
 
 serve({
   name: 'cloudflare',
   version: '6.22.1',
-  configure: (configuration) =>
+  configure: ({ baseUrl, apiToken }) =>
     api.configure(
-      configuration.baseUrl ?? process.env.CLOUDFLARE_BASE_URL,
-      configuration.apiToken ?? process.env.CLOUDFLARE_API_TOKEN,
+      baseUrl ?? process.env.CLOUDFLARE_BASE_URL,
+      apiToken ?? process.env.CLOUDFLARE_API_TOKEN,
     ),
   resources: {
     'cloudflare:index/dnsRecord:DnsRecord': {
-      inputs,
-      replaces: ['zoneId'],
-      computed: ['createdOn', 'modifiedOn', 'proxiable', 'proxied'],
+      inputs: ['zoneId', ...fields],
+      required: ['zoneId', 'name', 'type', 'ttl'],
+      defaults: { proxied: false },
+      optionalComputed: ['content'],
+      replaces: ['zoneId', 'type'],
+      computed: ['createdOn', 'modifiedOn', 'proxiable'],
       changing: ['modifiedOn'],
-      create: async (properties) => {
-        const record = await api.call<Record_>('POST', path(properties.zoneId), body(properties));
-        return { id: record.id, outputs: withZone(properties.zoneId, record) };
+      check: ({ proxied, ttl }) => ({
+        ...(proxied === true && ttl !== 1 && { ttl: 'must be 1 where the record is proxied' }),
+      }),
+      create: async (inputs) => {
+        const record = await api.call<DnsRecord>('POST', records(inputs.zoneId), body(inputs));
+        return found(inputs.zoneId, record, inputs.name);
       },
-      update: async (id, properties) =>
-        withZone(
-          properties.zoneId,
-          await api.call<Record_>('PUT', path(properties.zoneId, id), body(properties)),
-        ),
-      delete: async (id, state) => {
-        await api.call('DELETE', path(state.zoneId, id), undefined, 'maybe gone');
+      update: async (id, inputs) => {
+        const path = `${records(inputs.zoneId)}/${id}`;
+        const record = await api.call<DnsRecord>('PUT', path, body(inputs));
+        return found(inputs.zoneId, record, inputs.name).outputs;
       },
-      // Imports name both: `<zone id>/<record id>`.
+      // A record that is gone is an error, as with the official plugin: a refresh takes it out of the state.
+      delete: async (id, { zoneId }) => {
+        await api.call('DELETE', `${records(zoneId)}/${id}`);
+      },
+      // An import names both: `<zone id>/<record id>`.
       read: async (id, state) => {
         const [zoneId, recordId] = id.includes('/') ? id.split('/') : [state.zoneId, id];
-        const record = await api.call<Record_ | undefined>(
-          'GET',
-          path(zoneId, recordId),
-          undefined,
-          'maybe gone',
-        );
-        return record && withZone(zoneId, record);
+        const record = await api.find<DnsRecord>(`${records(zoneId)}/${recordId}`);
+        return record && found(zoneId, record, state.name);
       },
     },
   },
   functions: {
     'cloudflare:index/getZone:getZone': async (args) => {
-      const name = (args.filter as { name?: string } | undefined)?.name ?? '';
+      const { name } = (args.filter ?? {}) as { name?: string };
+      if (name === undefined)
+        throw new Error('the stand-in plugin finds zones by filter.name only');
       const zones = await api.call<Zone[]>('GET', `/zones?name=${encodeURIComponent(name)}`);
       const [zone] = zones;
       if (zone === undefined || zones.length > 1) {

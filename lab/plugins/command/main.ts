@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, utils } from 'ssh2';
-import { serve, type Log, type Properties } from '../resourceProvider';
+import { Client, utils, type ClientChannel, type ConnectConfig } from 'ssh2';
+import { serve, type Context } from '../resourceProvider';
+import type { Properties } from '../values';
 
 interface Connection {
   host: string;
@@ -10,50 +14,74 @@ interface Connection {
   password?: string;
   privateKey?: string;
   privateKeyPassword?: string;
+  agentSocketPath?: string;
   hostKey?: string;
   dialErrorLimit?: number;
   perDialTimeout?: number;
 }
 
-/** Dials until the limit of errors; 0 means for ever. */
-async function connect(connection: Connection, log: Log): Promise<Client> {
-  const limit = connection.dialErrorLimit ?? 10;
+const connectionFields = [
+  'host',
+  'port',
+  'user',
+  'password',
+  'privateKey',
+  'privateKeyPassword',
+  'agentSocketPath',
+  'hostKey',
+  'dialErrorLimit',
+  'perDialTimeout',
+];
+
+const logged: Record<string, ('stdout' | 'stderr')[]> = {
+  stdout: ['stdout'],
+  stderr: ['stderr'],
+  stdoutAndStderr: ['stdout', 'stderr'],
+  none: [],
+};
+
+/** Dials until it gets through: after the first error up to `dialErrorLimit` times more, for ever where that is -1. */
+async function connect(connection: Connection, { log, signal }: Context): Promise<Client> {
+  const { dialErrorLimit: limit = 10 } = connection;
+  const config = clientConfig(connection);
   let wait = 100;
-  for (let errors = 1; ; errors++) {
+  for (let dials = 1; ; dials++) {
+    const client = new Client();
+    // Others may follow the error that `once` takes; later ones close the open channel, which reports them.
+    client.on('error', () => undefined);
+    client.connect(config);
     try {
-      return await dial(connection);
+      await once(client, 'ready', { signal });
+      return client;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      if (limit > 0 && errors >= limit) {
-        throw new Error(`after ${errors} failed attempts: ${message}`, { cause: error });
+      client.destroy();
+      if (limit >= 0 && dials > limit) {
+        const { message } = error as Error;
+        throw new Error(`after ${dials - 1} failed attempts: ${message}`, { cause: error });
       }
-      log(`Dial ${errors}${limit > 0 ? `/${limit}` : ''} failed: retrying`);
-      await sleep(wait);
+      log(`Dial ${dials}/${limit < 0 ? 'inf' : limit} failed: retrying`);
+      await sleep(wait, undefined, { signal });
       wait = Math.min(wait * 1.5, 5000);
     }
   }
 }
 
-function dial(connection: Connection): Promise<Client> {
+function clientConfig(connection: Connection): ConnectConfig {
   const pinned = connection.hostKey === undefined ? undefined : parseHostKey(connection.hostKey);
-  return new Promise((resolve, reject) => {
-    const client = new Client();
-    client.on('ready', () => resolve(client));
-    client.on('error', reject);
-    client.connect({
-      host: connection.host,
-      port: connection.port ?? 22,
-      username: connection.user ?? 'root',
-      password: connection.password,
-      privateKey: connection.privateKey,
-      passphrase: connection.privateKeyPassword,
-      readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
-      ...(pinned && {
-        algorithms: { serverHostKey: [pinned.type] },
-        hostVerifier: (key: Buffer) => key.equals(pinned.key),
-      }),
-    });
-  });
+  return {
+    host: connection.host,
+    port: connection.port ?? 22,
+    username: connection.user ?? 'root',
+    password: connection.password,
+    privateKey: connection.privateKey,
+    passphrase: connection.privateKeyPassword,
+    agent: connection.agentSocketPath ?? process.env.SSH_AUTH_SOCK,
+    readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
+    ...(pinned && {
+      algorithms: { serverHostKey: [pinned.type] },
+      hostVerifier: (key: Buffer) => key.equals(pinned.key),
+    }),
+  };
 }
 
 function parseHostKey(line: string) {
@@ -62,56 +90,79 @@ function parseHostKey(line: string) {
   return { type: parsed.type, key: parsed.getPublicSSH() };
 }
 
-async function runScript(
-  script: string,
+/**
+ * Runs a command over SSH.
+ *
+ * @param previous what the last run wrote, for the command's environment
+ * @throws Error with the exit status and all that the command wrote
+ */
+async function run(
+  command: string,
   inputs: Properties,
-  previous: Properties | undefined,
-  log: Log,
-) {
-  const logging = (inputs.logging ?? 'stdoutAndStderr') as string;
-  const client = await connect(inputs.connection as Connection, log);
+  previous: Properties,
+  context: Context,
+): Promise<{ stdout: string; stderr: string }> {
+  const client = await connect(inputs.connection as Connection, context);
+  const abort = () => client.destroy();
+  context.signal.addEventListener('abort', abort);
   try {
-    return await new Promise<Properties>((resolve, reject) => {
-      const environment = { ...(inputs.environment as Record<string, string> | undefined) };
-      if (previous !== undefined && inputs.addPreviousOutputInEnv !== false) {
-        environment.PULUMI_COMMAND_STDOUT = (previous.stdout ?? '') as string;
-        environment.PULUMI_COMMAND_STDERR = (previous.stderr ?? '') as string;
-      }
-      // sshd takes only what its AcceptEnv names, and does not say what it left out.
-      client.exec(script, { env: environment }, (error, channel) => {
-        if (error) return reject(error);
-        const [stdout, stderr, both] = [collector(), collector(), collector()];
-        const take = (own: ReturnType<typeof collector>, shown: boolean) => (chunk: Buffer) => {
-          own.add(chunk);
-          both.add(chunk);
-          if (shown) for (const line of chunk.toString().trimEnd().split('\n')) log(line);
-        };
-        channel.on('data', take(stdout, ['stdout', 'stdoutAndStderr'].includes(logging)));
-        channel.stderr.on('data', take(stderr, ['stderr', 'stdoutAndStderr'].includes(logging)));
-        channel.on('close', (status: number | undefined, signal: string | undefined) => {
-          if (status === 0) return resolve({ stdout: stdout.text(), stderr: stderr.text() });
-          const end = status === undefined ? (signal ?? 'connection lost') : `status ${status}`;
-          reject(new Error(`Process exited with ${end}: running "${script}":\n${both.text()}`));
-        });
-        channel.on('error', reject);
-        channel.end((inputs.stdin as string | undefined) ?? '');
-        return undefined;
-      });
+    const env = { ...(inputs.environment as Record<string, string> | undefined) };
+    if (inputs.addPreviousOutputInEnv !== false) {
+      if (previous.stdout) env.PULUMI_COMMAND_STDOUT = previous.stdout as string;
+      if (previous.stderr) env.PULUMI_COMMAND_STDERR = previous.stderr as string;
+    }
+    const channel = await new Promise<ClientChannel>((resolve, reject) => {
+      // sshd takes only the variables that its AcceptEnv names, and ssh2 does not ask which.
+      client.exec(command, { env }, (error, opened) => (error ? reject(error) : resolve(opened)));
     });
+
+    const shown = new PassThrough();
+    const lines = createInterface({ input: shown }).on('line', context.log);
+    const collected = { stdout: [] as Buffer[], stderr: [] as Buffer[], both: [] as Buffer[] };
+    const take = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
+      collected[stream].push(chunk);
+      collected.both.push(chunk);
+      if (logged[(inputs.logging as string | undefined) ?? 'stdoutAndStderr']!.includes(stream)) {
+        shown.write(chunk);
+      }
+    };
+    channel.on('data', take('stdout'));
+    channel.stderr.on('data', take('stderr'));
+    channel.end(inputs.stdin ?? '');
+    const [status, signal] = (await once(channel, 'close')) as [number | undefined, string?];
+    shown.end();
+    await once(lines, 'close');
+
+    const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString();
+    if (status !== 0) {
+      const end =
+        status === undefined
+          ? 'Connection lost before the process exited'
+          : status === null
+            ? `Process exited from signal ${signal}`
+            : `Process exited with status ${status}`;
+      throw new Error(`${end}: running ${JSON.stringify(command)}:\n${text(collected.both)}`);
+    }
+    const output = (chunks: Buffer[]) => text(chunks).replace(/\n$/, '');
+    return { stdout: output(collected.stdout), stderr: output(collected.stderr) };
   } finally {
+    context.signal.removeEventListener('abort', abort);
     client.end();
   }
 }
 
-function collector() {
-  const chunks: Buffer[] = [];
+function check(inputs: Properties): Record<string, string> {
+  const strange = Object.keys(inputs.connection ?? {}).filter((n) => !connectionFields.includes(n));
   return {
-    add: (chunk: Buffer) => void chunks.push(chunk),
-    text: () => Buffer.concat(chunks).toString().replace(/\n$/, ''),
+    ...(strange.length > 0 && {
+      connection: `the stand-in plugin has no such field: ${strange.join(', ')}`,
+    }),
+    ...(inputs.logging !== undefined &&
+      !((inputs.logging as string) in logged) && {
+        logging: `must be one of ${Object.keys(logged).join(', ')}`,
+      }),
   };
 }
-
-const script = (value: unknown) => value as string | undefined;
 
 serve({
   name: 'command',
@@ -129,24 +180,32 @@ serve({
         'triggers',
         'update',
       ],
+      required: ['connection'],
       replaces: ['triggers'],
       computed: ['stdout', 'stderr'],
       changing: ['stdout', 'stderr'],
-      defaults: { addPreviousOutputInEnv: true },
-      create: async (inputs, log) => ({
-        id: `command${randomBytes(16).toString('hex')}`,
-        outputs:
-          inputs.create === undefined
-            ? { stdout: '', stderr: '' }
-            : await runScript(script(inputs.create)!, inputs, undefined, log),
+      secrets: ['connection'],
+      check,
+      create: async (inputs, context) => ({
+        id: `command${randomBytes(8).toString('hex')}`,
+        outputs: await runIf(inputs.create, inputs, {}, context),
       }),
-      update: async (_id, inputs, state, log) => {
-        const change = script(inputs.update) ?? script(inputs.create);
-        return change === undefined ? {} : runScript(change, inputs, state, log);
-      },
-      delete: async (_id, state, log) => {
-        if (state.delete !== undefined) await runScript(script(state.delete)!, state, state, log);
+      update: (_id, inputs, state, context) =>
+        runIf(inputs.update ?? inputs.create, inputs, state, context),
+      delete: async (_id, state, context) => {
+        await runIf(state.delete, state, state, context);
       },
     },
   },
 });
+
+async function runIf(
+  command: unknown,
+  inputs: Properties,
+  { stdout = '', stderr = '' }: Properties,
+  context: Context,
+): Promise<Properties> {
+  return command === undefined
+    ? { stdout, stderr }
+    : run(command as string, inputs, { stdout, stderr }, context);
+}

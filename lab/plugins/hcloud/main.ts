@@ -1,6 +1,10 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { sameSet } from '../difference';
 import { HttpApi } from '../httpApi';
-import { serve, type Properties, type ResourceKind } from '../resourceProvider';
+import { serve, type ResourceKind } from '../resourceProvider';
+import type { Properties } from '../values';
 
 const api = new HttpApi('https://api.hetzner.cloud/v1');
 
@@ -14,7 +18,7 @@ interface WithActions {
   actions?: Action[];
   next_actions?: Action[];
 }
-type Item = Record<string, unknown> & { id: number };
+type Item = Record<string, unknown> & { id: number; protection?: Record<string, boolean> };
 
 /** Hetzner answers before the work is done: waits until it is. */
 async function settle(answer: WithActions): Promise<void> {
@@ -32,114 +36,176 @@ async function act(path: string, body: object = {}): Promise<void> {
   await settle(await api.call<WithActions>('POST', path, body));
 }
 
-interface Described {
-  /** Path of the collection and key of one item. */
+interface Collection extends Pick<
+  ResourceKind,
+  'optionalComputed' | 'sets' | 'replaces' | 'deleteBeforeReplace' | 'check'
+> {
   path: string;
+  /** Name of one item in the API's answers. */
   key: string;
+  /** Inputs besides the name, the labels and the protections. */
   inputs: string[];
-  replaces?: string[];
-  computed?: string[];
-  /** What the API is asked to create. */
-  body: (inputs: Properties) => object;
-  /** Resource properties of an item. */
-  properties: (item: Item) => Properties;
-  /** Changes beyond the name, each by an action of its own. */
-  change?: (path: string, inputs: Properties, state: Properties) => Promise<void>;
-  protections?: string[];
+  required?: string[];
   defaults?: Properties;
+  computed?: string[];
+  protections?: ('delete' | 'rebuild')[];
+  /** What the API is asked to create, besides the name and the labels. */
+  body: (inputs: Properties) => object;
+  /** What the API tells of an item, besides its name, labels and protections. */
+  outputs: (item: Item) => Properties;
+  /** What the state keeps in place of inputs. */
+  stored?: (inputs: Properties) => Properties;
+  /** Changes besides the name, the labels and the protections. */
+  change?: (path: string, inputs: Properties, state: Properties) => Promise<void>;
+  /** Frees the item of what would keep it from being deleted. */
+  release?: (path: string, item: Item) => Promise<void>;
 }
 
 /** A kind whose items live in a collection of their own, which is most of them. */
-function collection(kind: Described): ResourceKind {
+function collection(kind: Collection): ResourceKind {
+  const { protections = [] } = kind;
   const at = (id: string) => `${kind.path}/${id}`;
+  const flag = (protection: string) => `${protection}Protection`;
+
+  const item = async (id: string): Promise<Item | undefined> =>
+    (await api.find<Record<string, Item>>(at(id)))?.[kind.key];
+  const outputs = (found: Item): Properties => ({
+    name: found.name,
+    labels: found.labels,
+    ...Object.fromEntries(protections.map((p) => [flag(p), found.protection![p]])),
+    ...kind.outputs(found),
+  });
   const read = async (id: string) => {
-    const found = await api.call<Record<string, Item> | undefined>(
-      'GET',
-      at(id),
-      undefined,
-      'maybe gone',
-    );
-    return found && kind.properties(found[kind.key]!);
+    const found = await item(id);
+    return found && { id, outputs: outputs(found) };
   };
-  const protect = async (id: string, on: boolean) => {
-    const flags = Object.fromEntries((kind.protections ?? []).map((flag) => [flag, on]));
-    await act(`${at(id)}/actions/change_protection`, flags);
+  const protect = async (id: string, wanted: Properties, present: Properties) => {
+    const flags = protections.map((p) => [p, wanted[flag(p)] === true] as const);
+    if (flags.every(([p, on]) => on === (present[flag(p)] === true))) return;
+    await act(`${at(id)}/actions/change_protection`, Object.fromEntries(flags));
   };
+
   return {
-    inputs: ['name', ...kind.inputs, ...(kind.protections ?? []).map((p) => `${p}Protection`)],
+    inputs: ['name', 'labels', ...kind.inputs, ...protections.map(flag)],
+    required: ['name', ...(kind.required ?? [])],
+    defaults: { ...Object.fromEntries(protections.map((p) => [flag(p), false])), ...kind.defaults },
+    optionalComputed: kind.optionalComputed,
+    sets: kind.sets,
     replaces: kind.replaces,
+    deleteBeforeReplace: kind.deleteBeforeReplace,
     computed: kind.computed ?? [],
-    defaults: kind.defaults,
+    check: kind.check,
     create: async (inputs) => {
+      const { name, labels } = inputs;
       const answer = await api.call<WithActions & Record<string, Item>>('POST', kind.path, {
-        name: inputs.name,
+        name,
+        labels,
         ...kind.body(inputs),
       });
       const id = String((answer[kind.key] as Item).id);
-      await settle(answer);
-      if (inputs.deleteProtection === true) await protect(id, true);
-      return { id, outputs: (await read(id))! };
+      const told = async () => ({ ...(await read(id))?.outputs, ...kind.stored?.(inputs) });
+      try {
+        await settle(answer);
+        await protect(id, inputs, {});
+        return { id, outputs: await told() };
+      } catch (error) {
+        return { id, outputs: await told().catch(() => ({})), failure: error as Error };
+      }
     },
     update: async (id, inputs, state) => {
-      if (inputs.name !== state.name) await api.call('PUT', at(id), { name: inputs.name });
-      if (kind.protections && inputs.deleteProtection !== state.deleteProtection) {
-        await protect(id, inputs.deleteProtection === true);
+      const { name, labels = {} } = inputs;
+      if (name !== state.name || !isDeepStrictEqual(labels, state.labels ?? {})) {
+        await api.call('PUT', at(id), { name, labels });
       }
       await kind.change?.(at(id), inputs, state);
-      return (await read(id))!;
+      await protect(id, inputs, state);
+      return { ...(await read(id))?.outputs, ...kind.stored?.(inputs) };
     },
-    delete: async (id, state) => {
-      // As the official plugin does: the engine's own protection is what stops a delete.
-      if (state.deleteProtection === true) await protect(id, false);
-      const gone = await api.call<WithActions | undefined>(
-        'DELETE',
-        at(id),
-        undefined,
-        'maybe gone',
-      );
+    // A protected item is refused by the API: its protection has to be taken away by an update before.
+    delete: async (id) => {
+      const found = await item(id);
+      if (found === undefined) return;
+      await kind.release?.(at(id), found);
+      const gone = await api.call<WithActions | undefined>('DELETE', at(id));
       if (gone) await settle(gone);
     },
     read,
   };
 }
 
-const protection = (item: Item) => (item.protection as { delete: boolean }).delete;
-const locationName = (item: Item) => (item.location as { name: string }).name;
-/** `fd88::/64` is the network, its first address the server's own. */
-const first = (network: string) => network.replace(/\/\d+$/, '').replace(/::$/, '::1');
+const locationOf = (item: Item) => (item.location as { name: string }).name;
 
 interface Rule {
   direction: string;
   protocol: string;
   port?: string | null;
-  sourceIps?: string[];
-  destinationIps?: string[];
+  source_ips: string[];
+  destination_ips: string[];
   description?: string | null;
 }
-const rulesBody = (inputs: Properties) =>
-  ((inputs.rules ?? []) as Rule[]).map(({ sourceIps, destinationIps, ...rule }) => ({
+
+const rulesBody = ({ rules }: Properties) => ({
+  rules: ((rules ?? []) as Properties[]).map(({ sourceIps, destinationIps, ...rule }) => ({
     ...rule,
     source_ips: sourceIps,
     destination_ips: destinationIps,
-  }));
+  })),
+});
 
-const server: Described = {
+const firewall = collection({
+  path: '/firewalls',
+  key: 'firewall',
+  inputs: ['rules'],
+  sets: ['rules'],
+  deleteBeforeReplace: true,
+  body: rulesBody,
+  outputs: (item) => ({
+    rules: (item.rules as Rule[]).map(({ source_ips, destination_ips, ...rule }) => ({
+      ...rule,
+      port: rule.port ?? undefined,
+      description: rule.description ?? undefined,
+      sourceIps: source_ips.length > 0 ? source_ips : undefined,
+      destinationIps: destination_ips.length > 0 ? destination_ips : undefined,
+    })),
+  }),
+  change: async (path, inputs, state) => {
+    if (sameSet(inputs.rules, state.rules)) return;
+    await act(`${path}/actions/set_rules`, rulesBody(inputs));
+  },
+  release: async (path, { applied_to }) => {
+    if ((applied_to as unknown[]).length === 0) return;
+    await act(`${path}/actions/remove_from_resources`, { remove_from: applied_to });
+  },
+});
+
+interface PublicNet {
+  ipv4?: { id: number; ip: string } | null;
+  ipv6?: { id: number; ip: string } | null;
+  firewalls: { id: number }[];
+}
+
+const server = collection({
   path: '/servers',
   key: 'server',
   inputs: ['serverType', 'image', 'location', 'sshKeys', 'publicNets', 'firewallIds', 'userData'],
+  required: ['serverType', 'image'],
+  optionalComputed: ['location', 'firewallIds'],
+  sets: ['publicNets', 'firewallIds'],
   replaces: ['image', 'location', 'sshKeys', 'userData'],
+  deleteBeforeReplace: true,
   computed: ['ipv4Address', 'ipv6Address', 'ipv6Network', 'status', 'primaryDiskSize'],
   protections: ['delete', 'rebuild'],
   body: (inputs) => {
-    const [net = {}] = (inputs.publicNets ?? []) as Properties[];
+    const [net] = (inputs.publicNets ?? []) as Properties[];
     return {
       server_type: inputs.serverType,
       image: inputs.image,
       location: inputs.location,
-      ssh_keys: ((inputs.sshKeys ?? []) as string[]).map(Number),
+      // By id or by name.
+      ssh_keys: ((inputs.sshKeys ?? []) as string[]).map((k) => (/^\d+$/.test(k) ? Number(k) : k)),
       user_data: inputs.userData,
-      firewalls: ((inputs.firewallIds ?? []) as number[]).map((firewall) => ({ firewall })),
-      public_net: {
+      firewalls: ((inputs.firewallIds ?? []) as number[]).map((id) => ({ firewall: id })),
+      public_net: net && {
         enable_ipv4: net.ipv4Enabled,
         enable_ipv6: net.ipv6Enabled,
         ipv4: net.ipv4,
@@ -147,231 +213,208 @@ const server: Described = {
       },
     };
   },
-  properties: (item) => {
-    const net = item.public_net as Record<
-      'ipv4' | 'ipv6',
-      { id: number; ip: string } | undefined
-    > & {
-      firewalls: { id: number }[];
-    };
+  // The API does not tell keys and user data; the official plugin does not read back which addresses were asked for.
+  outputs: (item) => {
+    const net = item.public_net as PublicNet;
     return {
-      name: item.name,
       serverType: (item.server_type as { name: string }).name,
       image: (item.image as { name: string }).name,
-      location: locationName(item),
+      location: locationOf(item),
       firewallIds: net.firewalls.map(({ id }) => id),
-      deleteProtection: protection(item),
-      rebuildProtection: (item.protection as { rebuild: boolean }).rebuild,
-      publicNets: [
-        {
-          ipv4Enabled: net.ipv4 !== undefined,
-          ipv4: net.ipv4?.id,
-          ipv6Enabled: net.ipv6 !== undefined,
-          ipv6: net.ipv6?.id,
-        },
-      ],
       ipv4Address: net.ipv4?.ip,
-      ipv6Address: net.ipv6 && first(net.ipv6.ip),
+      // The network's first address.
+      ipv6Address: net.ipv6?.ip.replace(/::\/\d+$/, '::1'),
       ipv6Network: net.ipv6?.ip,
       status: item.status,
       primaryDiskSize: item.primary_disk_size,
     };
   },
+  stored: ({ userData }) =>
+    userData === undefined
+      ? {}
+      : {
+          userData: createHash('sha1')
+            .update(userData as string)
+            .digest('base64'),
+        },
   change: async (path, inputs, state) => {
+    if (!sameSet(inputs.publicNets, state.publicNets)) {
+      throw new Error('the stand-in plugin cannot change the addresses of a server that exists');
+    }
     if (inputs.serverType !== state.serverType) {
-      await act(`${path}/actions/poweroff`);
+      const { server } = await api.call<{ server: Item }>('GET', path);
+      if (server.status === 'running') await act(`${path}/actions/poweroff`);
+      // The API starts the server again.
       await act(`${path}/actions/change_type`, {
         server_type: inputs.serverType,
         upgrade_disk: true,
       });
-      await act(`${path}/actions/poweron`);
     }
-    const member = (id: number) => ({
-      type: 'server',
-      server: { id: Number(path.split('/').at(-1)) },
-      id,
-    });
-    const [wanted, present] = [inputs.firewallIds ?? [], state.firewallIds ?? []] as [
-      number[],
-      number[],
-    ];
-    for (const id of wanted.filter((f) => !present.includes(f))) {
-      await act(`/firewalls/${id}/actions/apply_to_resources`, { apply_to: [member(id)] });
-    }
+    const self = [{ type: 'server', server: { id: Number(path.split('/').at(-1)) } }];
+    const present = (state.firewallIds ?? []) as number[];
+    const wanted = (inputs.firewallIds ?? present) as number[];
     for (const id of present.filter((f) => !wanted.includes(f))) {
-      await act(`/firewalls/${id}/actions/remove_from_resources`, { remove_from: [member(id)] });
+      await act(`/firewalls/${id}/actions/remove_from_resources`, { remove_from: self });
     }
-    const nets = [inputs.publicNets, state.publicNets].map((value) => JSON.stringify(value));
-    if (nets[0] !== nets[1]) {
-      throw new Error('the stand-in plugin cannot change the addresses of a server that exists');
+    for (const id of wanted.filter((f) => !present.includes(f))) {
+      await act(`/firewalls/${id}/actions/apply_to_resources`, { apply_to: self });
     }
   },
-};
+});
 
-interface Pointer {
-  ip: string;
-  dns_ptr: string;
-}
+const primaryIp = collection({
+  path: '/primary_ips',
+  key: 'primary_ip',
+  // Without `assigneeId`, which the stand-in does not know, the assignee's type has no effect.
+  inputs: ['type', 'location', 'assigneeType', 'autoDelete'],
+  required: ['type', 'location'],
+  defaults: { autoDelete: false },
+  optionalComputed: ['assigneeType'],
+  replaces: ['type', 'location'],
+  computed: ['ipAddress', 'ipNetwork', 'assigneeId'],
+  protections: ['delete'],
+  body: ({ type, location, autoDelete }) => ({ type, location, auto_delete: autoDelete }),
+  outputs: (item) => ({
+    type: item.type,
+    location: locationOf(item),
+    assigneeId: item.assignee_id ?? 0,
+    assigneeType: item.assignee_type,
+    autoDelete: item.auto_delete,
+    ipAddress: (item.ip as string).replace(/\/\d+$/, ''),
+    ipNetwork: item.type === 'ipv6' ? item.ip : undefined,
+  }),
+  change: async (path, { autoDelete }, state) => {
+    if (autoDelete !== state.autoDelete) await api.call('PUT', path, { auto_delete: autoDelete });
+  },
+  // An address can only leave a server that is off.
+  release: async (path, { assignee_id: server }) => {
+    if (typeof server !== 'number') return;
+    await act(`/servers/${server}/actions/poweroff`);
+    await act(`${path}/actions/unassign`);
+    await act(`/servers/${server}/actions/poweron`);
+  },
+});
 
-/** An address's PTR has no item of its own: its id is `p-<primary IP>-<address>`. */
-const rdns: ResourceKind = {
-  inputs: ['primaryIpId', 'ipAddress', 'dnsPtr'],
-  replaces: ['primaryIpId', 'ipAddress'],
-  computed: [],
-  create: async (inputs) => {
-    await setPointer(inputs, inputs.dnsPtr);
-    return { id: `p-${String(inputs.primaryIpId)}-${String(inputs.ipAddress)}`, outputs: inputs };
-  },
-  update: async (_id, inputs) => {
-    await setPointer(inputs, inputs.dnsPtr);
-    return inputs;
-  },
-  delete: (_id, state) => setPointer(state, null),
-  read: async (id) => {
-    const [, primaryIpId, ipAddress] = /^p-(\d+)-(.+)$/.exec(id) ?? [];
-    const found = await api.call<{ primary_ip: { dns_ptr: Pointer[] } } | undefined>(
-      'GET',
-      `/primary_ips/${primaryIpId}`,
-      undefined,
-      'maybe gone',
-    );
-    const pointer = found?.primary_ip.dns_ptr.find(({ ip }) => ip === ipAddress);
-    return pointer && { primaryIpId: Number(primaryIpId), ipAddress, dnsPtr: pointer.dns_ptr };
-  },
-};
+const sshKey = collection({
+  path: '/ssh_keys',
+  key: 'ssh_key',
+  inputs: ['publicKey'],
+  required: ['publicKey'],
+  replaces: ['publicKey'],
+  computed: ['fingerprint'],
+  body: ({ publicKey }) => ({ public_key: publicKey }),
+  outputs: (item) => ({ publicKey: item.public_key, fingerprint: item.fingerprint }),
+});
 
-async function setPointer(where: Properties, name: unknown): Promise<void> {
-  await act(`/primary_ips/${String(where.primaryIpId)}/actions/change_dns_ptr`, {
-    ip: where.ipAddress,
-    dns_ptr: name,
-  });
+const volume = collection({
+  path: '/volumes',
+  key: 'volume',
+  inputs: ['size', 'location', 'format'],
+  required: ['size'],
+  optionalComputed: ['location'],
+  replaces: ['location'],
+  deleteBeforeReplace: true,
+  computed: ['linuxDevice', 'serverId'],
+  protections: ['delete'],
+  body: ({ size, location, format }) => ({ size, location, format }),
+  outputs: (item) => ({
+    size: item.size,
+    location: locationOf(item),
+    linuxDevice: item.linux_device,
+    serverId: item.server ?? undefined,
+  }),
+  change: async (path, { size }, state) => {
+    if (size !== state.size) await act(`${path}/actions/resize`, { size });
+  },
+  release: async (path, { server }) => {
+    if (typeof server === 'number') await act(`${path}/actions/detach`);
+  },
+});
+
+/** The server that a volume is attached to. */
+async function attachedTo(volumeId: string): Promise<number | undefined> {
+  const found = await api.find<{ volume: { server: number | null } }>(`/volumes/${volumeId}`);
+  return found?.volume.server ?? undefined;
 }
 
 /** Its id is the volume's. */
 const volumeAttachment: ResourceKind = {
   inputs: ['volumeId', 'serverId', 'automount'],
-  replaces: ['volumeId', 'serverId', 'automount'],
+  required: ['volumeId', 'serverId'],
+  optionalComputed: ['automount'],
+  replaces: ['volumeId', 'serverId'],
   computed: [],
-  create: async (inputs) => {
-    await act(`/volumes/${String(inputs.volumeId)}/actions/attach`, {
-      server: inputs.serverId,
-      automount: inputs.automount,
+  create: async ({ volumeId, serverId: server, automount }) => {
+    const id = String(volumeId);
+    const answer = await api.call<WithActions>('POST', `/volumes/${id}/actions/attach`, {
+      server,
+      automount,
     });
-    return { id: String(inputs.volumeId), outputs: inputs };
+    const failure = await settle(answer).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    return { id, outputs: {}, failure };
   },
   delete: async (id) => {
     if ((await attachedTo(id)) !== undefined) await act(`/volumes/${id}/actions/detach`);
   },
-  read: async (id, state) => {
+  read: async (id) => {
     const serverId = await attachedTo(id);
-    return serverId === undefined
-      ? undefined
-      : { volumeId: Number(id), serverId, automount: state.automount };
+    return serverId === undefined ? undefined : { id, outputs: { volumeId: Number(id), serverId } };
   },
 };
 
-async function attachedTo(volume: string): Promise<number | undefined> {
-  const found = await api.call<{ volume: { server: number | null } } | undefined>(
-    'GET',
-    `/volumes/${volume}`,
-    undefined,
-    'maybe gone',
+/** The PTR of an address has no item of its own: its id is `p-<primary IP>-<address>`. */
+const rdns: ResourceKind = {
+  inputs: ['primaryIpId', 'ipAddress', 'dnsPtr'],
+  required: ['primaryIpId', 'ipAddress', 'dnsPtr'],
+  replaces: ['primaryIpId', 'ipAddress'],
+  computed: [],
+  create: async (inputs) => {
+    await setPointer(inputs);
+    return { id: `p-${String(inputs.primaryIpId)}-${String(inputs.ipAddress)}`, outputs: {} };
+  },
+  update: async (_id, inputs) => {
+    await setPointer(inputs);
+    return {};
+  },
+  delete: async (id, state) => {
+    if (await readPointer(id)) await setPointer({ ...state, dnsPtr: null });
+  },
+  read: readPointer,
+};
+
+async function setPointer({ primaryIpId, ipAddress: ip, dnsPtr: dns_ptr }: Properties) {
+  await act(`/primary_ips/${String(primaryIpId)}/actions/change_dns_ptr`, { ip, dns_ptr });
+}
+
+async function readPointer(id: string) {
+  const [, primaryIpId, ipAddress] = /^p-(\d+)-(.+)$/.exec(id) ?? [];
+  const found = await api.find<{ primary_ip: { dns_ptr: { ip: string; dns_ptr: string }[] } }>(
+    `/primary_ips/${primaryIpId}`,
   );
-  return found?.volume.server ?? undefined;
+  const pointer = found?.primary_ip.dns_ptr.find(({ ip }) => ip === ipAddress);
+  return (
+    pointer && {
+      id,
+      outputs: { primaryIpId: Number(primaryIpId), ipAddress, dnsPtr: pointer.dns_ptr },
+    }
+  );
 }
 
 serve({
   name: 'hcloud',
   version: '1.41.0',
-  configure: (configuration) =>
-    api.configure(
-      configuration.endpoint ?? process.env.HCLOUD_ENDPOINT,
-      configuration.token ?? process.env.HCLOUD_TOKEN,
-    ),
+  configure: ({ endpoint, token }) =>
+    api.configure(endpoint ?? process.env.HCLOUD_ENDPOINT, token ?? process.env.HCLOUD_TOKEN),
   resources: {
-    'hcloud:index/server:Server': collection(server),
+    'hcloud:index/firewall:Firewall': firewall,
+    'hcloud:index/primaryIp:PrimaryIp': primaryIp,
     'hcloud:index/rdns:Rdns': rdns,
+    'hcloud:index/server:Server': server,
+    'hcloud:index/sshKey:SshKey': sshKey,
+    'hcloud:index/volume:Volume': volume,
     'hcloud:index/volumeAttachment:VolumeAttachment': volumeAttachment,
-    'hcloud:index/sshKey:SshKey': collection({
-      path: '/ssh_keys',
-      key: 'ssh_key',
-      inputs: ['publicKey'],
-      replaces: ['publicKey'],
-      computed: ['fingerprint'],
-      body: ({ publicKey }) => ({ public_key: publicKey }),
-      properties: (item) => ({
-        name: item.name,
-        publicKey: item.public_key,
-        fingerprint: item.fingerprint,
-      }),
-    }),
-    'hcloud:index/primaryIp:PrimaryIp': collection({
-      path: '/primary_ips',
-      key: 'primary_ip',
-      inputs: ['type', 'assigneeType', 'location', 'autoDelete'],
-      replaces: ['type', 'assigneeType', 'location'],
-      computed: ['ipAddress', 'ipNetwork'],
-      protections: ['delete'],
-      body: (inputs) => ({
-        type: inputs.type,
-        assignee_type: inputs.assigneeType,
-        location: inputs.location,
-        auto_delete: inputs.autoDelete,
-      }),
-      properties: (item) => ({
-        name: item.name,
-        type: item.type,
-        assigneeType: item.assignee_type,
-        location: locationName(item),
-        autoDelete: item.auto_delete,
-        deleteProtection: protection(item),
-        ipAddress: String(item.ip).replace(/\/\d+$/, ''),
-        ipNetwork: item.type === 'ipv6' ? item.ip : '',
-      }),
-      change: async (path, inputs, state) => {
-        if (inputs.autoDelete !== state.autoDelete) {
-          await api.call('PUT', path, { auto_delete: inputs.autoDelete });
-        }
-      },
-    }),
-    'hcloud:index/volume:Volume': collection({
-      path: '/volumes',
-      key: 'volume',
-      inputs: ['size', 'location', 'format'],
-      replaces: ['location', 'format'],
-      computed: ['linuxDevice'],
-      protections: ['delete'],
-      body: ({ size, location, format }) => ({ size, location, format }),
-      properties: (item) => ({
-        name: item.name,
-        size: item.size,
-        location: locationName(item),
-        format: item.format,
-        deleteProtection: protection(item),
-        linuxDevice: item.linux_device,
-      }),
-      change: async (path, inputs, state) => {
-        if (inputs.size !== state.size) await act(`${path}/actions/resize`, { size: inputs.size });
-      },
-    }),
-    'hcloud:index/firewall:Firewall': collection({
-      path: '/firewalls',
-      key: 'firewall',
-      inputs: ['rules'],
-      body: (inputs) => ({ rules: rulesBody(inputs) }),
-      properties: (item) => ({
-        name: item.name,
-        rules: (item.rules as Record<string, unknown>[]).map((rule) => ({
-          direction: rule.direction,
-          protocol: rule.protocol,
-          port: rule.port ?? undefined,
-          sourceIps: (rule.source_ips as string[]).length > 0 ? rule.source_ips : undefined,
-          destinationIps:
-            (rule.destination_ips as string[]).length > 0 ? rule.destination_ips : undefined,
-          description: rule.description ?? undefined,
-        })),
-      }),
-      change: (path, inputs) => act(`${path}/actions/set_rules`, { rules: rulesBody(inputs) }),
-    }),
   },
 });

@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { createHash, createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { utils } from 'ssh2';
-import { serve, type Created, type Properties, type ResourceKind } from '../resourceProvider';
+import { serve, type Made, type ResourceKind } from '../resourceProvider';
+import type { Properties } from '../values';
 
 type Curve = 'P256' | 'P384' | 'P521';
 const curveBits: Record<Curve, 256 | 384 | 521> = { P256: 256, P384: 384, P521: 521 };
@@ -11,7 +12,8 @@ const sha1 = (data: string | Buffer) => createHash('sha1').update(data).digest('
 
 const privateKey: ResourceKind = {
   inputs: ['algorithm', 'rsaBits', 'ecdsaCurve'],
-  replaces: 'all',
+  required: ['algorithm'],
+  replaces: ['algorithm', 'rsaBits', 'ecdsaCurve'],
   computed: [
     'privateKeyPem',
     'privateKeyPemPkcs8',
@@ -21,19 +23,21 @@ const privateKey: ResourceKind = {
     'publicKeyFingerprintMd5',
     'publicKeyFingerprintSha256',
   ],
+  secrets: ['privateKeyPem', 'privateKeyPemPkcs8', 'privateKeyOpenssh'],
   defaults: { rsaBits: 2048, ecdsaCurve: 'P224' },
-  check: ({ algorithm, ecdsaCurve }): Record<string, string> => {
-    if (!['RSA', 'ECDSA', 'ED25519'].includes(String(algorithm))) {
-      return { algorithm: 'must be RSA, ECDSA or ED25519' };
-    }
-    return algorithm === 'ECDSA' && !((ecdsaCurve as string) in curveBits)
-      ? { ecdsaCurve: 'the stand-in plugin knows P256, P384 and P521' }
-      : {};
-  },
+  check: ({ algorithm, ecdsaCurve }) => ({
+    ...(!['RSA', 'ECDSA', 'ED25519'].includes(algorithm as string) && {
+      algorithm: 'must be RSA, ECDSA or ED25519',
+    }),
+    ...(algorithm === 'ECDSA' &&
+      !((ecdsaCurve as string) in curveBits) && {
+        ecdsaCurve: 'the stand-in plugin knows P256, P384 and P521',
+      }),
+  }),
   create: (inputs) => Promise.resolve(createKey(inputs)),
 };
 
-function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Created {
+function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Made {
   const pair =
     algorithm === 'RSA'
       ? utils.generateKeyPairSync('rsa', { bits: rsaBits as number })
@@ -88,23 +92,24 @@ const extendedUses: Record<string, x509.ExtendedKeyUsageType> = {
 interface Signer {
   keys: webcrypto.CryptoKeyPair;
   algorithm: webcrypto.RsaHashedImportParams | webcrypto.EcdsaParams;
-  name: string;
+  /** As the plugin names it in its outputs. */
+  name: 'RSA' | 'ECDSA';
 }
+
+const curves: Record<string, { namedCurve: string; hash: string }> = {
+  prime256v1: { namedCurve: 'P-256', hash: 'SHA-256' },
+  secp384r1: { namedCurve: 'P-384', hash: 'SHA-384' },
+  secp521r1: { namedCurve: 'P-521', hash: 'SHA-512' },
+};
 
 /** Keys of a PEM, of whatever form, for the Web Crypto API. */
 async function signer(pem: unknown): Promise<Signer> {
   const key = createPrivateKey(pem as string);
-  const rsa = key.asymmetricKeyType === 'rsa';
-  const curves: Record<string, string> = {
-    prime256v1: 'P-256',
-    secp384r1: 'P-384',
-    secp521r1: 'P-521',
-  };
-  const name = rsa ? 'RSA' : key.asymmetricKeyType === 'ec' ? 'ECDSA' : 'ED25519';
-  if (name === 'ED25519') throw new Error('the stand-in plugin signs with RSA and ECDSA only');
-  const form = rsa
-    ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
-    : { name: 'ECDSA', namedCurve: curves[key.asymmetricKeyDetails!.namedCurve!]! };
+  const curve = curves[key.asymmetricKeyDetails?.namedCurve ?? ''];
+  if (key.asymmetricKeyType !== 'rsa' && curve === undefined) {
+    throw new Error('the stand-in plugin signs with RSA, P256, P384 and P521 only');
+  }
+  const form = curve ? { name: 'ECDSA', ...curve } : { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
   const { subtle } = webcrypto;
   const privateDer = key.export({ type: 'pkcs8', format: 'der' });
   const publicDer = createPublicKey(key).export({ type: 'spki', format: 'der' });
@@ -114,27 +119,26 @@ async function signer(pem: unknown): Promise<Signer> {
   ]);
   return {
     keys: { privateKey, publicKey },
-    algorithm: { name: form.name, hash: 'SHA-256' },
-    name,
+    algorithm: { name: form.name, hash: form.hash },
+    name: curve ? 'ECDSA' : 'RSA',
   };
 }
 
+/** Attribute types by the plugin's names, in the order of the encoded name. */
 const subjectFields: Record<string, string> = {
-  commonName: 'CN',
+  country: 'C',
   organization: 'O',
   organizationalUnit: 'OU',
-  country: 'C',
   locality: 'L',
   province: 'ST',
+  commonName: 'CN',
 };
 
-function subject(value: unknown): x509.JsonName {
-  return Object.entries((value ?? {}) as Record<string, string>).map(([field, text]) => {
-    const name = subjectFields[field];
-    if (name === undefined) throw new Error(`the stand-in plugin has no subject field ${field}`);
-    return { [name]: [text] };
+const subject = (value: unknown): x509.JsonName =>
+  Object.entries(subjectFields).flatMap(([field, type]) => {
+    const text = (value as Record<string, string> | undefined)?.[field];
+    return text === undefined ? [] : [{ [type]: [text] }];
   });
-}
 
 function alternativeNames(inputs: Properties): x509.Extension[] {
   const of = (type: 'dns' | 'ip' | 'url', list: unknown) =>
@@ -149,10 +153,6 @@ function alternativeNames(inputs: Properties): x509.Extension[] {
 
 function usage(inputs: Properties): x509.Extension[] {
   const allowed = inputs.allowedUses as string[];
-  const unknownUses = allowed.filter((use) => !(use in uses) && !(use in extendedUses));
-  if (unknownUses.length > 0) {
-    throw new Error(`the stand-in plugin has no use ${unknownUses.join(', ')}`);
-  }
   const flags = allowed.reduce((all, use) => all | (uses[use] ?? 0), 0);
   const extended = allowed.flatMap((use) => extendedUses[use] ?? []);
   return [
@@ -162,14 +162,28 @@ function usage(inputs: Properties): x509.Extension[] {
   ];
 }
 
+function check(inputs: Properties): Record<string, string> {
+  const strangeUses = ((inputs.allowedUses ?? []) as string[]).filter(
+    (use) => !(use in uses) && !(use in extendedUses),
+  );
+  const strangeFields = Object.keys(inputs.subject ?? {}).filter((f) => !(f in subjectFields));
+  return {
+    ...(strangeUses.length > 0 && {
+      allowedUses: `the stand-in plugin has no use ${strangeUses.join(', ')}`,
+    }),
+    ...(strangeFields.length > 0 && {
+      subject: `the stand-in plugin has no field ${strangeFields.join(', ')}`,
+    }),
+  };
+}
+
 async function issue(
   inputs: Properties,
   issuer: Signer,
-  issuerName: x509.JsonName | string,
-  holder: { publicKey: x509.PublicKeyType; subject: x509.JsonName | string },
+  issuerName: x509.JsonName | x509.Name,
+  holder: { publicKey: x509.PublicKeyType; subject: x509.JsonName | x509.Name },
   extensions: x509.Extension[],
-  authority?: x509.PublicKeyType,
-): Promise<Created> {
+): Promise<Made> {
   const start = new Date(Math.floor(Date.now() / 1000) * 1000);
   const end = new Date(start.getTime() + (inputs.validityPeriodHours as number) * 3_600_000);
   const serialNumber = randomBytes(16);
@@ -186,10 +200,9 @@ async function issue(
     extensions: [
       ...extensions,
       ...usage(inputs),
-      ...(inputs.setSubjectKeyId === true
+      ...(inputs.setSubjectKeyId === true || inputs.isCaCertificate === true
         ? [await x509.SubjectKeyIdentifierExtension.create(holder.publicKey)]
         : []),
-      ...(authority ? [await x509.AuthorityKeyIdentifierExtension.create(authority)] : []),
     ],
   });
   const seconds = (date: Date) => date.toISOString().replace('.000', '');
@@ -205,58 +218,55 @@ async function issue(
 }
 
 /** A certificate is made again once it is in its last `earlyRenewalHours`. */
-const drifted = (state: Properties) => {
-  const early = ((state.earlyRenewalHours ?? 0) as number) * 3_600_000;
-  return Date.now() >= Date.parse(state.validityEndTime as string) - early
-    ? ['readyForRenewal']
-    : [];
-};
+function due({ earlyRenewalHours = 0 }: Properties, { validityEndTime }: Properties): boolean {
+  const early = (earlyRenewalHours as number) * 3_600_000;
+  return Date.now() >= Date.parse(validityEndTime as string) - early;
+}
 
-const issued = [
-  'certPem',
-  'readyForRenewal',
-  'validityStartTime',
-  'validityEndTime',
-  'keyAlgorithm',
-];
-const validity = [
-  'allowedUses',
-  'earlyRenewalHours',
-  'isCaCertificate',
-  'setSubjectKeyId',
-  'validityPeriodHours',
-];
 const named = ['subject', 'dnsNames', 'ipAddresses', 'uris', 'privateKeyPem'];
-const certificateDefaults = {
-  earlyRenewalHours: 0,
-  isCaCertificate: false,
-  setSubjectKeyId: false,
-};
+const validity = ['allowedUses', 'isCaCertificate', 'setSubjectKeyId', 'validityPeriodHours'];
+
+/** What the two kinds of certificate have in common. */
+const certificateKind = (
+  inputs: string[],
+  required: string[],
+  secret: string,
+  computed: string,
+) => ({
+  inputs: [...inputs, ...validity, 'earlyRenewalHours'],
+  required: [...required, 'allowedUses', 'validityPeriodHours'],
+  replaces: [...inputs, ...validity],
+  computed: ['certPem', 'readyForRenewal', 'validityStartTime', 'validityEndTime', computed],
+  secrets: [secret],
+  defaults: { earlyRenewalHours: 0, isCaCertificate: false, setSubjectKeyId: false },
+  check,
+  outdated: (wanted: Properties, state: Properties) =>
+    due(wanted, state) ? ['readyForRenewal'] : [],
+  update: () => Promise.resolve({}),
+  read: (id: string, state: Properties) => {
+    if (state.certPem === undefined) throw new Error('a certificate cannot be imported');
+    return Promise.resolve({ id, outputs: { ...state, readyForRenewal: due(state, state) } });
+  },
+});
 
 const selfSignedCert: ResourceKind = {
-  inputs: [...named, ...validity],
-  replaces: 'all',
-  computed: issued,
-  defaults: certificateDefaults,
-  drifted,
+  ...certificateKind(named, ['privateKeyPem'], 'privateKeyPem', 'keyAlgorithm'),
   create: async (inputs) => {
     const own = await signer(inputs.privateKeyPem);
     const name = subject(inputs.subject);
-    const made = await issue(
-      inputs,
-      own,
-      name,
-      { publicKey: own.keys.publicKey, subject: name },
-      alternativeNames(inputs),
-    );
+    const holder = { publicKey: own.keys.publicKey, subject: name };
+    const made = await issue(inputs, own, name, holder, alternativeNames(inputs));
     return { ...made, outputs: { ...made.outputs, keyAlgorithm: own.name } };
   },
 };
 
 const certRequest: ResourceKind = {
   inputs: named,
-  replaces: 'all',
+  required: ['privateKeyPem'],
+  replaces: named,
   computed: ['certRequestPem', 'keyAlgorithm'],
+  secrets: ['privateKeyPem'],
+  check,
   create: async (inputs) => {
     const own = await signer(inputs.privateKeyPem);
     const request = await x509.Pkcs10CertificateRequestGenerator.create({
@@ -270,30 +280,25 @@ const certRequest: ResourceKind = {
   },
 };
 
+/** Its object identifier. */
+const subjectAltName = '2.5.29.17';
+
+const requestInputs = ['certRequestPem', 'caPrivateKeyPem', 'caCertPem'];
+
 const locallySignedCert: ResourceKind = {
-  inputs: ['certRequestPem', 'caPrivateKeyPem', 'caCertPem', ...validity],
-  replaces: 'all',
-  computed: [...issued, 'caKeyAlgorithm'],
-  defaults: certificateDefaults,
-  drifted,
+  ...certificateKind(requestInputs, requestInputs, 'caPrivateKeyPem', 'caKeyAlgorithm'),
   create: async (inputs) => {
     const ca = await signer(inputs.caPrivateKeyPem);
     const caCertificate = new x509.X509Certificate(inputs.caCertPem as string);
     const request = new x509.Pkcs10CertificateRequest(inputs.certRequestPem as string);
-    const names = request.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
-    const made = await issue(
-      inputs,
-      ca,
-      caCertificate.subject,
-      { publicKey: request.publicKey, subject: request.subject },
-      names ? [names] : [],
-      caCertificate.publicKey,
-    );
-    const rsa = request.publicKey.algorithm.name.startsWith('RSA');
-    return {
-      ...made,
-      outputs: { ...made.outputs, keyAlgorithm: rsa ? 'RSA' : 'ECDSA', caKeyAlgorithm: ca.name },
-    };
+    const names = request.getExtension(subjectAltName);
+    const caKeyId = caCertificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
+    const holder = { publicKey: request.publicKey, subject: request.subjectName };
+    const made = await issue(inputs, ca, caCertificate.subjectName, holder, [
+      ...(names ? [names] : []),
+      ...(caKeyId === undefined ? [] : [new x509.AuthorityKeyIdentifierExtension(caKeyId)]),
+    ]);
+    return { ...made, outputs: { ...made.outputs, caKeyAlgorithm: ca.name } };
   },
 };
 
