@@ -6,7 +6,7 @@ import { simpleParser, type ParsedMail } from 'mailparser';
 import { createTransport } from 'nodemailer';
 import { addresses, namespaceOf } from './network';
 import { received, type OutsideMessage, type ReceivedMessage } from './remote/mailbox';
-import { labResolver } from './remote/resolver';
+import { labResolver, mailExchanger } from './remote/resolver';
 import { waitFor, type Lab } from './state';
 
 /** A mail client's login. */
@@ -140,7 +140,6 @@ export async function waitForReceived(lab: Lab, subject: string): Promise<Receiv
 /** The address of a domain's mail host, by the lab's DNS. */
 export async function mailHostOf(lab: Lab, domain: string): Promise<string> {
   const resolve = labResolver(addresses(lab).resolver.v4);
-  const [exchanger] = (await resolve(domain, 'MX')) as { exchange: string }[];
-  const [address] = (await resolve(exchanger!.exchange, 'A')) as string[];
+  const [address] = (await resolve(await mailExchanger(resolve, domain), 'A')) as string[];
   return address!;
 }

@@ -3,7 +3,7 @@ import { createTransport } from 'nodemailer';
 import { addresses } from '../network';
 import { findLab } from '../state';
 import type { OutsideMessage } from './mailbox';
-import { labResolver } from './resolver';
+import { labResolver, mailExchanger } from './resolver';
 import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
 
 /**
@@ -16,11 +16,8 @@ async function main(): Promise<void> {
   const message = JSON.parse(await text(process.stdin)) as OutsideMessage;
   const resolve = labResolver(addresses(lab).resolver.v4);
   const domain = message.to.slice(message.to.lastIndexOf('@') + 1);
-  const exchangers = (await resolve(domain, 'MX')) as { exchange: string }[];
-  const [address] = (await resolve(
-    exchangers[0]!.exchange,
-    message.ipv6 ? 'AAAA' : 'A',
-  )) as string[];
+  const host = await mailExchanger(resolve, domain);
+  const [address] = (await resolve(host, message.ipv6 ? 'AAAA' : 'A')) as string[];
   const transport = createTransport({
     host: address,
     port: 25,
