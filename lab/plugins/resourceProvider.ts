@@ -87,6 +87,13 @@ export function serve(provider: Provider): void {
     if (error) throw error;
     process.stdout.write(`${port}\n`);
   });
+  // An engine that was killed ends no plugin: this one then goes by itself, once what is under way is done.
+  const started = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === started) return;
+    clearInterval(watch);
+    server.tryShutdown(() => undefined);
+  }, 1000);
 }
 
 function service(provider: Provider, engineAddress: string | undefined) {
