@@ -3,6 +3,7 @@ import type { ParsedMail } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   moveMail,
+  readMailbox,
   sendFromRemote,
   submit,
   waitForMail,
@@ -13,7 +14,7 @@ import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
-import type { Lab } from '../../lab/state';
+import { waitFor, type Lab } from '../../lab/state';
 import { changes, endLab, onHost, startLab, TestStack } from './testLab';
 
 const name = 'test';
@@ -326,6 +327,40 @@ print(json.dumps(files))'`;
     expect(readable).toBe('');
     const { output } = await stack.run(['stack', 'output']);
     expect(output).toMatch(/sshPrivateKey\s+\[secret\]/);
+  });
+
+  it('answers again after a reboot, with its mail', async () => {
+    const login = loginOf(outputs, 'anna@example.org');
+    const subjects = async () => (await readMailbox(login)).map(({ subject }) => subject);
+    const before = await subjects();
+    onHost(lab, 'touch /run/before-the-reboot; systemctl reboot');
+    const check = `test ! -e /run/before-the-reboot &&
+      echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check`;
+    await waitFor('the host is back and its check passes', () => {
+      try {
+        return onHost(lab, check);
+      } catch {
+        return false;
+      }
+    });
+    expect(await subjects()).toEqual(before);
+  });
+
+  it('gets everything again on a new server, and keeps its mail and its addresses', async () => {
+    const login = loginOf(outputs, 'anna@example.org');
+    const before = (await readMailbox(login)).map(({ subject }) => subject);
+    const path = 'mailhost:index:MailHost$mailhost:index:Machine$hcloud:index/server:Server';
+    const urn = `urn:pulumi:dev::mailhost::${path}::machine-server`;
+    const { status, output } = await stack.run(['up', '--yes', '--skip-preview', '--replace', urn]);
+    expect(status, output).toBe(0);
+    expect(changes(output).replaced).toBeGreaterThan(10);
+    expect(stack.outputs()).toMatchObject({ ipv4: outputs.ipv4, ipv6: outputs.ipv6 });
+    expect((await readMailbox(login)).map(({ subject }) => subject)).toEqual(before);
+    for (const { title, run } of proofs(lab, outputs)) {
+      await run().catch((error: unknown) => {
+        throw new Error(title, { cause: error });
+      });
+    }
   });
 
   it('can have system users for accounts instead', async () => {
