@@ -592,7 +592,12 @@ describe('hcloud', () => {
 
   it('hands over a server that was made and did not start', async () => {
     const ip = await create('PrimaryIp', { name: 'ip', type: 'ipv4', location: 'fsn1' });
-    const given = { ...server, publicNets: [{ ipv4Enabled: true, ipv4: Number(ip.id) }] };
+    const given = {
+      ...server,
+      publicNets: [{ ipv4Enabled: true, ipv4: Number(ip.id), ipv6Enabled: false }],
+      deleteProtection: true,
+      rebuildProtection: true,
+    };
     refuse = 'out of capacity';
     const silent = vi.spyOn(console, 'error').mockReturnValue();
     const error = await create('Server', given).catch((e: unknown) => e as grpc.ServiceError);
@@ -605,11 +610,19 @@ describe('hcloud', () => {
     const failed = pb.ErrorResourceInitFailed.deserializeBinary(detail!.getValue_asU8());
     expect(failed.getReasonsList().join()).toContain('out of capacity');
     const state = values(failed.getProperties());
-    expect(state).toMatchObject({ name: 'a', ipv4Address: '192.0.2.1' });
+    expect(state).toMatchObject({ name: 'a', publicNets: given.publicNets });
+    expect(state).not.toHaveProperty('ipv4Address');
     expect(isSecret(state.userData)).toBe(true);
-    const found = await running.plugin.read(failed.getId(), state);
-    expect(found.id).toBe(failed.getId());
-    await running.plugin.delete(found.id, state);
+
+    const id = failed.getId();
+    const mended = await running.plugin.update(id, state, given);
+    expect(mended).toMatchObject({ ipv4Address: '192.0.2.1', deleteProtection: true });
+    await running.plugin.update(id, mended, {
+      ...given,
+      deleteProtection: false,
+      rebuildProtection: false,
+    });
+    await running.plugin.delete(id, mended);
   });
 });
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isObject, type Properties } from './values';
 
-export type Change = 'ADD' | 'DELETE' | 'UPDATE';
+type Change = 'ADD' | 'DELETE' | 'UPDATE';
 
 /** What differs, by property path in the engine's notation. */
 export function differences(

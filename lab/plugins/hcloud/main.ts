@@ -38,7 +38,7 @@ async function act(path: string, body: object = {}): Promise<void> {
 
 interface Collection extends Pick<
   ResourceKind,
-  'optionalComputed' | 'sets' | 'replaces' | 'deleteBeforeReplace' | 'check'
+  'optionalComputed' | 'sets' | 'replaces' | 'deleteBeforeReplace'
 > {
   path: string;
   /** Name of one item in the API's answers. */
@@ -69,16 +69,24 @@ function collection(kind: Collection): ResourceKind {
 
   const item = async (id: string): Promise<Item | undefined> =>
     (await api.find<Record<string, Item>>(at(id)))?.[kind.key];
-  const outputs = (found: Item): Properties => ({
-    name: found.name,
-    labels: found.labels,
-    ...Object.fromEntries(protections.map((p) => [flag(p), found.protection![p]])),
-    ...kind.outputs(found),
-  });
   const read = async (id: string) => {
     const found = await item(id);
-    return found && { id, outputs: outputs(found) };
+    return (
+      found && {
+        id,
+        outputs: {
+          name: found.name,
+          labels: found.labels,
+          ...Object.fromEntries(protections.map((p) => [flag(p), found.protection![p]])),
+          ...kind.outputs(found),
+        },
+      }
+    );
   };
+  const told = async (id: string, inputs: Properties) => ({
+    ...(await read(id))?.outputs,
+    ...kind.stored?.(inputs),
+  });
   const protect = async (id: string, wanted: Properties, present: Properties) => {
     const flags = protections.map((p) => [p, wanted[flag(p)] === true] as const);
     if (flags.every(([p, on]) => on === (present[flag(p)] === true))) return;
@@ -94,7 +102,6 @@ function collection(kind: Collection): ResourceKind {
     replaces: kind.replaces,
     deleteBeforeReplace: kind.deleteBeforeReplace,
     computed: kind.computed ?? [],
-    check: kind.check,
     create: async (inputs) => {
       const { name, labels } = inputs;
       const answer = await api.call<WithActions & Record<string, Item>>('POST', kind.path, {
@@ -103,23 +110,25 @@ function collection(kind: Collection): ResourceKind {
         ...kind.body(inputs),
       });
       const id = String((answer[kind.key] as Item).id);
-      const told = async () => ({ ...(await read(id))?.outputs, ...kind.stored?.(inputs) });
       try {
         await settle(answer);
         await protect(id, inputs, {});
-        return { id, outputs: await told() };
       } catch (error) {
-        return { id, outputs: await told().catch(() => ({})), failure: error as Error };
+        // As with the official plugin, the state then knows no more than what was asked for.
+        return { id, outputs: { ...kind.stored?.(inputs) }, failure: error as Error };
       }
+      return { id, outputs: await told(id, inputs) };
     },
     update: async (id, inputs, state) => {
       const { name, labels = {} } = inputs;
-      if (name !== state.name || !isDeepStrictEqual(labels, state.labels ?? {})) {
+      // The state of an item that was not made ready is not what the API has.
+      const present = { ...state, ...(await read(id))?.outputs };
+      if (name !== present.name || !isDeepStrictEqual(labels, present.labels)) {
         await api.call('PUT', at(id), { name, labels });
       }
-      await kind.change?.(at(id), inputs, state);
-      await protect(id, inputs, state);
-      return { ...(await read(id))?.outputs, ...kind.stored?.(inputs) };
+      await kind.change?.(at(id), inputs, present);
+      await protect(id, inputs, present);
+      return told(id, inputs);
     },
     // A protected item is refused by the API: its protection has to be taken away by an update before.
     delete: async (id) => {
@@ -242,8 +251,7 @@ const server = collection({
       throw new Error('the stand-in plugin cannot change the addresses of a server that exists');
     }
     if (inputs.serverType !== state.serverType) {
-      const { server } = await api.call<{ server: Item }>('GET', path);
-      if (server.status === 'running') await act(`${path}/actions/poweroff`);
+      if (state.status === 'running') await act(`${path}/actions/poweroff`);
       // The API starts the server again.
       await act(`${path}/actions/change_type`, {
         server_type: inputs.serverType,
