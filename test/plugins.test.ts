@@ -656,7 +656,7 @@ describe('cloudflare', () => {
     const after = { ...inputs, ttl: 600 };
     const updated = await plugin.update(id, state, after);
     expect(updated).toMatchObject({ ...after, createdOn: state.createdOn });
-    expect((await plugin.read(id, updated, after)).inputs).toEqual(after);
+    expect((await plugin.read(id, updated, { ...after, comment: 'gone' })).inputs).toEqual(after);
     expect(await plugin.read(`${String(zoneId)}/${id}`)).toMatchObject({
       id,
       inputs: { ...after, name: 'mail.example.org' },

@@ -206,7 +206,7 @@ function service(provider: Provider, engineAddress: string | undefined) {
         ? kind.inputs.filter((name) => !isEmpty(found.outputs[name]))
         : Object.keys(known);
       const inputs = Object.fromEntries(
-        names.map((name) => [name, found.outputs[name] ?? known[name]]),
+        names.map((name) => [name, (name in found.outputs ? found.outputs : known)[name]]),
       );
       return new pb.ReadResponse()
         .setId(found.id)
