@@ -3,7 +3,7 @@ import { MailHost } from './components/mailHost';
 import { readSettings } from './settings';
 
 const settings = readSettings();
-const host = new MailHost('mailhost', settings);
+const host = new MailHost('mail', settings);
 
 export const ipv4 = host.ipv4;
 export const ipv6 = host.ipv6;
@@ -12,7 +12,7 @@ export const mailClient = {
   incoming: { protocol: 'IMAP', host: settings.hostName, port: 993, security: 'TLS' },
   outgoing: { protocol: 'SMTP', host: settings.hostName, port: 465, security: 'TLS' },
   sieve: { host: settings.hostName, port: 4190, security: 'STARTTLS' },
-  userName: 'the whole mail address',
+  userName: settings.accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
 };
 /** Mail clients have to trust this CA. */
 export const caCertPem = host.caCertPem;

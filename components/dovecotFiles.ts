@@ -8,12 +8,14 @@ const file = (text: string, mode = '0644', owner = 'root:root'): HostFile => ({
 });
 
 const takenAsIs = [
-  '/etc/dovecot/sieve/junk.sieve',
   '/etc/dovecot/sieve/learn-ham.sieve',
   '/etc/dovecot/sieve/learn-spam.sieve',
   '/etc/logrotate.d/mailhost-dovecot',
   '/etc/systemd/system/dovecot.service.d/mailhost.conf',
 ];
+const junk = '/etc/dovecot/sieve/junk.sieve';
+/** Score from which mail is filed into Junk; what is tagged below it stays in the inbox, with its headers. */
+const junkLevel = 5;
 const learn = '/usr/local/lib/mailhost/learn/learn';
 
 /** Dovecot's configuration, with the list of virtual users where accounts are such. */
@@ -24,6 +26,12 @@ export function dovecotFiles(mail: MailSettings): HostFiles {
     '/etc/dovecot/dovecot.conf': file(text),
     ...(virtual ? { '/etc/dovecot/users': file(users(mail)) } : {}),
     ...Object.fromEntries(takenAsIs.map((path) => [path, file(readHostFile(path))])),
+    // amavis writes one star for each point of the score.
+    [junk]: file(
+      renderTemplate(junk, {
+        stars: '*'.repeat(Math.max(junkLevel, Math.ceil(mail.spamTagLevel))),
+      }),
+    ),
     [learn]: file(readHostFile(learn), '0755'),
   };
 }

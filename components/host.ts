@@ -11,6 +11,8 @@ export interface HostArgs {
   adminSshKeys: string[];
   /** Block device of the volume. */
   volumeDevice: pulumi.Input<string>;
+  /** GB; the file system grows with it. */
+  volumeSize: number;
 }
 
 /** The operating system made ready for the daemons: the host program, names, users, the mounted volume, packages. */
@@ -22,8 +24,7 @@ export class Host extends pulumi.ComponentResource {
     const program = new command.remote.Command(
       `${name}-program`,
       {
-        // A server that was just made may take minutes to open SSH: about five, at 5 s a try.
-        connection: pulumi.output(connection).apply((c) => ({ ...c, dialErrorLimit: 65 })),
+        connection,
         create: `cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
         stdin: JSON.stringify(hostProgram()),
         triggers: [serverId],
@@ -34,7 +35,7 @@ export class Host extends pulumi.ComponentResource {
       `${name}-system`,
       {
         connection,
-        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice}`,
+        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize}`,
         stdin: JSON.stringify(systemFiles(args.hostName, args.adminSshKeys)),
         triggers: [serverId],
       },

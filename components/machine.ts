@@ -36,12 +36,14 @@ export class Machine extends pulumi.ComponentResource {
     const lasting = { parent: this, protect: args.protect };
     const apiProtection = { deleteProtection: args.protect };
 
-    const sshKey = new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own);
-    const hostKey = new tls.PrivateKey(`${name}-host-key`, { algorithm: 'ED25519' }, own);
+    // A server that exists knows the first ones only.
+    const sshKey = new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, lasting);
+    const hostKey = new tls.PrivateKey(`${name}-host-key`, { algorithm: 'ED25519' }, lasting);
     const cloudKey = new hcloud.SshKey(
       `${name}-ssh-key`,
       { name: args.hostName, publicKey: sshKey.publicKeyOpenssh.apply((key) => key.trim()) },
-      own,
+      // Its name is taken as long as it exists.
+      { ...own, deleteBeforeReplace: true },
     );
 
     const address = (type: 'ipv4' | 'ipv6') =>
@@ -50,7 +52,6 @@ export class Machine extends pulumi.ComponentResource {
         {
           name: `${args.hostName}-${type}`,
           type,
-          assigneeType: 'server',
           location: args.location,
           autoDelete: false,
           ...apiProtection,
@@ -138,6 +139,8 @@ export class Machine extends pulumi.ComponentResource {
       user: 'root',
       privateKey: sshKey.privateKeyOpenssh,
       hostKey: hostKey.publicKeyOpenssh.apply((key) => key.trim()),
+      // A server that boots may take minutes to open SSH: about five, at 5 s a try.
+      dialErrorLimit: 65,
     });
     this.registerOutputs({
       ipv4: this.ipv4,

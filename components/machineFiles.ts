@@ -58,10 +58,12 @@ WantedBy=sysinit.target
 export function userData(hostKey: string, hostPublicKey: string): string {
   const config = {
     ssh_deletekeys: true,
-    ssh_genkeytypes: [],
     ssh_keys: { ed25519_private: hostKey, ed25519_public: hostPublicKey.trim() },
     ssh_pwauth: false,
     disable_root: false,
+    // The names are set together with all that depends on them.
+    preserve_hostname: true,
+    manage_etc_hosts: false,
     package_update: false,
     write_files: [
       {

@@ -11,7 +11,13 @@ import { Host } from './host';
 import { Machine } from './machine';
 import type { AccountKind, Credential, MailSettings } from './mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
-import { parseSettings, SettingsError, type Settings } from './settings';
+import {
+  isPasswordHash,
+  parseSettings,
+  passwordHashForm,
+  SettingsError,
+  type Settings,
+} from './settings';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Certificate } from './tls';
 
@@ -86,15 +92,16 @@ export class MailHost extends pulumi.ComponentResource {
     const settings = checked(args);
     const own = { parent: this };
 
-    const machine = new Machine('machine', settings, own);
+    const machine = new Machine(`${name}-machine`, settings, own);
     const host: HostAccess = { connection: machine.connection, serverId: machine.serverId };
 
     const zoneId = zoneLookup(this);
-    const hostZone = settings.domains.find(({ name: domain }) =>
-      settings.hostName.endsWith(`.${domain}`),
-    );
+    // The nearest: a domain below another may have a zone of its own.
+    const [hostZone] = settings.domains
+      .filter(({ name: domain }) => settings.hostName.endsWith(`.${domain}`))
+      .sort((a, b) => b.name.length - a.name.length);
     new HostDns(
-      settings.hostName,
+      `${name}-${settings.hostName}`,
       {
         hostName: settings.hostName,
         zoneId: zoneId(hostZone!.zone),
@@ -104,9 +111,13 @@ export class MailHost extends pulumi.ComponentResource {
       own,
     );
     const domains = settings.domains.map(({ name: domain, zone }) => {
-      const dkim = new Dkim(domain, { domain, generation: settings.dkimGeneration }, own);
+      const dkim = new Dkim(
+        `${name}-${domain}`,
+        { domain, generation: settings.dkimGeneration },
+        own,
+      );
       const dns = new DomainDns(
-        domain,
+        `${name}-${domain}`,
         {
           domain,
           zoneId: zoneId(zone),
@@ -118,15 +129,20 @@ export class MailHost extends pulumi.ComponentResource {
       );
       return { name: domain, dkim, dns };
     });
-    const certificate = new Certificate('certificate', { hostName: settings.hostName }, own);
+    const certificate = new Certificate(
+      `${name}-certificate`,
+      { hostName: settings.hostName },
+      own,
+    );
 
     const system = new Host(
-      'host',
+      `${name}-host`,
       {
         access: host,
         hostName: settings.hostName,
         adminSshKeys: settings.adminSshKeys,
         volumeDevice: machine.volumeDevice,
+        volumeSize: settings.volumeSize,
       },
       own,
     );
@@ -138,11 +154,10 @@ export class MailHost extends pulumi.ComponentResource {
       accountKind: settings.accountKind,
       spamTagLevel: settings.spamTagLevel,
     };
-    // Each hash is a string by now, whatever it was in the stack's config.
-    const credentials = pulumi.secret(settings.accounts) as pulumi.Output<Credential[]>;
+    const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
     const tls = new Daemon(
-      'tls',
+      `${name}-tls`,
       {
         push: 'tls',
         host,
@@ -157,7 +172,7 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [system] },
     );
     const spamAssassin = new Daemon(
-      'spamassassin',
+      `${name}-spamassassin`,
       { push: 'spamassassin', host, files: spamAssassinFiles(mail) },
       { ...own, dependsOn: [system] },
     );
@@ -165,7 +180,7 @@ export class MailHost extends pulumi.ComponentResource {
       settings.accountKind === 'system'
         ? [
             new Daemon(
-              'accounts',
+              `${name}-accounts`,
               {
                 push: 'accounts',
                 host,
@@ -177,7 +192,7 @@ export class MailHost extends pulumi.ComponentResource {
           ]
         : [];
     const dovecot = new Daemon(
-      'dovecot',
+      `${name}-dovecot`,
       {
         push: 'dovecot',
         host,
@@ -187,7 +202,7 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [tls, ...accounts] },
     );
     const amavis = new Daemon(
-      'amavis',
+      `${name}-amavis`,
       {
         push: 'amavis',
         host,
@@ -204,7 +219,7 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [spamAssassin, ...domains.map(({ dns }) => dns)] },
     );
     const openSmtpd = new Daemon(
-      'opensmtpd',
+      `${name}-opensmtpd`,
       {
         push: 'opensmtpd',
         host,
@@ -215,7 +230,7 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
     new Check(
-      'check',
+      `${name}-check`,
       { host, mail, pushes: [tls, ...accounts, spamAssassin, dovecot, amavis, openSmtpd] },
       { ...own, dependsOn: [openSmtpd] },
     );
@@ -239,6 +254,18 @@ function checked(args: MailHostArgs): Settings {
   } catch (error) {
     throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
   }
+}
+
+/** Hashes that the plan knows only now are judged now, and never shown. */
+function checkedHashes(
+  accounts: { address: string; passwordHash: string | object }[],
+): Credential[] {
+  return accounts.map(({ address, passwordHash }) => {
+    if (typeof passwordHash !== 'string' || !isPasswordHash(passwordHash)) {
+      throw new pulumi.RunError(`the passwordHash of ${address} ${passwordHashForm}`);
+    }
+    return { address, passwordHash };
+  });
 }
 
 /** Each zone is looked up once, however many domains lie in it. */

@@ -29,13 +29,18 @@ const address = z
 const makeHash =
   'make one with `openssl passwd -6`, and set it with `pulumi config set --secret --path`';
 
-/** crypt(5) forms that OpenSMTPD and Dovecot on Debian 13 both verify. */
+/** Whether it is of a crypt(5) form that OpenSMTPD and Dovecot on Debian 13 both verify. */
+export const isPasswordHash = (text: string): boolean =>
+  /^\$(?:5|6|y|gy|2b|2y)\$[./A-Za-z0-9$=,]{20,200}$/.test(text);
+
+export const passwordHashForm = `must be a yescrypt, sha512-crypt, sha256-crypt or bcrypt hash: ${makeHash}`;
+
 const passwordHash = z.union(
   [
-    z.string().regex(/^\$(?:5|6|y|gy|2b|2y)\$[./A-Za-z0-9$=,]{20,200}$/),
+    z.string().refine(isPasswordHash),
     z.custom<Later>((value) => typeof value === 'object' && value !== null),
   ],
-  { error: `must be a yescrypt, sha512-crypt, sha256-crypt or bcrypt hash: ${makeHash}` },
+  { error: passwordHashForm },
 );
 
 const wholeNumber = (minimum: number, unit: string) =>
@@ -248,6 +253,15 @@ function crossMistakes(input: unknown): Mistake[] {
       mistakes.push({
         path: `domains[${i}].name`,
         message: `is "${name}" again: name each domain once`,
+      });
+    }
+  });
+  list(field(input, 'domains')).forEach((domain, i) => {
+    const [name, zone] = [field(domain, 'name'), field(domain, 'zone')];
+    if (typeof name === 'string' && typeof zone === 'string' && !`.${name}`.endsWith(`.${zone}`)) {
+      mistakes.push({
+        path: `domains[${i}].zone`,
+        message: `is "${zone}", in which ${name} does not lie: write the zone at Cloudflare that holds it`,
       });
     }
   });

@@ -21,6 +21,16 @@ export interface Login {
   hostName?: string;
 }
 
+/** What a mail client sends. */
+export interface ClientMessage {
+  from: string;
+  to: string;
+  subject: string;
+  text: string;
+  /** Envelope sender, where it is not `from`. */
+  envelope?: string;
+}
+
 /** What certificate a client accepts. */
 const trust = ({ ca, hostName }: Login) =>
   ca === undefined ? { rejectUnauthorized: false } : { ca, servername: hostName };
@@ -60,7 +70,7 @@ export async function sendFromRemote(lab: Lab, message: OutsideMessage): Promise
 export async function submit(
   login: Login,
   port: 465 | 587,
-  message: { from: string; to: string; subject: string; text: string },
+  { envelope, ...message }: ClientMessage,
 ): Promise<string> {
   const transport = createTransport({
     host: login.host,
@@ -70,7 +80,9 @@ export async function submit(
     auth: { user: login.user, pass: login.password },
     tls: trust(login),
   });
-  return (await transport.sendMail(message)).response;
+  const { to, from } = message;
+  return (await transport.sendMail({ ...message, envelope: { from: envelope ?? from, to } }))
+    .response;
 }
 
 /** Waits for a message in a mailbox, over IMAPS. */

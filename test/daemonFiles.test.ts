@@ -44,15 +44,14 @@ describe('OpenSMTPD', () => {
 
   it('has rules in an order that makes a loop impossible', () => {
     expect(rules).toEqual([
+      'match tag Sieve from any for domain <domains> action mailbox',
       'match tag Sieve from any for any action outbound',
       'match tag Filtered from any for domain <domains> action mailbox',
       'match tag Filtered from any for any action outbound',
       'match tag Signed from any for domain <domains> action mailbox',
       'match tag Signed from any for any action outbound',
       'match auth from any for any action sign',
-      'match from socket for domain "mailhost-probe.invalid" action sign',
       'match from local for domain "mailhost-probe.invalid" action scan',
-      'match from local for domain <domains> action mailbox',
       'match from any for domain <domains> rcpt-to <recipients> action scan',
       'match from local for any action outbound',
     ]);
@@ -69,7 +68,7 @@ describe('OpenSMTPD', () => {
         ).toHaveLength(1);
       } else if (!listener.includes(' port 25 ')) {
         expect(listener).toMatch(
-          / (smtps|tls-require) .* auth <credentials> senders <identities> mask-src$/,
+          / (smtps|tls-require) .* auth <credentials> senders <identities> masquerade mask-src$/,
         );
       }
     }

@@ -81,7 +81,6 @@ it('cloud-init gets the host key whole and makes none of its own', () => {
   expect(text.startsWith('#cloud-config\n')).toBe(true);
   expect(parse(text)).toMatchObject({
     ssh_deletekeys: true,
-    ssh_genkeytypes: [],
     ssh_keys: { ed25519_private: key, ed25519_public: 'ssh-ed25519 AAAA' },
     ssh_pwauth: false,
   });

@@ -83,6 +83,11 @@ describe('parseSettings', () => {
     ],
     ['a postmaster that nobody reads', { ...good, postmaster: 'root@example.org' }, 'postmaster'],
     ['no domain', { ...good, domains: [], accounts: [], postmaster: 'a@example.net' }, 'domains'],
+    [
+      'a foreign zone',
+      { ...good, domains: [{ name: 'example.org', zone: 'example.com' }] },
+      'domains[0].zone',
+    ],
     ['a host name outside the domains', { ...good, hostName: 'mx.example.com' }, 'hostName'],
     ['a host name that is a domain', { ...good, hostName: 'example.org' }, 'hostName'],
     [

@@ -800,7 +800,12 @@ export function hcloudApi(backend: Backend, storePath: string): FastifyInstance 
       throw new ApiError(422, 'server_not_stopped', 'server must be off');
     server.serverType = type.name;
     void reply.status(201);
-    return { action: begin('change_server_type', 'server', server.id, () => Promise.resolve()) };
+    return {
+      action: begin('change_server_type', 'server', server.id, async () => {
+        await backend.powerOn(server.id);
+        server.status = 'running';
+      }),
+    };
   });
   return app;
 }

@@ -131,6 +131,13 @@ describe('a mail host', () => {
     const asBert = { from: bert.user, to: erika, subject: 'not mine', text: 'x' };
     await expect(submit(anna, 465, asBert)).rejects.toThrow('Sender rejected');
 
+    const alsoAsBert = { ...asBert, envelope: anna.user, subject: 'not mine either' };
+    await submit(anna, 465, alsoAsBert);
+    const { raw, dmarc } = await waitForReceived(lab, alsoAsBert.subject);
+    expect(raw).toMatch(/^From: .*anna@example\.org/m);
+    expect(raw).not.toContain(bert.user);
+    expect(dmarc).toBe('pass');
+
     const forged = {
       from: anna.user,
       envelopeFrom: erika,
@@ -350,7 +357,7 @@ print(json.dumps(files))'`;
     const login = loginOf(outputs, 'anna@example.org');
     const before = (await readMailbox(login)).map(({ subject }) => subject);
     const path = 'mailhost:index:MailHost$mailhost:index:Machine$hcloud:index/server:Server';
-    const urn = `urn:pulumi:dev::mailhost::${path}::machine-server`;
+    const urn = `urn:pulumi:dev::mailhost::${path}::mail-machine-server`;
     const { status, output } = await stack.run(['up', '--yes', '--skip-preview', '--replace', urn]);
     expect(status, output).toBe(0);
     expect(changes(output).replaced).toBeGreaterThan(10);

@@ -1,5 +1,6 @@
 """Accounts as system users: their homes lie on the volume, they have no shell, and are known by their group."""
 
+import os
 import pathlib
 import pwd
 import re
@@ -25,14 +26,24 @@ def check(files: dict) -> None:
             raise Failure(f"{name} is a user of the system already: give the account another address")
 
 
+def free_number() -> int:
+    """Above every user of the system, and every owner of a home that waits for its user."""
+    taken = {user.pw_uid for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000}
+    taken |= {os.stat(home).st_uid for home in pathlib.Path(HOMES).iterdir()}
+    return max(taken | {999}) + 1
+
+
 def apply() -> None:
     wanted = set(NAMES.read_text().split())
     if not succeeds("getent", "group", GROUP):
         run("groupadd", GROUP)
     present = {user.pw_name for user in pwd.getpwall() if user.pw_dir.startswith(f"{HOMES}/")}
     for name in sorted(wanted - present):
-        run("useradd", "--create-home", "--home-dir", f"{HOMES}/{name}", "--shell", "/usr/sbin/nologin",
-            "--groups", GROUP, name)  # fmt: skip
+        home = f"{HOMES}/{name}"
+        # A home that came with the volume says whose it is. vmail's group may tell spamd what was spam.
+        number = ["--uid", str(os.stat(home).st_uid)] if os.path.isdir(home) else ["--uid", str(free_number())]
+        run("useradd", *number, "--create-home", "--home-dir", home, "--shell", "/usr/sbin/nologin",
+            "--groups", f"{GROUP},vmail", name)  # fmt: skip
     run("chpasswd", "--encrypted", stdin=HASHES.read_text())
     for name in sorted(present - wanted):
         # The mail stays; only the way in is closed.

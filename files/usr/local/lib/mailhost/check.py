@@ -33,7 +33,7 @@ def check(mail: dict) -> None:
 
 
 def services():
-    for unit in UNITS:
+    for unit in [*UNITS, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
         if not succeeds("systemctl", "is-enabled", "--quiet", unit):

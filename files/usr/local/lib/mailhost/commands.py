@@ -4,10 +4,11 @@ import argparse
 import fcntl
 import hashlib
 import json
+import signal
 import sys
 
 from check import check
-from daemons import DAEMONS
+from daemons import DAEMONS, resume_relaying
 from failure import Failure
 from prepare import prepare
 from transaction import STATE, activate
@@ -15,14 +16,18 @@ from transaction import STATE, activate
 
 def main() -> int:
     arguments = parse()
+    # Ends as an error does, so that nothing is left half-way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with open("/run/mailhost.lock", "w") as lock:
             # One at a time: pushes of several daemons restart each other's services.
             fcntl.flock(lock, fcntl.LOCK_EX)
+            resume_relaying()
             arguments.run(arguments)
         return 0
-    except Failure as failure:
-        print(f"mailhost: {failure}", file=sys.stderr)
+    except (Failure, OSError, LookupError) as failure:
+        kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
+        print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1
 
 
@@ -36,9 +41,9 @@ def parse() -> argparse.Namespace:
         return added
 
     files = "files as JSON on standard input"
-    command("prepare", run_prepare, f"make the system ready; {files}").add_argument(
-        "--volume-device", required=True
-    )
+    preparation = command("prepare", run_prepare, f"make the system ready; {files}")
+    preparation.add_argument("--volume-device", required=True)
+    preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
     command("stage", run_stage, f"keep the secret files of a daemon; {files}").add_argument(
         "daemon", choices=DAEMONS
     )
@@ -78,7 +83,7 @@ def run_activate(arguments) -> None:
         if hashlib.sha256(text.encode()).hexdigest() != arguments.secrets:
             raise Failure(
                 f"the secrets staged for {arguments.daemon} are not the ones of this change: "
-                f"run `pulumi up --target-dependents --replace` on the resource {arguments.daemon}-secrets"
+                "replace the resource that stages them, by its URN (pulumi stack --show-urns), with `pulumi up --replace`"
             )
         files.update(json.loads(text))
     print(activate(DAEMONS[arguments.daemon], files))

@@ -1,13 +1,13 @@
 """Makes a fresh Debian ready for the daemons. Each step can be repeated and says nothing where nothing is to do."""
 
+import fcntl
 import os
 import pathlib
 import pwd
 import shutil
-import subprocess
 
-from daemons import UNITS
-from system import run, succeeds
+from daemons import DAEMONS
+from system import run, succeeds, wait_for
 from transaction import STATE, described, live, put
 
 ROOT = pathlib.Path("/srv/mailhost")
@@ -24,6 +24,9 @@ USERS = {
     "debian-spamd": (906, "/var/lib/spamassassin"),
     "mailhost-probe": (907, str(ROOT / "home/mailhost-probe")),
 }
+
+POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
+NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 101\n"
 
 MOUNT = """[Unit]
 Description={description}
@@ -43,11 +46,7 @@ def prepare(files: dict, volume_device: str) -> None:
     changed = [path for path, file in files.items() if live(path) != described(file)]
     for path in changed:
         put(path, files[path])
-    if "/etc/hostname" in changed:
-        # cloud-init would put its own names back at the next boot.
-        drop_in = "/etc/cloud/cloud.cfg.d/90_mailhost.cfg"
-        put(drop_in, {"mode": "0644", "owner": "root:root", "text": "preserve_hostname: true\nmanage_etc_hosts: false\n"})
-        run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
+    run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
     for name, (number, home) in USERS.items():
         create_user(name, number, home)
     mount_volume(volume_device)
@@ -60,7 +59,8 @@ def create_user(name: str, number: int, home: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        run("groupadd", "--system", "--gid", str(number), name)
+        if not succeeds("getent", "group", name):
+            run("groupadd", "--system", "--gid", str(number), name)
         run("useradd", "--system", "--uid", str(number), "--gid", name, "--home-dir", home, "--no-create-home",
             "--shell", "/usr/sbin/nologin", name)  # fmt: skip
 
@@ -68,6 +68,8 @@ def create_user(name: str, number: int, home: str) -> None:
 def mount_volume(device: str) -> None:
     nothing_run = "nodev,nosuid,noexec"
     mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
+    # The volume may have grown; says so and does nothing where it has not.
+    run("resize2fs", device)
     for folder in ("mail", "queue", "bayes", "home", "acme"):
         (ROOT / folder).mkdir(exist_ok=True)
     mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
@@ -85,26 +87,47 @@ def mount_unit(unit: str, description: str, what: str, where: str, kind: str, op
 
 
 def install(packages: list) -> None:
+    """No daemon may start with Debian's default configuration, which takes mail in ways that nobody asked for."""
+    try:
+        install_missing(packages)
+    finally:
+        if POLICY.exists() and POLICY.read_text() == NO_STARTS:
+            POLICY.unlink()
+    # Nor after a reboot before its own files have come.
+    for daemon in DAEMONS.values():
+        if daemon.unit is not None and not (STATE / "manifest" / f"{daemon.name}.json").exists():
+            run("systemctl", "disable", "--quiet", daemon.unit)
+
+
+def install_missing(packages: list) -> None:
     missing = [name for name in packages if not succeeds("dpkg-query", "--status", name) or not is_installed(name)]
     if not missing:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    # No daemon may start with Debian's default configuration, which takes mail in ways that nobody asked for.
-    policy = pathlib.Path("/usr/sbin/policy-rc.d")
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    try:
-        apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
-        run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
-        run(*apt, "update", env=environment)
-        run(*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
-            "--option=Dpkg::Options::=--force-confold", *missing, env=environment)  # fmt: skip
-    finally:
-        policy.unlink()
-    # Nor after a reboot before its own files have come.
-    for unit in UNITS:
-        if not any((STATE / "manifest").glob("*.json")):
-            subprocess.run(["systemctl", "disable", "--quiet", unit], capture_output=True, check=False)
+    if not POLICY.exists():
+        POLICY.write_text(NO_STARTS)
+        POLICY.chmod(0o755)
+    wait_for_package_locks()
+    apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
+    run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
+    run(*apt, "update", env=environment)
+    run(*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
+        "--option=Dpkg::Options::=--force-confold", *missing, env=environment)  # fmt: skip
+
+
+def wait_for_package_locks() -> None:
+    """A first boot installs updates by itself; dpkg and `apt-get update` do not wait for that, whatever apt's options."""
+
+    def free():
+        for path in ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"):
+            with open(path, "a") as lock:
+                try:
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return False
+        return True
+
+    wait_for("another program ends its work on Debian packages", free, 300)
 
 
 def is_installed(package: str) -> bool:

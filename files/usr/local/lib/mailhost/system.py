@@ -19,7 +19,10 @@ def run(*command: str, stdin: str | None = None, env: dict | None = None) -> str
 
 
 def succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def is_active(unit: str) -> bool:

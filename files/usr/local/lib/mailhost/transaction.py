@@ -24,8 +24,13 @@ def activate(daemon, files: dict) -> str:
     manifest_path = STATE / "manifest" / f"{daemon.name}.json"
     pending = STATE / "pending" / daemon.name
     owned = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    backup = STATE / "backup" / daemon.name
+    if not pending.exists():
+        shutil.rmtree(backup, ignore_errors=True)
     changed = sorted(path for path, file in files.items() if live(path) != described(file))
-    removed = sorted(path for path in owned if path not in files and os.path.lexists(path))
+    # What a push that did not end has brought is nobody's either.
+    known = {*owned, *kept(backup)}
+    removed = sorted(path for path in known if path not in files and os.path.lexists(path))
     if not (changed or removed or pending.exists()) and daemon.is_running():
         write_manifest(manifest_path, files)
         return f"{daemon.name}: nothing to change"
@@ -42,15 +47,13 @@ def activate(daemon, files: dict) -> str:
     finally:
         shutil.rmtree(STAGING)
 
-    backup = STATE / "backup" / daemon.name
-    if not pending.exists():
-        keep(backup, changed + removed)
-        pending.parent.mkdir(parents=True, exist_ok=True)
-        pending.touch()
+    keep(backup, changed + removed)
+    pending.parent.mkdir(parents=True, exist_ok=True)
+    pending.touch()
     swap({path: files[path] for path in changed}, removed)
     try:
         daemon.restart(changed + removed)
-    except Failure as failure:
+    except (Failure, OSError, LookupError) as failure:
         restore(backup)
         pending.unlink()
         shutil.rmtree(backup)
@@ -113,29 +116,30 @@ def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
     )
 
 
+def kept(backup: pathlib.Path) -> dict:
+    """What lay at each path before the first push that has not ended: a file, or None for nothing."""
+    index = backup / "index.json"
+    return json.loads(index.read_text()) if index.exists() else {}
+
+
 def keep(backup: pathlib.Path, paths: list) -> None:
-    shutil.rmtree(backup, ignore_errors=True)
-    backup.mkdir(parents=True, mode=0o700)
-    index = {}
-    for number, path in enumerate(paths):
-        index[path] = None
-        if os.path.lexists(path):
-            index[path] = str(number)
-            shutil.copy2(path, backup / str(number))
-            owner = os.stat(path)
-            os.chown(backup / str(number), owner.st_uid, owner.st_gid)
-    (backup / "index.json").write_text(json.dumps(index))
+    """Adds what is not kept yet: after a push that was killed, the files from before it are the ones to go back to."""
+    entries = kept(backup)
+    for path in paths:
+        if path not in entries:
+            before = live(path)
+            entries[path] = before and {"mode": f"{before[0]:04o}", "owner": before[1], "text": before[2].decode()}
+    backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+    backup.chmod(0o700)
+    put(str(backup / "index.json"), {"mode": "0600", "owner": "root:root", "text": json.dumps(entries)})
 
 
 def restore(backup: pathlib.Path) -> None:
-    for path, saved in json.loads((backup / "index.json").read_text()).items():
-        if saved is None:
+    for path, file in kept(backup).items():
+        if file is None:
             pathlib.Path(path).unlink(missing_ok=True)
-            continue
-        owner = os.stat(backup / saved)
-        shutil.copy2(backup / saved, f"{path}.mailhost-new")
-        os.chown(f"{path}.mailhost-new", owner.st_uid, owner.st_gid)
-        os.replace(f"{path}.mailhost-new", path)
+        else:
+            put(path, file)
 
 
 def swap(files: dict, removed: list) -> None:
