@@ -36,4 +36,4 @@ down: install
 	./lab/lab down
 
 bench: install
-	./lab/lab bench
+	node --import tsx bench/noop.ts
