@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // One line a test as it ends, and one each half minute, so that a long run can be watched.
+    reporters: ['verbose'],
+    globalSetup: ['test/progress.ts'],
     projects: [
       {
         test: {

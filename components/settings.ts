@@ -6,7 +6,7 @@ import type { AccountKind } from './mailSettings';
 type Later = object;
 
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
-const localPart = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
 const isDomain = (name: string): boolean =>
   name.length <= 253 && name.includes('.') && name.split('.').every((part) => label.test(part));
@@ -68,7 +68,11 @@ const shape = z.strictObject({
     .enum(['virtual', 'system'], { error: 'must be "virtual" or "system"' })
     .default('virtual'),
   dkimGeneration: wholeNumber(1, '').default(1),
-  spamTagLevel: z.coerce.number({ error: 'must be a number, e.g. 2.0' }).default(2),
+  spamTagLevel: z.coerce
+    .number({ error: 'must be a number, e.g. 2.0' })
+    .min(0, { error: 'must be at least 0' })
+    .max(100, { error: 'must be at most 100' })
+    .default(2),
   serverType: z
     .string()
     .regex(/^[a-z]+\d+$/, { error: 'must be a Hetzner server type, e.g. cx23' })

@@ -48,5 +48,4 @@ export interface Backend {
   setFirewall(machineId: number, rules: FirewallRule[] | undefined): Promise<void>;
   setReverse(address: string, name: string | undefined): Promise<void>;
   putZone(zone: string, records: ZoneRecord[]): Promise<void>;
-  removeZone(zone: string): Promise<void>;
 }

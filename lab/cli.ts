@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { environment, ports } from './env';
@@ -63,7 +63,6 @@ async function up(name: string): Promise<void> {
   createNetwork(lab);
   const { remote } = addresses(lab);
   createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
-  writeFileSync(join(lab.dir, 'remote.resolv.conf'), `nameserver ${addresses(lab).resolver.v4}\n`);
   remoteDkimKey(lab.dir);
   inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
@@ -264,7 +263,7 @@ Try next:
   pulumi config set mailhost:dkimGeneration 2 && pulumi up
   ./lab/lab send anna@example.org${other}             mail from the remote system
   ./lab/lab read anna@example.org --password anna-password${other}
-  ./lab/lab shell mail${other}                        root on the mail host
+  ./lab/lab shell${other} mail                        root on the mail host
   make down                                   end it all`);
 }
 

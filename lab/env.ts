@@ -2,6 +2,7 @@ import {
   accessSync,
   constants,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -9,7 +10,8 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import type { Lab } from './state';
+import { buildStandIn, type PluginName } from './plugins/build';
+import { stateRoot, type Lab } from './state';
 
 /** Loopback ports of the lab's two cloud APIs. */
 export const ports = (lab: Lab) => ({
@@ -18,7 +20,7 @@ export const ports = (lab: Lab) => ({
 });
 
 const project = join(__dirname, '..');
-const providers = ['command', 'tls', 'hcloud', 'cloudflare'];
+const providers: PluginName[] = ['command', 'tls', 'hcloud', 'cloudflare'];
 
 /**
  * The environment in which plain `pulumi` works on the stack `dev` in this lab.
@@ -34,7 +36,9 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   mkdirSync(plugins, { recursive: true });
   // The user's plugin cache stays in use; the rest of the home is the lab's, and goes with it.
   linkAll(join(process.env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'plugins'), plugins);
-  for (const name of providers) if (!installed(name, plugins)) putStandIn(name, plugins);
+  for (const name of providers) {
+    if (!installed(name, plugins)) buildStandIn(name, cacheFolder(name, plugins));
+  }
 
   const path = [engine, join(project, 'node_modules', '.bin'), process.env.PATH];
   return {
@@ -44,6 +48,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_CONFIG_PASSPHRASE: 'lab',
     PULUMI_STACK: 'dev',
+    // The lab's language host is older than the option of that name in Pulumi.yaml.
+    PULUMI_NODEJS_TSCONFIG_PATH: join(project, 'tsconfig.run.json'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     PULUMI_IGNORE_AMBIENT_PLUGINS: 'false',
@@ -55,7 +61,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
 }
 
 function linkAll(from: string, to: string): void {
-  if (from === to || !existsSync(from)) return;
+  // In a shell of a lab the home is that lab's, and goes with it.
+  if (from.startsWith(stateRoot) || !existsSync(from)) return;
   for (const entry of readdirSync(from)) {
     if (!existsSync(join(to, entry))) symlinkSync(join(from, entry), join(to, entry));
   }
@@ -67,19 +74,13 @@ function cacheFolder(name: string, plugins: string): string {
   return join(plugins, `resource-${name}-v${(JSON.parse(sdk) as { version: string }).version}`);
 }
 
-/** Whether the plugin is on PATH, which the engine looks at first, or in the cache. */
+/** Whether the official plugin is on PATH, which the engine looks at first, or in the cache: what is linked is no stand-in. */
 function installed(name: string, plugins: string): boolean {
   const onPath = (process.env.PATH ?? '')
     .split(delimiter)
     .some((dir) => executable(join(dir, `pulumi-resource-${name}`)));
-  return onPath || existsSync(cacheFolder(name, plugins));
-}
-
-function putStandIn(name: string, plugins: string): void {
-  const folder = cacheFolder(name, plugins);
-  const binary = `pulumi-resource-${name}`;
-  mkdirSync(folder, { recursive: true });
-  symlinkSync(join(__dirname, 'plugins', name, binary), join(folder, binary));
+  const cached = lstatSync(cacheFolder(name, plugins), { throwIfNoEntry: false });
+  return onPath || cached?.isSymbolicLink() === true;
 }
 
 function executable(path: string): boolean {

@@ -26,7 +26,9 @@ export interface ClientMessage {
   from: string;
   to: string;
   subject: string;
-  text: string;
+  text?: string;
+  /** The whole message as it is, instead of one made from the other fields. */
+  raw?: string;
   /** Envelope sender, where it is not `from`. */
   envelope?: string;
 }

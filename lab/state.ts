@@ -15,7 +15,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /** All that labs keep while they are up lies here, and nowhere else but in the cache. */
-const stateRoot = '/var/lib/mailhost-lab';
+export const stateRoot = '/var/lib/mailhost-lab';
 
 /** Downloads and builds, kept from one lab to the next. */
 export const cacheRoot = join(

@@ -53,6 +53,7 @@ describe('OpenSMTPD', () => {
       'match auth from any for any action sign',
       'match from local for domain "mailhost-probe.invalid" action scan',
       'match from any for domain <domains> rcpt-to <recipients> action scan',
+      'match from local for domain <domains> action mailbox',
       'match from local for any action outbound',
     ]);
   });

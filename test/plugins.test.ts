@@ -19,6 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { Backend } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
+import { buildStandIn, type PluginName } from '../lab/plugins/build';
 
 type Values = Record<string, unknown>;
 
@@ -48,7 +49,7 @@ class Plugin {
   ) {}
   private client!: ResourceProviderClient;
 
-  static async start(name: string, type: string, env: NodeJS.ProcessEnv = {}): Promise<Plugin> {
+  static async start(name: PluginName, type: string, env: NodeJS.ProcessEnv = {}): Promise<Plugin> {
     const engine = new grpc.Server();
     const port = await new Promise<number>((resolve, reject) => {
       engine.addService(EngineService, {
@@ -61,7 +62,7 @@ class Plugin {
         error ? reject(error) : resolve(bound),
       );
     });
-    const launcher = join(__dirname, '..', 'lab', 'plugins', name, `pulumi-resource-${name}`);
+    const launcher = buildStandIn(name, mkdtempSync(join(tmpdir(), 'plugin-')));
     const child = spawn(launcher, [`127.0.0.1:${port}`], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],

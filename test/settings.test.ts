@@ -88,6 +88,12 @@ describe('parseSettings', () => {
       { ...good, domains: [{ name: 'example.org', zone: 'example.com' }] },
       'domains[0].zone',
     ],
+    ['a score below zero', { ...good, spamTagLevel: '-5' }, 'spamTagLevel'],
+    [
+      'an address with two dots in a row',
+      { ...good, accounts: [{ address: 'a..b@example.org', passwordHash: hash }] },
+      'accounts[0].address',
+    ],
     ['a host name outside the domains', { ...good, hostName: 'mx.example.com' }, 'hostName'],
     ['a host name that is a domain', { ...good, hostName: 'example.org' }, 'hostName'],
     [

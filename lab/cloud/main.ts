@@ -76,7 +76,6 @@ function labBackend(lab: Lab, dns: Dns): Backend {
       }),
     setReverse: (address, name) => dns.setReverse(address, name),
     putZone: (zone, records) => dns.putZone(zone, records),
-    removeZone: (zone) => dns.putZone(zone, []),
   };
 }
 

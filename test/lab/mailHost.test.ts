@@ -149,6 +149,19 @@ describe('a mail host', () => {
     expect(signers(await waitForMail(bert, 'forged'))).not.toContain('example.org');
   });
 
+  it('completes and signs what a client sends without Date and Message-ID, on both ports', async () => {
+    const anna = loginOf(outputs, 'anna@example.org');
+    for (const port of [465, 587] as const) {
+      const subject = `bare ${port}`;
+      const raw = `From: ${anna.user}\r\nTo: ${erika}\r\nSubject: ${subject}\r\n\r\nx\r\n`;
+      await submit(anna, port, { from: anna.user, to: erika, subject, raw });
+      const message = await waitForReceived(lab, subject);
+      expect(message.raw).toMatch(/^Date: /m);
+      expect(message.raw).toMatch(/^Message-ID: /im);
+      expect([message.dkim.map(({ result }) => result), message.dmarc]).toEqual([['pass'], 'pass']);
+    }
+  });
+
   it('brings its own messages to the postmaster', async () => {
     onHost(lab, 'printf "Subject: from cron\\n\\nx\\n" | sendmail root');
     await waitForMail(loginOf(outputs, 'anna@example.org'), 'from cron');
