@@ -2,10 +2,10 @@ import {
   accessSync,
   constants,
   existsSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
@@ -34,10 +34,18 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   mkdirSync(backend, { recursive: true });
   const plugins = join(home, 'plugins');
   mkdirSync(plugins, { recursive: true });
-  // The user's plugin cache stays in use; the rest of the home is the lab's, and goes with it.
-  linkAll(join(process.env.PULUMI_HOME ?? join(homedir(), '.pulumi'), 'plugins'), plugins);
+  // The user's plugin cache stays in use; the rest of the home is the lab's, and goes with it. In a shell of a lab
+  // PULUMI_HOME is that lab's.
+  const given = process.env.PULUMI_HOME;
+  const userHome = given && !given.startsWith(stateRoot) ? given : join(homedir(), '.pulumi');
+  const cache = join(userHome, 'plugins');
+  for (const entry of existsSync(cache) ? readdirSync(cache) : []) {
+    linkPlugin(join(cache, entry), join(plugins, entry));
+  }
   for (const name of providers) {
-    if (!installed(name, plugins)) buildStandIn(name, cacheFolder(name, plugins));
+    const folder = cacheFolder(name);
+    if (!onPath(name) && !existsSync(join(cache, folder)))
+      buildStandIn(name, join(plugins, folder));
   }
 
   const path = [engine, join(project, 'node_modules', '.bin'), process.env.PATH];
@@ -60,27 +68,24 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   };
 }
 
-function linkAll(from: string, to: string): void {
-  // In a shell of a lab the home is that lab's, and goes with it.
-  if (from.startsWith(stateRoot) || !existsSync(from)) return;
-  for (const entry of readdirSync(from)) {
-    if (!existsSync(join(to, entry))) symlinkSync(join(from, entry), join(to, entry));
-  }
+/** The engine takes no link for a plugin's folder, but links in it. */
+function linkPlugin(from: string, to: string): void {
+  if (!statSync(from).isDirectory() || existsSync(to)) return;
+  mkdirSync(to);
+  for (const file of readdirSync(from)) symlinkSync(join(from, file), join(to, file));
 }
 
-/** Folder of a plugin in the cache: the engine takes it for the version that the program's SDK asks for, and no other. */
-function cacheFolder(name: string, plugins: string): string {
+/** Name of a plugin's folder: the engine takes it for the version that the program's SDK asks for, and no other. */
+function cacheFolder(name: string): string {
   const sdk = readFileSync(join(project, 'node_modules', '@pulumi', name, 'package.json'), 'utf8');
-  return join(plugins, `resource-${name}-v${(JSON.parse(sdk) as { version: string }).version}`);
+  return `resource-${name}-v${(JSON.parse(sdk) as { version: string }).version}`;
 }
 
-/** Whether the official plugin is on PATH, which the engine looks at first, or in the cache: what is linked is no stand-in. */
-function installed(name: string, plugins: string): boolean {
-  const onPath = (process.env.PATH ?? '')
+/** The engine looks there first. */
+function onPath(name: string): boolean {
+  return (process.env.PATH ?? '')
     .split(delimiter)
     .some((dir) => executable(join(dir, `pulumi-resource-${name}`)));
-  const cached = lstatSync(cacheFolder(name, plugins), { throwIfNoEntry: false });
-  return onPath || cached?.isSymbolicLink() === true;
 }
 
 function executable(path: string): boolean {
