@@ -428,7 +428,7 @@ describe('tls', () => {
       plugin.diff(inputs, { ...inputs, ...after }, state, types.selfSigned);
     expect((await change({ allowedUses: ['server_auth'] })).replaces).toEqual(['allowedUses']);
     expect(await change({ earlyRenewalHours: 23 })).toMatchObject({
-      details: { earlyRenewalHours: 'UPDATE' },
+      details: { earlyRenewalHours: 'ADD' },
       replaces: [],
     });
     expect(await change({ earlyRenewalHours: 24 })).toMatchObject({

@@ -35,6 +35,8 @@ export interface ResourceKind {
   inputs: string[];
   required?: string[];
   defaults?: Properties;
+  /** Defaults that show among the outputs only. */
+  outputDefaults?: Properties;
   /** Inputs that the provider chooses where the program does not: leaving one out is no change. */
   optionalComputed?: string[];
   /** Inputs in which the order of lists means nothing. */
@@ -152,7 +154,7 @@ function service(provider: Provider, engineAddress: string | undefined) {
     create: answer(async (request: pb.CreateRequest) => {
       const kind = kindOf(request.getUrn());
       const given = received(request.getProperties());
-      const inputs = plain(given);
+      const inputs = { ...kind.outputDefaults, ...plain(given) };
       if (request.getPreview()) {
         const outputs = { ...allUnknown(kind.computed), ...inputs };
         return new pb.CreateResponse().setProperties(sent(outputs, given, kind.secrets));
@@ -166,7 +168,8 @@ function service(provider: Provider, engineAddress: string | undefined) {
     update: answer(async (request: pb.UpdateRequest) => {
       const kind = kindOf(request.getUrn());
       const given = received(request.getNews());
-      const [inputs, state] = [plain(given), plain(received(request.getOlds()))];
+      const inputs = { ...kind.outputDefaults, ...plain(given) };
+      const state = plain(received(request.getOlds()));
       const kept = Object.fromEntries(kind.computed.map((name) => [name, state[name]]));
       const result = (outputs: Properties) =>
         new pb.UpdateResponse().setProperties(sent(outputs, given, kind.secrets));
@@ -281,7 +284,9 @@ function check(kind: ResourceKind, request: pb.CheckRequest): pb.CheckResponse {
   for (const name of kind.required ?? []) {
     if (inputs[name] === undefined) mistakes.set(name, 'is required');
   }
-  for (const [name, reason] of Object.entries(kind.check?.(inputs) ?? {})) {
+  for (const [name, reason] of Object.entries(
+    kind.check?.({ ...kind.outputDefaults, ...inputs }) ?? {},
+  )) {
     if (!holdsUnknown(inputs[name])) mistakes.set(name, reason);
   }
   const failures = [...mistakes].map(([property, reason]) =>

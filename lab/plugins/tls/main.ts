@@ -24,7 +24,7 @@ const privateKey: ResourceKind = {
     'publicKeyFingerprintSha256',
   ],
   secrets: ['privateKeyPem', 'privateKeyPemPkcs8', 'privateKeyOpenssh'],
-  defaults: { rsaBits: 2048, ecdsaCurve: 'P224' },
+  outputDefaults: { rsaBits: 2048, ecdsaCurve: 'P224' },
   check: ({ algorithm, ecdsaCurve }) => ({
     ...(!['RSA', 'ECDSA', 'ED25519'].includes(algorithm as string) && {
       algorithm: 'must be RSA, ECDSA or ED25519',
@@ -238,7 +238,7 @@ const certificateKind = (
   replaces: [...inputs, ...validity],
   computed: ['certPem', 'readyForRenewal', 'validityStartTime', 'validityEndTime', computed],
   secrets: [secret],
-  defaults: { earlyRenewalHours: 0, isCaCertificate: false, setSubjectKeyId: false },
+  outputDefaults: { earlyRenewalHours: 0, isCaCertificate: false, setSubjectKeyId: false },
   check,
   outdated: (wanted: Properties, state: Properties) =>
     due(wanted, state) ? ['readyForRenewal'] : [],
