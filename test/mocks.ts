@@ -1,4 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
+
+const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+});
 
 /** One resource as it was registered under mocks, with the options that only a transform sees. */
 export interface Recorded {
@@ -13,6 +20,9 @@ const computed: Record<string, object> = {
   'tls:index/privateKey:PrivateKey': {
     privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
     publicKeyOpenssh: 'ssh-ed25519 AAAA\n',
+    publicKeyPem: publicKey,
+    privateKeyPem: privateKey,
+    privateKeyPemPkcs8: privateKey,
   },
 };
 
@@ -41,7 +51,10 @@ export async function record(
           state: { ...(inputs as object), ...computed[type] },
         };
       },
-      call: ({ inputs }) => inputs as Record<string, unknown>,
+      call: ({ inputs }) => {
+        const { filter } = inputs as { filter: { name: string } };
+        return { ...(inputs as object), zoneId: `id of ${filter.name}` };
+      },
     },
     'mailhost',
     'test',

@@ -1,0 +1,128 @@
+import * as pulumi from '@pulumi/pulumi';
+import { describe, expect, it } from 'vitest';
+import { MailHost, type MailHostArgs } from '../components/mailHost';
+import { record, type Recorded } from './mocks';
+
+const hash = '$6$salt$0123456789abcdefghij0123456789abcdefghij';
+const args: MailHostArgs = {
+  domains: [{ name: 'example.org' }, { name: 'example.net' }],
+  accounts: [{ address: 'anna@example.org', passwordHash: hash, aliases: ['info@example.org'] }],
+  postmaster: 'anna@example.org',
+};
+
+const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
+  record((opts) => void new MailHost('mail', { ...args, ...change }, opts), preview);
+const commands = (resources: Recorded[]) =>
+  resources.filter(({ type }) => type === 'command:remote:Command');
+const isSecret = (value: unknown) => pulumi.runtime.isRpcSecret(value);
+const opened = (value: unknown): unknown => pulumi.runtime.unwrapRpcSecret(value);
+
+describe('MailHost', () => {
+  it('pins the host key in every connection, and waits for a host that boots', async () => {
+    const all = commands(await build());
+    expect(all.map(({ name }) => name).sort()).toEqual([
+      'mail-amavis',
+      'mail-amavis-secrets',
+      'mail-check',
+      'mail-dovecot',
+      'mail-dovecot-secrets',
+      'mail-host-program',
+      'mail-host-system',
+      'mail-opensmtpd',
+      'mail-opensmtpd-secrets',
+      'mail-spamassassin',
+      'mail-tls',
+      'mail-tls-secrets',
+    ]);
+    for (const { name, inputs } of all) {
+      expect(isSecret(inputs.connection), name).toBe(true);
+      expect(opened(inputs.connection), name).toMatchObject({
+        hostKey: 'ssh-ed25519 AAAA',
+        dialErrorLimit: 65,
+      });
+      expect(inputs.triggers, name).toHaveLength(1);
+      expect(inputs, name).not.toHaveProperty('delete');
+    }
+  });
+
+  it('sends secrets by a secret standard input alone, and logs nothing of that', async () => {
+    const all = commands(await build());
+    for (const { name, inputs, options } of all) {
+      const readable = JSON.stringify([
+        inputs.create,
+        inputs.update,
+        inputs.environment,
+        inputs.triggers,
+      ]);
+      expect(readable).not.toContain('PRIVATE KEY');
+      expect(readable).not.toContain(hash);
+      const secret = name.endsWith('-secrets');
+      expect(isSecret(inputs.stdin), name).toBe(secret);
+      if (secret) {
+        expect(inputs.logging, name).toBe('none');
+        expect(options.additionalSecretOutputs, name).toEqual(
+          expect.arrayContaining(['stdout', 'stderr']),
+        );
+      } else {
+        expect(inputs.stdin, name).not.toContain(hash);
+        expect(inputs.stdin, name).not.toContain('PRIVATE KEY');
+      }
+    }
+    const secrets = all.map(({ inputs }) => opened(inputs.stdin)).join('');
+    expect(secrets).toContain(hash);
+    expect(secrets).toContain('PRIVATE KEY');
+  });
+
+  it('shows every readable file in a preview in which no provider has answered yet', async () => {
+    const [known, unknown] = [await build(), await build({}, true)];
+    expect(unknown.map(({ name }) => name).sort()).toEqual(known.map(({ name }) => name).sort());
+    for (const { name, inputs } of commands(unknown)) {
+      if (name.endsWith('-secrets')) continue;
+      expect(typeof inputs.stdin, name).toBe('string');
+      expect(JSON.parse(inputs.stdin as string)).toBeTypeOf('object');
+    }
+  });
+
+  it('publishes whole names, quoted texts, and addresses that are never proxied', async () => {
+    const records = (await build()).filter(({ type }) => type.endsWith(':DnsRecord'));
+    expect(records).toHaveLength(3 + 2 * (3 + 2));
+    for (const { name, inputs } of records) {
+      expect(inputs.name, name).toMatch(/(^|\.)example\.(org|net)$/);
+      expect(inputs.ttl, name).toBe(300);
+      if (inputs.type === 'TXT')
+        expect(inputs.content, name).toMatch(/^"[^"]{1,255}"( "[^"]{1,255}")*$/);
+      if (['A', 'AAAA'].includes(inputs.type as string)) expect(inputs.proxied, name).toBe(false);
+    }
+  });
+
+  it('publishes the generations before and after the one that signs', async () => {
+    const selectors = (resources: Recorded[]) =>
+      resources.flatMap(
+        ({ inputs }) =>
+          /^s\d+(?=\._domainkey\.example\.org$)/.exec(String(inputs.name as string)) ?? [],
+      );
+    expect(selectors(await build())).toEqual(['s1', 's2']);
+    expect(selectors(await build({ dkimGeneration: 7 }))).toEqual(['s6', 's7', 's8']);
+  });
+
+  it('finds the zone of the host name by the nearest domain', async () => {
+    const resources = await build({
+      domains: [{ name: 'example.org' }, { name: 'sub.example.org', zone: 'sub.example.org' }],
+      hostName: 'mail.sub.example.org',
+    });
+    const address = resources.find(({ inputs }) => inputs.type === 'A')!;
+    expect(address.inputs).toMatchObject({
+      name: 'mail.sub.example.org',
+      zoneId: 'id of sub.example.org',
+    });
+  });
+
+  it('can stand twice in one program', async () => {
+    const resources = await record((opts) => {
+      new MailHost('one', args, opts);
+      new MailHost('two', args, opts);
+    });
+    const names = resources.map(({ type, name }) => `${type} ${name}`);
+    expect(names).toEqual([...new Set(names)]);
+  });
+});
