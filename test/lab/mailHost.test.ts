@@ -188,6 +188,24 @@ describe('a mail host', () => {
     expect(onHost(lab, 'stat --format %U /srv/mailhost/bayes/bayes_toks')).toBe('amavis\n');
   });
 
+  it('has a check that tells what is broken', () => {
+    const broken = onHost(
+      lab,
+      `echo '@bypass_spam_checks_maps = (1); 1;' >/etc/amavis/conf.d/99-broken
+       systemctl restart amavis
+       systemd-run --quiet --unit stray --property RuntimeMaxSec=60 python3 -m http.server 8080
+       until ss --listening --tcp --numeric | grep -q :8080; do :; done
+       check() { echo '{"hostName": "mail.example.org", "domains": [{"name": "example.org", "selector": "s9"}]}' | mailhost check 2>&1 || true; }
+       check
+       systemctl stop stray
+       check
+       rm /etc/amavis/conf.d/99-broken; systemctl restart amavis`,
+    );
+    expect(broken).toContain('something listens on port 8080');
+    expect(broken).toMatch(/a spam probe came through unmarked/);
+    expect(broken).toContain('example.org: an outbound message is not signed with selector s9');
+  });
+
   it('says plainly when outbound port 25 is closed', () => {
     const { v4 } = addresses(lab).remote;
     const unused = v4.replace(/\d+$/, '250');
