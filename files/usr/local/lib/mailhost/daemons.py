@@ -146,18 +146,20 @@ class Amavis(Daemon):
 @contextlib.contextmanager
 def relaying_paused():
     """
-    Keeps OpenSMTPD from giving mail to amavis, and lets it forget the sessions that it kept open: it would use one, fail,
-    and hold the message back for minutes.
+    Lets OpenSMTPD end what it is giving to amavis, and keeps it from giving more.
+
+    A message under way would be sent twice, where amavis had passed it on and could not say so. A session that was kept
+    open would fail at its next use, and hold that message back for minutes.
     """
     if not is_active(OpenSmtpd.unit):
         yield
         return
     succeeds("smtpctl", "pause", "mta")
     try:
-        yield
-        stale = ("ss", "--tcp", "--no-header", "state", "close-wait", "( dport = :10024 or dport = :10026 )")
+        sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
         with contextlib.suppress(Failure):
-            wait_for("OpenSMTPD closes its old sessions with amavis", lambda: not run(*stale).strip(), 60)
+            wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), 60)
+        yield
     finally:
         resume_relaying()
 
