@@ -8,9 +8,10 @@ import pathlib
 import smtplib
 import socket
 import ssl
+import time
 import uuid
 
-from daemons import UNITS
+from daemons import UNITS, resume_relaying
 from failure import Failure
 from system import is_active, run, succeeds, wait_for
 
@@ -136,7 +137,14 @@ def message(sender: str, subject: str, text: str) -> str:
 def arrived(subject: str) -> email.message.Message:
     """Waits for the probe, and takes it out of the probes' own mailbox."""
 
+    nudged = time.monotonic()
+
     def found():
+        nonlocal nudged
+        # A daemon that restarted by itself a moment ago has had a message held back for minutes.
+        if time.monotonic() - nudged > 5:
+            resume_relaying()
+            nudged = time.monotonic()
         for mailbox in ("/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe", "/srv/mailhost/home/mailhost-probe"):
             for folder, _, files in os.walk(f"{mailbox}/mail"):
                 if os.path.basename(folder) not in ("new", "cur"):
