@@ -43,13 +43,13 @@ export function dovecotSecrets(mail: MailSettings, accounts: Credential[]): Host
   return { '/etc/dovecot/passwords': file(lines.join(''), '0640', 'root:dovecot') };
 }
 
-/** passwd-file(5): only the home differs from one user to the next. */
+/** passwd-file(5): only the home, the last field that is needed, differs from one user to the next. */
 function users(mail: MailSettings): string {
   const addresses = [...mail.accounts.map(({ address }) => address), probeAddress];
   return addresses
     .map((address) => {
       const [domain, name] = [address.slice(address.lastIndexOf('@') + 1), localPartOf(address)];
-      return `${address}:::::/srv/mailhost/mail/${domain}/${name}::\n`;
+      return `${address}:::::/srv/mailhost/mail/${domain}/${name}\n`;
     })
     .join('');
 }

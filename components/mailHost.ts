@@ -274,7 +274,17 @@ function zoneLookup(parent: pulumi.Resource): (zone: string) => pulumi.Output<st
   return (zone) => {
     const id =
       ids.get(zone) ??
-      cloudflare.getZoneOutput({ filter: { name: zone } }, { parent }).apply((z) => z.zoneId);
+      pulumi.output(
+        cloudflare.getZone({ filter: { name: zone } }, { parent }).then(
+          ({ zoneId }) => zoneId,
+          (error: Error) => {
+            throw new pulumi.RunError(
+              `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the ` +
+                `name or zone of the domain (${error.message})`,
+            );
+          },
+        ),
+      );
     ids.set(zone, id);
     return id;
   };

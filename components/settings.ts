@@ -37,7 +37,7 @@ export const passwordHashForm = `must be a yescrypt, sha512-crypt, sha256-crypt 
 
 const passwordHash = z.union(
   [
-    z.string().refine(isPasswordHash),
+    z.string().refine(isPasswordHash, { error: passwordHashForm }),
     z.custom<Later>((value) => typeof value === 'object' && value !== null),
   ],
   { error: passwordHashForm },
@@ -59,7 +59,15 @@ const shape = z.strictObject({
       error: 'is empty: pulumi config set --path "mailhost:domains[0].name" example.org',
     }),
   accounts: z.array(
-    z.strictObject({ address, passwordHash, aliases: z.array(address).default([]) }),
+    z.strictObject({
+      address,
+      passwordHash,
+      aliases: z
+        .array(address, {
+          error: 'must be a list of addresses: set aliases[0], aliases[1] … with --path',
+        })
+        .default([]),
+    }),
     { error: 'must be a list of accounts, each with address and passwordHash' },
   ),
   postmaster: address,
@@ -130,7 +138,7 @@ export class SettingsError extends Error {
   ) {
     const lines = mistakes.map(({ path, message }) => `  ${prefix}${path} ${message}`);
     super(
-      `the settings have ${mistakes.length} mistake(s); nothing was changed:\n${lines.join('\n')}`,
+      `the settings have ${mistakes.length} ${mistakes.length === 1 ? 'mistake' : 'mistakes'}; nothing was changed:\n${lines.join('\n')}`,
     );
     this.name = 'SettingsError';
   }

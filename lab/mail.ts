@@ -128,11 +128,15 @@ async function withImap<T>(login: Login, work: (client: ImapFlow) => Promise<T>)
     tls: trust(login),
     logger: false,
   });
-  await client.connect();
   try {
+    await client.connect();
     return await work(client);
+  } catch (error) {
+    // The server's words, which the library keeps beside its own.
+    const { responseText, message } = error as Error & { responseText?: string };
+    throw new Error(`${login.user}: ${responseText ?? message}`, { cause: error });
   } finally {
-    await client.logout();
+    if (client.usable) await client.logout();
   }
 }
 

@@ -146,6 +146,23 @@ export function processes(lab: Lab, role?: string): LabProcess[] {
   return found;
 }
 
+/** What an engine that was killed left running: its children, now nobody's, which have the lab's home of Pulumi. */
+function orphans(lab: Lab): LabProcess[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry) && parentOf(entry) === 1)
+    .filter((entry) => readEnvironment(entry)?.includes(`PULUMI_HOME=${lab.dir}/pulumi-home`))
+    .filter((entry) => /pulumi/.test(readFileSync(`/proc/${entry}/cmdline`, 'latin1')))
+    .map((entry) => ({ pid: Number(entry), role: 'orphan' }));
+}
+
+function parentOf(pid: string): number {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
 function readEnvironment(pid: string): string[] | undefined {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
@@ -157,7 +174,9 @@ function readEnvironment(pid: string): string[] | undefined {
 /** Ends processes of the lab at once and waits until they are gone. */
 export async function kill(lab: Lab, role?: string): Promise<void> {
   for (;;) {
-    const living = processes(lab, role).filter(({ pid }) => pid !== process.pid);
+    const living = [...processes(lab, role), ...(role === undefined ? orphans(lab) : [])].filter(
+      ({ pid }) => pid !== process.pid,
+    );
     if (living.length === 0) return;
     for (const { pid } of living) {
       try {

@@ -151,9 +151,9 @@ describe('Dovecot', () => {
 
   it('gives every address a mailbox of its own, and keeps hashes out of the readable file', () => {
     expect(lines(dovecotFiles(mail()), '/etc/dovecot/users')).toEqual([
-      'anna@example.org:::::/srv/mailhost/mail/example.org/anna::',
-      'bert@example.net:::::/srv/mailhost/mail/example.net/bert::',
-      'mailhost-probe@mailhost-probe.invalid:::::/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe::',
+      'anna@example.org:::::/srv/mailhost/mail/example.org/anna',
+      'bert@example.net:::::/srv/mailhost/mail/example.net/bert',
+      'mailhost-probe@mailhost-probe.invalid:::::/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe',
     ]);
     expect(dovecotSecrets(mail(), credentials)).toEqual({
       '/etc/dovecot/passwords': {

@@ -129,6 +129,15 @@ describe('parseSettings', () => {
     expect(mistakesOf(input).map((m) => m.path)).toContain(path);
   });
 
+  it('says how to make a hash where there is a password, without showing it', () => {
+    const [mistake] = mistakesOf({
+      ...good,
+      accounts: [{ address: 'anna@example.org', passwordHash: 'hunter2' }],
+    });
+    expect(mistake!.message).toContain('openssl passwd -6');
+    expect(mistake!.message).not.toContain('hunter2');
+  });
+
   it('tells every mistake at once and shows no secret', () => {
     const mistakes = mistakesOf({
       domains: [{ name: 'example.org' }],

@@ -35,6 +35,12 @@ afterAll(() => endLab(name));
 const sshLogins = () =>
   Number(onHost(lab, "journalctl --unit ssh --output cat | grep -c '^Accepted' || true"));
 const hash = '$6$labsaltanna$';
+const hashOfCarl = `$6$salt$${'a'.repeat(86)}`;
+/** The lines that a preview shows as gone or new, with their signs. */
+const changedLines = (output: string) =>
+  [...output.matchAll(/^ {10,}([-+]) (.+\S)\s*$/gm)].map(
+    ([, sign, line]) => [sign!, line!] as const,
+  );
 
 describe('a mail host', () => {
   it('refuses bad input before anything is touched, all mistakes at once', async () => {
@@ -46,7 +52,7 @@ describe('a mail host', () => {
     await bad.set('mailhost:colour', 'red');
     const { status, output } = await bad.run(['preview']);
     expect(status).not.toBe(0);
-    expect(output.replace(/\s+/g, ' ')).toContain('5 mistake(s); nothing was changed');
+    expect(output.replace(/\s+/g, ' ')).toContain('5 mistakes; nothing was changed');
     for (const key of [
       'mailhost:domains[2].name is no domain name',
       'mailhost:accounts[1].address is "anna@example.org" again',
@@ -245,6 +251,21 @@ describe('a mail host', () => {
     expect(output).not.toContain(hash);
     expect(output).not.toContain('PRIVATE KEY');
     await stack.set('mailhost:spamTagLevel', '2');
+
+    const before = new Set(onHost(lab, 'cat /etc/dovecot/users /etc/smtpd/*').split('\n'));
+    await stack.set('mailhost:accounts[2].address', 'carl@example.org', '--path');
+    await stack.set('mailhost:accounts[2].passwordHash', hashOfCarl, '--path', '--secret');
+    const added = changedLines((await stack.run(['preview', '--diff'])).output);
+    expect(added.filter(([sign, line]) => sign === '-' || before.has(line))).toEqual([]);
+    expect(added.map(([, line]) => line)).toEqual(
+      expect.arrayContaining([
+        'carl@example.org:::::/srv/mailhost/mail/example.org/carl',
+        'carl@example.org vmail',
+        'carl@example.org carl@example.org',
+        'carl@example.org',
+      ]),
+    );
+    await stack.unset('mailhost:accounts[2]');
   });
 
   it('rotates its DKIM key while mail flows: every message is signed, and verified where it arrives', async () => {

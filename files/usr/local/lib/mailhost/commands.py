@@ -25,7 +25,7 @@ def main() -> int:
             resume_relaying()
             arguments.run(arguments)
         return 0
-    except (Failure, OSError, LookupError) as failure:
+    except (Failure, OSError, LookupError, ValueError) as failure:
         kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
         print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1
