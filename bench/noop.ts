@@ -5,8 +5,8 @@ import { Stack } from '../lab/stack';
 import { findLab } from '../lab/state';
 
 /**
- * How long a `pulumi up` takes that has nothing to do, as a ratio to one of as many resources without any plugin, in
- * turns. Needs `make up` to have run.
+ * How long a `pulumi up` takes that has nothing to do, as a ratio to that of a bare program with as many resources of the
+ * same packages, and to that of a bare program with as many resources of no package; in turns. Needs `make up`.
  */
 const rounds = 7;
 const lab = findLab('dev');
@@ -19,12 +19,21 @@ const state = readFileSync(join(lab.dir, 'pulumi/.pulumi/stacks/mailhost/dev.jso
 const { resources } = (
   JSON.parse(state) as { checkpoint: { latest: { resources: { type: string }[] } } }
 ).checkpoint.latest;
-// Providers are no resources of the program.
-const count = resources.filter(({ type }) => !type.startsWith('pulumi:')).length;
+/** Resources of each package; providers are none of the program. */
+const counts: Record<string, number> = {};
+for (const { type } of resources.filter((r) => !r.type.startsWith('pulumi:'))) {
+  const [name] = type.split(':');
+  counts[name!] = (counts[name!] ?? 0) + 1;
+}
+const count = Object.values(counts).reduce((sum, n) => sum + n);
+const bare: Record<string, Record<string, number>> = {
+  packages: counts,
+  nothing: { mailhost: count },
+};
 
 const pulumi = (cwd: string, stack: string, ...args: string[]) =>
   execFileSync('pulumi', [...args, '--cwd', cwd, '--stack', stack], {
-    env: { ...env, PULUMI_STACK: undefined, BENCH_RESOURCES: String(count) },
+    env: { ...env, PULUMI_STACK: undefined, BENCH_RESOURCES: JSON.stringify(bare[stack]) },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -40,14 +49,25 @@ const spread = (seconds: number[]) => {
 const text = ({ min, median, max }: ReturnType<typeof spread>) =>
   `${median.toFixed(2)} s (${min.toFixed(2)} to ${max.toFixed(2)})`;
 
-pulumi(other, 'bench', 'stack', 'select', '--create');
-pulumi(other, 'bench', 'up', '--yes', '--skip-preview');
-const times = { mailHost: [] as number[], engineOnly: [] as number[] };
-for (let round = 0; round < rounds; round++) {
-  times.mailHost.push(timed(project, 'dev'));
-  times.engineOnly.push(timed(other, 'bench'));
+for (const stack of Object.keys(bare)) {
+  pulumi(other, stack, 'stack', 'select', '--create');
+  pulumi(other, stack, 'up', '--yes', '--skip-preview');
 }
-const [mailHost, engineOnly] = [spread(times.mailHost), spread(times.engineOnly)];
+const seconds = { mailHost: [] as number[], packages: [] as number[], nothing: [] as number[] };
+for (let round = 0; round < rounds; round++) {
+  seconds.mailHost.push(timed(project, 'dev'));
+  seconds.packages.push(timed(other, 'packages'));
+  seconds.nothing.push(timed(other, 'nothing'));
+}
+pulumi(other, 'packages', 'destroy', '--yes', '--skip-preview');
+const [mailHost, packages, nothing] = [
+  spread(seconds.mailHost),
+  spread(seconds.packages),
+  spread(seconds.nothing),
+];
+const ratio = (of: ReturnType<typeof spread>) => (mailHost.median / of.median).toFixed(2);
 console.log(`no-op up of the mail host, ${count} resources: ${text(mailHost)}`);
-console.log(`no-op up of ${count} resources without plugins: ${text(engineOnly)}`);
-console.log(`ratio of the medians: ${(mailHost.median / engineOnly.median).toFixed(2)}`);
+console.log(
+  `bare program, as many of the same packages: ${text(packages)}; ratio ${ratio(packages)}`,
+);
+console.log(`bare program, as many of no package: ${text(nothing)}; ratio ${ratio(nothing)}`);

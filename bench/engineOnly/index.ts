@@ -1,6 +1,15 @@
+import * as cloudflare from '@pulumi/cloudflare';
+import * as command from '@pulumi/command';
+import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
+import * as tls from '@pulumi/tls';
 
-/** Costs the engine what any resource does, and no plugin anything. */
+/** How many resources of each package. */
+const counts = JSON.parse(process.env.BENCH_RESOURCES!) as Record<string, number>;
+const times = (name: string, make: (name: string) => void) => {
+  for (let i = 0; i < (counts[name] ?? 0); i++) make(`${name}-${i}`);
+};
+
 class Nothing extends pulumi.ComponentResource {
   constructor(name: string) {
     super('bench:index:Nothing', name);
@@ -8,5 +17,17 @@ class Nothing extends pulumi.ComponentResource {
   }
 }
 
-const count = Number(process.env.BENCH_RESOURCES);
-for (let i = 0; i < count; i++) new Nothing(`nothing-${i}`);
+times('mailhost', (name) => new Nothing(name));
+times('tls', (name) => new tls.PrivateKey(name, { algorithm: 'ED25519' }));
+times('command', (name) => new command.remote.Command(name, { connection: { host: '127.0.0.1' } }));
+times('hcloud', (name) => new hcloud.Firewall(name, { name }));
+const zoneId = cloudflare.getZoneOutput({ filter: { name: 'example.com' } }).zoneId;
+times('cloudflare', (name) => {
+  new cloudflare.DnsRecord(name, {
+    zoneId,
+    name: `${name}.example.com`,
+    type: 'TXT',
+    ttl: 300,
+    content: '"bench"',
+  });
+});
