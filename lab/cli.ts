@@ -10,6 +10,7 @@ import {
   createLink,
   createNetwork,
   deleteNamespace,
+  deleteOutsideLink,
   inNamespace,
   namespaceOf,
   namespaces,
@@ -93,6 +94,7 @@ async function down(lab: Lab): Promise<void> {
   const own = namespaces(lab);
   for (const ns of own) await removeTraces(ns);
   unmountBelow(lab.dir);
+  deleteOutsideLink(lab);
   for (const ns of own) deleteNamespace(ns);
   await waitFor('the loop devices are free', () => {
     const loops = loopsBelow(lab.dir);

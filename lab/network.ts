@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FirewallRule } from './backend';
 import { run, type Lab } from './state';
@@ -116,6 +116,12 @@ export function createLink(
     ip('-n', ns, 'route', 'add', 'default', 'via', 'fe80::1', 'dev', 'eth0', 'src', address);
     ip('-n', router, 'route', 'add', network, 'dev', link);
   }
+}
+
+/** Takes the link to this machine away at once: with its namespace it would go a moment later. */
+export function deleteOutsideLink(lab: Lab): void {
+  const link = routerLink(lab, 'host');
+  if (existsSync(`/sys/class/net/${link}`)) ip('link', 'del', link);
 }
 
 /** Deleting a namespace takes its end of the link along, and so the other end. */
