@@ -1,6 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
-import type { AccountArgs } from './components/mailHost';
-import { parseSettings, SettingsError, type Settings } from './components/settings';
+import { checkedSettings, type AccountArgs } from './components/mailHost';
+import type { Settings } from './components/settings';
 
 const prefix = 'mailhost:';
 
@@ -23,19 +23,15 @@ export function readSettings(): Settings & { accounts: AccountArgs[] } {
       input[name] = structured.has(name) ? parseJson(text) : text;
     }
   }
-  try {
-    const settings = parseSettings(input, prefix);
-    return {
-      ...settings,
-      accounts: settings.accounts.map((account) => ({
-        ...account,
-        // Stack config has text only.
-        passwordHash: pulumi.secret(account.passwordHash as string),
-      })),
-    };
-  } catch (error) {
-    throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
-  }
+  const settings = checkedSettings(input, prefix);
+  return {
+    ...settings,
+    accounts: settings.accounts.map((account) => ({
+      ...account,
+      // Stack config has text only.
+      passwordHash: pulumi.secret(account.passwordHash as string),
+    })),
+  };
 }
 
 /** Text that is no JSON stays text, so that the check names the key instead of a syntax error. */

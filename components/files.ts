@@ -19,7 +19,7 @@ const root = join(__dirname, '..', 'files');
  *
  * @param path the absolute path on the host, e.g. `/etc/smtpd.conf`
  */
-export function renderTemplate(path: string, values: object): string {
+function renderTemplate(path: string, values: object): string {
   const source = readFileSync(join(root, `${path}.hbs`), 'utf8');
   return Handlebars.compile(source, { strict: true, noEscape: true })(values);
 }
@@ -28,3 +28,22 @@ export function renderTemplate(path: string, values: object): string {
 export function readHostFile(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
+
+/** A file that all may read and root alone may write, unless said otherwise. */
+export const hostFile = (text: string, mode = '0644', owner = 'root:root'): HostFile => ({
+  mode,
+  owner,
+  text,
+});
+
+/** The file that `files/<path>.hbs` gives with `values` filled in, at its path. */
+export const filledFile = (path: string, values: object): HostFiles => ({
+  [path]: hostFile(renderTemplate(path, values)),
+});
+
+/** `files/<path>` as it is, at its path. */
+export const fileAsItIs = (path: string, mode?: string): HostFiles => ({
+  [path]: hostFile(readHostFile(path), mode),
+});
+
+export const textOfLines = (lines: string[]): string => lines.map((line) => `${line}\n`).join('');

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readHostFile, type HostFiles } from './files';
+import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
 import { packages } from './packages';
 
 /** Where the host program's modules lie on the host. */
@@ -11,16 +11,10 @@ export function hostProgram(): HostFiles {
   const modules = readdirSync(join(__dirname, '..', 'files', library))
     .filter((file) => file.endsWith('.py'))
     .sort();
-  return {
-    '/usr/local/sbin/mailhost': program('0755', '/usr/local/sbin/mailhost'),
-    ...Object.fromEntries(
-      modules.map((file) => [`${library}/${file}`, program('0644', `${library}/${file}`)]),
-    ),
-  };
-}
-
-function program(mode: string, path: string) {
-  return { mode, owner: 'root:root', text: readHostFile(path) };
+  return Object.assign(
+    fileAsItIs('/usr/local/sbin/mailhost', '0755'),
+    ...modules.map((file) => fileAsItIs(`${library}/${file}`)),
+  ) as HostFiles;
 }
 
 /**
@@ -28,21 +22,17 @@ function program(mode: string, path: string) {
  * the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys, which holds the stack's own).
  */
 export function systemFiles(hostName: string, adminSshKeys: string[]): HostFiles {
-  const file = (mode: string, lines: string[]) => ({
-    mode,
-    owner: 'root:root',
-    text: lines.map((line) => `${line}\n`).join(''),
-  });
+  const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
   const shortName = hostName.split('.')[0]!;
   return {
-    '/etc/hostname': file('0644', [hostName]),
-    '/etc/hosts': file('0644', [
+    '/etc/hostname': file([hostName]),
+    '/etc/hosts': file([
       '127.0.0.1 localhost',
       `127.0.1.1 ${hostName} ${shortName}`,
       '::1 localhost ip6-localhost ip6-loopback',
     ]),
-    '/etc/mailname': file('0644', [hostName]),
-    '/etc/mailhost/packages': file('0644', [...packages].sort()),
-    '/root/.ssh/authorized_keys2': file('0600', [...adminSshKeys].sort()),
+    '/etc/mailname': file([hostName]),
+    '/etc/mailhost/packages': file([...packages].sort()),
+    '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };
 }

@@ -5,6 +5,7 @@ import { amavisFiles, amavisSecrets } from './amavisFiles';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
+import { hostFile } from './files';
 import { DomainDns, HostDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { Host } from './host';
@@ -89,7 +90,7 @@ export class MailHost extends pulumi.ComponentResource {
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:MailHost', name, {}, opts);
-    const settings = checked(args);
+    const settings = checkedSettings(args);
     const own = { parent: this };
 
     const machine = new Machine(`${name}-machine`, settings, own);
@@ -165,8 +166,8 @@ export class MailHost extends pulumi.ComponentResource {
         secrets: pulumi
           .all([certificate.chainPem, certificate.privateKeyPem])
           .apply(([chain, key]) => ({
-            '/etc/ssl/mailhost/fullchain.pem': { mode: '0644', owner: 'root:root', text: chain },
-            '/etc/ssl/mailhost/privkey.pem': { mode: '0600', owner: 'root:root', text: key },
+            '/etc/ssl/mailhost/fullchain.pem': hostFile(chain),
+            '/etc/ssl/mailhost/privkey.pem': hostFile(key, '0600'),
           })),
       },
       { ...own, dependsOn: [system] },
@@ -248,9 +249,13 @@ export class MailHost extends pulumi.ComponentResource {
   }
 }
 
-function checked(args: MailHostArgs): Settings {
+/**
+ * @param prefix put before each key in the message
+ * @throws pulumi.RunError, shown without a stack trace, with every mistake
+ */
+export function checkedSettings(input: unknown, prefix?: string): Settings {
   try {
-    return parseSettings(args);
+    return parseSettings(input, prefix);
   } catch (error) {
     throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
   }

@@ -27,4 +27,8 @@ export interface Credential {
 export const probeDomain = 'mailhost-probe.invalid';
 export const probeAddress = `mailhost-probe@${probeDomain}`;
 
+/** What stands before the last `@` of a mail address. */
 export const localPartOf = (address: string): string => address.slice(0, address.lastIndexOf('@'));
+
+/** What stands behind the last `@` of a mail address. */
+export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);

@@ -1,4 +1,4 @@
-import { readHostFile, renderTemplate, type HostFile, type HostFiles } from './files';
+import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
 import {
   localPartOf,
   probeAddress,
@@ -10,39 +10,27 @@ import {
 /** RFC 2142: what every domain has to answer; `root` is for the host's own messages. */
 const roles = ['abuse', 'hostmaster', 'postmaster'];
 
-const file = (text: string, mode = '0644', owner = 'root:root'): HostFile => ({
-  mode,
-  owner,
-  text,
-});
-const table = (lines: string[]) => lines.map((line) => `${line}\n`).join('');
+const table = (lines: string[], mode?: string, owner?: string) =>
+  hostFile(textOfLines(lines), mode, owner);
 
 /** OpenSMTPD's configuration and tables. */
 export function openSmtpdFiles(mail: MailSettings): HostFiles {
-  const unit = '/etc/systemd/system/opensmtpd.service.d/mailhost.conf';
   const aliases = aliasTargets(mail);
   return {
-    '/etc/smtpd.conf': file(
-      renderTemplate('/etc/smtpd.conf', {
-        hostName: mail.hostName,
-        probeDomain,
-        virtual: mail.accountKind === 'virtual',
-      }),
-    ),
-    '/etc/smtpd/domains': file(table([...mailDomains(mail), probeDomain])),
-    '/etc/smtpd/recipients': file(table([...aliases.keys()].filter((a) => a.includes('@')))),
-    '/etc/smtpd/virtuals': file(
-      table([...aliases, [probeAddress, localPartOf(probeAddress)] as const].map(mapLine(mail))),
-    ),
-    '/etc/smtpd/identities': file(
-      table(
-        mail.accounts.map(
-          ({ address, aliases: own }) =>
-            `${userName(mail, address)} ${[address, ...own].join(',')}`,
-        ),
+    ...filledFile('/etc/smtpd.conf', {
+      hostName: mail.hostName,
+      probeDomain,
+      virtual: mail.accountKind === 'virtual',
+    }),
+    '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
+    '/etc/smtpd/recipients': table([...aliases.keys()].filter((a) => a.includes('@'))),
+    '/etc/smtpd/virtuals': table([...aliases, [probeAddress, account] as const].map(mapLine(mail))),
+    '/etc/smtpd/identities': table(
+      mail.accounts.map(
+        ({ address, aliases: own }) => `${userName(mail, address)} ${[address, ...own].join(',')}`,
       ),
     ),
-    [unit]: file(readHostFile(unit)),
+    ...fileAsItIs('/etc/systemd/system/opensmtpd.service.d/mailhost.conf'),
   };
 }
 
@@ -51,7 +39,7 @@ export function openSmtpdSecrets(mail: MailSettings, accounts: Credential[]): Ho
   const lines = accounts.map(
     ({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`,
   );
-  return { '/etc/smtpd/credentials': file(table(lines), '0640', 'root:opensmtpd') };
+  return { '/etc/smtpd/credentials': table(lines, '0640', 'root:opensmtpd') };
 }
 
 /** The domains that mail is taken in for: the hosted ones, and the host's own name. */
@@ -88,5 +76,5 @@ const mapLine =
   (mail: MailSettings) =>
   ([address, target]: readonly [string, string | typeof account]) => {
     const user = mail.accountKind === 'virtual' ? 'vmail' : localPartOf(address);
-    return `${address} ${target === account || address === probeAddress ? user : target}`;
+    return `${address} ${target === account ? user : target}`;
   };

@@ -1,6 +1,6 @@
 import { getDomain } from 'tldts';
 import { z } from 'zod';
-import type { AccountKind } from './mailSettings';
+import { domainOf, localPartOf, type AccountKind } from './mailSettings';
 
 /** A value that the plan may know only later, such as a secret of the stack: checked only where it is plain text. */
 type Later = object;
@@ -193,7 +193,7 @@ function pathText(path: PropertyKey[]): string {
 function systemUserMistakes(accounts: unknown[]): Mistake[] {
   const names = accounts.map((account) => {
     const address = field(account, 'address');
-    return typeof address === 'string' ? address.slice(0, address.lastIndexOf('@')) : undefined;
+    return typeof address === 'string' ? localPartOf(address) : undefined;
   });
   return names.flatMap((name, i) => {
     const path = `accounts[${i}].address`;
@@ -243,7 +243,7 @@ function crossMistakes(input: unknown): Mistake[] {
   const mistakes: Mistake[] = [];
   const seen = new Map<string, string>();
   for (const { path, address } of named) {
-    const domain = address.slice(address.lastIndexOf('@') + 1);
+    const domain = domainOf(address);
     if (!domains.includes(domain)) {
       mistakes.push({
         path,
@@ -290,7 +290,7 @@ function crossMistakes(input: unknown): Mistake[] {
   if (field(input, 'accountKind') === 'system') mistakes.push(...systemUserMistakes(accounts));
   const postmaster = field(input, 'postmaster');
   if (typeof postmaster === 'string' && isAddress(postmaster)) {
-    const domain = postmaster.slice(postmaster.lastIndexOf('@') + 1);
+    const domain = domainOf(postmaster);
     if ([...domains, hostName].includes(domain) && !seen.has(postmaster)) {
       mistakes.push({
         path: 'postmaster',
