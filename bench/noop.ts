@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Stack } from '../lab/stack';
 import { findLab } from '../lab/state';
@@ -11,13 +10,12 @@ import { findLab } from '../lab/state';
 const rounds = 7;
 const lab = findLab('dev');
 if (lab === undefined) throw new Error('no lab is up: make up');
-const { env } = new Stack(lab);
+const stack = new Stack(lab);
 const project = join(__dirname, '..');
 const other = join(__dirname, 'engineOnly');
 
-const state = readFileSync(join(lab.dir, 'pulumi/.pulumi/stacks/mailhost/dev.json'), 'utf8');
 const { resources } = (
-  JSON.parse(state) as { checkpoint: { latest: { resources: { type: string }[] } } }
+  JSON.parse(stack.state()) as { checkpoint: { latest: { resources: { type: string }[] } } }
 ).checkpoint.latest;
 /** Resources of each package; providers are none of the program. */
 const counts: Record<string, number> = {};
@@ -31,15 +29,15 @@ const bare: Record<string, Record<string, number>> = {
   nothing: { mailhost: count },
 };
 
-const pulumi = (cwd: string, stack: string, ...args: string[]) =>
-  execFileSync('pulumi', [...args, '--cwd', cwd, '--stack', stack], {
-    env: { ...env, PULUMI_STACK: undefined, BENCH_RESOURCES: JSON.stringify(bare[stack]) },
+const pulumi = (cwd: string, name: string, ...args: string[]) =>
+  execFileSync('pulumi', [...args, '--cwd', cwd, '--stack', name], {
+    env: { ...stack.env, PULUMI_STACK: undefined, BENCH_RESOURCES: JSON.stringify(bare[name]) },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-const timed = (cwd: string, stack: string) => {
+const timed = (cwd: string, name: string) => {
   const start = process.hrtime.bigint();
-  pulumi(cwd, stack, 'up', '--yes', '--skip-preview', '--expect-no-changes');
+  pulumi(cwd, name, 'up', '--yes', '--skip-preview', '--expect-no-changes');
   return Number(process.hrtime.bigint() - start) / 1e9;
 };
 const spread = (seconds: number[]) => {
@@ -49,9 +47,9 @@ const spread = (seconds: number[]) => {
 const text = ({ min, median, max }: ReturnType<typeof spread>) =>
   `${median.toFixed(2)} s (${min.toFixed(2)} to ${max.toFixed(2)})`;
 
-for (const stack of Object.keys(bare)) {
-  pulumi(other, stack, 'stack', 'select', '--create');
-  pulumi(other, stack, 'up', '--yes', '--skip-preview');
+for (const name of Object.keys(bare)) {
+  pulumi(other, name, 'stack', 'select', '--create');
+  pulumi(other, name, 'up', '--yes', '--skip-preview');
 }
 const seconds = { mailHost: [] as number[], packages: [] as number[], nothing: [] as number[] };
 for (let round = 0; round < rounds; round++) {

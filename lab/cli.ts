@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { domainOf } from '../components/mailSettings';
 import { environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
@@ -76,10 +77,11 @@ async function up(name: string): Promise<void> {
   await waitFor('the remote mail system listens', () =>
     inNamespace(lab, 'remote', 'ss', '-ltnH').includes(':25 '),
   );
-  say(
-    `${name} is up: eval "$(./lab/lab env${name === 'dev' ? '' : ` --lab ${name}`})" lets pulumi work in it`,
-  );
+  say(`${name} is up: eval "$(./lab/lab env${optionFor(name)})" lets pulumi work in it`);
 }
+
+/** How commands name the lab. */
+const optionFor = (name: string) => (name === 'dev' ? '' : ` --lab ${name}`);
 
 function inProject(lab: Lab, role: string, command: string, ...args: string[]): void {
   start(lab, role, command, args, project);
@@ -257,7 +259,7 @@ async function report(lab: Lab, stack: Stack): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  const other = lab.name === 'dev' ? '' : ` --lab ${lab.name}`;
+  const other = optionFor(lab.name);
   console.log(`
 Try next:
   eval "$(./lab/lab env${other})"                     plain pulumi works in this shell
@@ -270,7 +272,7 @@ Try next:
 }
 
 async function loginOf(lab: Lab, user: string, password: string): Promise<Login> {
-  return { host: await mailHostOf(lab, user.slice(user.lastIndexOf('@') + 1)), user, password };
+  return { host: await mailHostOf(lab, domainOf(user)), user, password };
 }
 
 function printStatus(lab: ReturnType<typeof status>): void {

@@ -11,13 +11,24 @@ import {
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { buildStandIn, type PluginName } from './plugins/build';
-import { stateRoot, type Lab } from './state';
+import { pulumiHome, stateRoot, type Lab } from './state';
 
 /** Loopback ports of the lab's two cloud APIs. */
 export const ports = (lab: Lab) => ({
   hcloud: 18000 + 10 * lab.index,
   cloudflare: 18001 + 10 * lab.index,
 });
+
+/** Where the plugins find the two APIs, and tokens of the form that they ask for. */
+export function apiAccess(lab: Lab) {
+  const { hcloud, cloudflare } = ports(lab);
+  return {
+    HCLOUD_ENDPOINT: `http://127.0.0.1:${hcloud}/v1`,
+    HCLOUD_TOKEN: 'l'.repeat(64),
+    CLOUDFLARE_BASE_URL: `http://127.0.0.1:${cloudflare}/client/v4`,
+    CLOUDFLARE_API_TOKEN: 'l'.repeat(40),
+  };
+}
 
 const project = join(__dirname, '..');
 const providers: PluginName[] = ['command', 'tls', 'hcloud', 'cloudflare'];
@@ -28,8 +39,7 @@ const providers: PluginName[] = ['command', 'tls', 'hcloud', 'cloudflare'];
  * @param engine folder of the engine that the lab built; undefined where the system's is used
  */
 export function environment(lab: Lab, engine: string | undefined): Record<string, string> {
-  const { hcloud, cloudflare } = ports(lab);
-  const home = join(lab.dir, 'pulumi-home');
+  const home = pulumiHome(lab);
   const backend = join(lab.dir, 'pulumi');
   mkdirSync(backend, { recursive: true });
   const plugins = join(home, 'plugins');
@@ -61,10 +71,7 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     PULUMI_IGNORE_AMBIENT_PLUGINS: 'false',
-    HCLOUD_ENDPOINT: `http://127.0.0.1:${hcloud}/v1`,
-    HCLOUD_TOKEN: 'l'.repeat(64),
-    CLOUDFLARE_BASE_URL: `http://127.0.0.1:${cloudflare}/client/v4`,
-    CLOUDFLARE_API_TOKEN: 'l'.repeat(40),
+    ...apiAccess(lab),
   };
 }
 

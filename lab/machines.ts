@@ -164,11 +164,12 @@ export class Machines {
 
   resizeVolume(id: number, sizeGb: number): void {
     run('truncate', ['--size', `${sizeGb}G`, this.volumeFile(id)]);
-    for (const { device } of this.loops(id)) run('losetup', ['--set-capacity', device]);
+    for (const device of loopsBelow(this.volumeFile(id)))
+      run('losetup', ['--set-capacity', device]);
   }
 
   deleteVolume(id: number): void {
-    for (const { device } of this.loops(id)) run('losetup', ['--detach', device]);
+    for (const device of loopsBelow(this.volumeFile(id))) run('losetup', ['--detach', device]);
     rmSync(this.volumeFile(id), { force: true });
   }
 
@@ -182,15 +183,11 @@ export class Machines {
   /** A device that is in use is let go of by the kernel with the last mount. */
   detachVolume(id: number): void {
     for (const machineId of this.ids()) rmSync(this.node(id, machineId), { force: true });
-    for (const { device } of this.loops(id)) run('losetup', ['--detach', device]);
+    for (const device of loopsBelow(this.volumeFile(id))) run('losetup', ['--detach', device]);
   }
 
   private node(id: number, machineId: number): string {
     return join(this.disks(machineId), `scsi-0HC_Volume_${id}`);
-  }
-
-  private loops(id: number): { device: string }[] {
-    return loopsBelow(this.volumeFile(id)).map((device) => ({ device }));
   }
 }
 

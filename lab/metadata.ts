@@ -1,11 +1,10 @@
 import { createServer } from 'node:http';
 import { Machines } from './machines';
 import { metadataAddress } from './network';
-import { findLab } from './state';
+import { currentLab } from './state';
 
 /** Hetzner's metadata service: gives a machine its own user data. Runs in the router's network namespace. */
-const lab = findLab(process.env.MAILHOST_LAB ?? '');
-if (lab === undefined) throw new Error('no lab of that name is up');
+const lab = currentLab();
 const machines = new Machines(lab);
 
 createServer((request, response) => {

@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment } from './env';
 import type { Lab } from './state';
@@ -34,7 +35,7 @@ export class Stack {
 
   /** @param configFile instead of the project's Pulumi.dev.yaml */
   constructor(
-    lab: Lab,
+    private readonly lab: Lab,
     private readonly configFile?: string,
   ) {
     this.env = { ...process.env, ...environment(lab, engine()) };
@@ -75,6 +76,12 @@ export class Stack {
 
   up(onOutput?: (text: string, kill: () => void) => void): Promise<Result> {
     return this.run(['up', '--yes', '--skip-preview'], onOutput);
+  }
+
+  /** The whole state as the backend keeps it. */
+  state(): string {
+    const file = 'pulumi/.pulumi/stacks/mailhost/dev.json';
+    return readFileSync(join(this.lab.dir, file), 'utf8');
   }
 
   outputs(): StackOutputs {

@@ -45,6 +45,17 @@ export function findLab(name: string): Lab | undefined {
   return undefined;
 }
 
+/** The lab that this process belongs to, by its environment. */
+export function currentLab(): Lab {
+  const name = process.env.MAILHOST_LAB ?? '';
+  const lab = findLab(name);
+  if (lab === undefined) throw new Error(`no lab "${name}" is up`);
+  return lab;
+}
+
+/** Where the lab's Pulumi keeps its plugins and the like. */
+export const pulumiHome = (lab: Lab) => join(lab.dir, 'pulumi-home');
+
 /** Claims a number for a new lab; a symbolic link is made by one process only. */
 export function claimLab(name: string): Lab {
   if (!/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
@@ -135,8 +146,7 @@ export function start(lab: Lab, role: string, command: string, args: string[], c
 /** The living processes that `start` made for this lab, and what they started with their environment. */
 export function processes(lab: Lab, role?: string): LabProcess[] {
   const found: LabProcess[] = [];
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
+  for (const entry of pids()) {
     const environment = readEnvironment(entry);
     if (environment?.includes(`${marker}=${lab.name}`)) {
       const own = environment.find((v) => v.startsWith('MAILHOST_LAB_ROLE='))?.slice(18) ?? '';
@@ -148,12 +158,14 @@ export function processes(lab: Lab, role?: string): LabProcess[] {
 
 /** What an engine that was killed left running: its children, now nobody's, which have the lab's home of Pulumi. */
 function orphans(lab: Lab): LabProcess[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry) && parentOf(entry) === 1)
-    .filter((entry) => readEnvironment(entry)?.includes(`PULUMI_HOME=${lab.dir}/pulumi-home`))
+  return pids()
+    .filter((entry) => parentOf(entry) === 1)
+    .filter((entry) => readEnvironment(entry)?.includes(`PULUMI_HOME=${pulumiHome(lab)}`))
     .filter((entry) => /pulumi/.test(readFileSync(`/proc/${entry}/cmdline`, 'latin1')))
     .map((entry) => ({ pid: Number(entry), role: 'orphan' }));
 }
+
+const pids = (): string[] => readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
 
 function parentOf(pid: string): number {
   try {

@@ -5,7 +5,7 @@ import { mountOverlay, serviceImage } from '../images';
 import { Machines } from '../machines';
 import { addresses, applyFirewalls } from '../network';
 import { Dns } from '../dns';
-import { findLab, run, say, type Lab } from '../state';
+import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
 import { hcloudApi } from './hcloud';
 import { ports } from '../env';
@@ -16,8 +16,7 @@ import { remoteRecords, remoteZone } from '../remote/zone';
 export const accountZones = ['example.org', 'example.net', 'example.com'];
 
 async function main(): Promise<void> {
-  const lab = findLab(process.env.MAILHOST_LAB ?? '');
-  if (lab === undefined) throw new Error('no lab of that name is up');
+  const lab = currentLab();
   const root = mountOverlay(serviceImage(), join(lab.dir, 'services'));
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { authenticate } from 'mailauth';
 import { SMTPServer } from 'smtp-server';
 import { addresses } from '../network';
-import { findLab } from '../state';
+import { currentLab } from '../state';
 import { labResolver } from './resolver';
 import { remoteDir, remoteHost, remoteZone } from './zone';
 import type { ReceivedMessage } from './mailbox';
 
 /** The remote mail system: takes mail for its domain, judges it by SPF, DKIM and DMARC, and keeps it with the verdict. */
-const lab = findLab(process.env.MAILHOST_LAB ?? '');
-if (lab === undefined) throw new Error('no lab of that name is up');
+const lab = currentLab();
 const inbox = join(remoteDir(lab.dir), 'inbox');
 mkdirSync(inbox, { recursive: true });
 const resolver = labResolver(addresses(lab).resolver.v4);

@@ -1,7 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { createTransport } from 'nodemailer';
+import { domainOf } from '../../components/mailSettings';
 import { addresses } from '../network';
-import { findLab } from '../state';
+import { currentLab } from '../state';
 import type { OutsideMessage } from './mailbox';
 import { labResolver, mailExchanger } from './resolver';
 import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
@@ -11,12 +12,10 @@ import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
  * network namespace; the message is JSON on standard input, and what the other side said goes to standard output.
  */
 async function main(): Promise<void> {
-  const lab = findLab(process.env.MAILHOST_LAB ?? '');
-  if (lab === undefined) throw new Error('no lab of that name is up');
+  const lab = currentLab();
   const message = JSON.parse(await text(process.stdin)) as OutsideMessage;
   const resolve = labResolver(addresses(lab).resolver.v4);
-  const domain = message.to.slice(message.to.lastIndexOf('@') + 1);
-  const host = await mailExchanger(resolve, domain);
+  const host = await mailExchanger(resolve, domainOf(message.to));
   const [address] = (await resolve(host, message.ipv6 ? 'AAAA' : 'A')) as string[];
   const transport = createTransport({
     host: address,

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { environment } from '../../lab/env';
+import { apiAccess } from '../../lab/env';
 import { addresses } from '../../lab/network';
 import { labResolver } from '../../lab/remote/resolver';
 import { findLab, processes, waitFor, type Lab } from '../../lab/state';
@@ -33,7 +33,7 @@ function traces(name: string, index: number): string[] {
 
 /** Asks for a machine as the hcloud plugin does. */
 async function createMachine(of: Lab): Promise<void> {
-  const { HCLOUD_ENDPOINT, HCLOUD_TOKEN } = environment(of, undefined);
+  const { HCLOUD_ENDPOINT, HCLOUD_TOKEN } = apiAccess(of);
   const post = async (path: string, body: object) => {
     const response = await fetch(`${HCLOUD_ENDPOINT}/${path}`, {
       method: 'POST',

@@ -35,6 +35,14 @@ afterAll(() => endLab(name));
 const sshLogins = () =>
   Number(onHost(lab, "journalctl --unit ssh --output cat | grep -c '^Accepted' || true"));
 const hash = '$6$labsaltanna$';
+/** Whatever is shown at the end of `make up`. */
+const proveAll = async () => {
+  for (const { title, run } of proofs(lab, outputs)) {
+    await run().catch((error: unknown) => {
+      throw new Error(title, { cause: error });
+    });
+  }
+};
 const hashOfCarl = `$6$salt$${'a'.repeat(86)}`;
 /** The lines that a preview shows as gone or new, with their signs. */
 const changedLines = (output: string) =>
@@ -85,11 +93,7 @@ describe('a mail host', () => {
   });
 
   it('works, seen from outside', async () => {
-    for (const { title, run } of proofs(lab, outputs)) {
-      await run().catch((error: unknown) => {
-        throw new Error(title, { cause: error });
-      });
-    }
+    await proveAll();
   });
 
   it('takes mail for its addresses, whatever their case and tag, and refuses unknown ones at once', async () => {
@@ -415,11 +419,7 @@ print(json.dumps(files))'`;
     expect(changes(output).replaced).toBeGreaterThan(10);
     expect(stack.outputs()).toMatchObject({ ipv4: outputs.ipv4, ipv6: outputs.ipv6 });
     expect((await readMailbox(login)).map(({ subject }) => subject)).toEqual(before);
-    for (const { title, run } of proofs(lab, outputs)) {
-      await run().catch((error: unknown) => {
-        throw new Error(title, { cause: error });
-      });
-    }
+    await proveAll();
   });
 
   it('can have system users for accounts instead', async () => {

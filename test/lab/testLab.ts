@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Stack } from '../../lab/stack';
 import { findLab, run, type Lab } from '../../lab/state';
@@ -24,13 +24,10 @@ export function endLab(name: string): void {
 
 /** The stack `dev` in a lab, with a copy of its config that tests may change. */
 export class TestStack extends Stack {
-  readonly config: string;
-
-  constructor(private readonly lab: Lab) {
+  constructor(lab: Lab) {
     const config = join(lab.dir, 'Pulumi.dev.yaml');
     copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
     super(lab, config);
-    this.config = config;
   }
 
   async set(key: string, value: string, ...options: string[]): Promise<void> {
@@ -41,14 +38,6 @@ export class TestStack extends Stack {
   async unset(key: string): Promise<void> {
     const { status, output } = await this.run(['config', 'rm', '--path', key]);
     if (status !== 0) throw new Error(output);
-  }
-
-  /** The whole state as the backend keeps it. */
-  state(): string {
-    return readFileSync(
-      join(this.lab.dir, 'pulumi', '.pulumi', 'stacks', 'mailhost', 'dev.json'),
-      'utf8',
-    );
   }
 }
 

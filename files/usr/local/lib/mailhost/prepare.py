@@ -70,8 +70,7 @@ def mount_volume(device: str) -> None:
     mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
-    for folder in ("mail", "queue", "bayes", "home", "acme"):
-        (ROOT / folder).mkdir(exist_ok=True)
+    (ROOT / "queue").mkdir(exist_ok=True)
     mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
 
 
@@ -136,26 +135,21 @@ def is_installed(package: str) -> bool:
 
 def create_folders() -> None:
     """Owners of what the packages and the daemons expect on the volume."""
-    for path, owner, mode in (
-        (ROOT / "mail", "vmail", 0o700),
-        (ROOT / "bayes", "amavis", 0o700),
-        (ROOT / "home", "root", 0o755),
-        (ROOT / "home/mailhost-probe", "mailhost-probe", 0o700),
-        (ROOT / "acme", "root", 0o700),
-        (ROOT / "queue", "root", 0o711),
+    for path, owner, group, mode in (
+        ("mail", "vmail", "vmail", 0o700),
+        ("bayes", "amavis", "amavis", 0o700),
+        ("home", "root", "root", 0o755),
+        ("home/mailhost-probe", "mailhost-probe", "mailhost-probe", 0o700),
+        ("acme", "root", "root", 0o700),
+        ("queue", "root", "root", 0o711),
+        ("queue/offline", "root", "opensmtpq", 0o770),
+        ("queue/purge", "opensmtpq", "root", 0o700),
+        ("queue/temporary", "opensmtpq", "root", 0o700),
+        ("queue/incoming", "opensmtpq", "root", 0o700),
+        ("queue/queue", "opensmtpq", "root", 0o700),
+        ("queue/corrupt", "opensmtpq", "root", 0o700),
     ):
-        path.mkdir(exist_ok=True)
-        shutil.chown(path, owner, owner)
-        path.chmod(mode)
-    for name, owner, group, mode in (
-        ("offline", "root", "opensmtpq", 0o770),
-        ("purge", "opensmtpq", "root", 0o700),
-        ("temporary", "opensmtpq", "root", 0o700),
-        ("incoming", "opensmtpq", "root", 0o700),
-        ("queue", "opensmtpq", "root", 0o700),
-        ("corrupt", "opensmtpq", "root", 0o700),
-    ):
-        path = ROOT / "queue" / name
-        path.mkdir(exist_ok=True)
-        shutil.chown(path, owner, group)
-        path.chmod(mode)
+        folder = ROOT / path
+        folder.mkdir(exist_ok=True)
+        shutil.chown(folder, owner, group)
+        folder.chmod(mode)
