@@ -1,13 +1,14 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check test up down bench
+.PHONY: help install check docs test up down bench
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
 	@echo 'make down    end the lab and all that is in it'
 	@echo 'make test    run all tests; installs what they need'
 	@echo 'make check   format, lint, types, dead code'
+	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure'
 
 install: node_modules/.package-lock.json
@@ -19,6 +20,9 @@ node_modules/.package-lock.json: package-lock.json
 
 check: install
 	npm run check
+
+docs: install
+	node --import tsx docs/settingsReference.ts
 
 test: install
 	./lab/bootstrap

@@ -1,11 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
-import { checkedSettings, type AccountArgs } from './components/mailHost';
+import type { AccountArgs, SmarthostArgs } from './components/mailHostArgs';
+import { checkedSettings } from './components/mailHost';
 import type { Settings } from './components/settings';
 
 const prefix = 'mailhost:';
 
-/** Keys whose value in stack config is a JSON structure. */
-const structured = new Set(['domains', 'accounts', 'adminSshKeys', 'adminNetworks']);
+/** Settings as text of stack config gives them, with the secrets marked as such. */
+type StackSettings = Settings & { accounts: AccountArgs[]; smarthost?: SmarthostArgs };
 
 /**
  * The stack's settings, checked as a whole.
@@ -15,27 +16,28 @@ const structured = new Set(['domains', 'accounts', 'adminSshKeys', 'adminNetwork
  *
  * @throws pulumi.RunError (shown without a stack trace) with every mistake, each with its key and what to write instead
  */
-export function readSettings(): Settings & { accounts: AccountArgs[] } {
+export function readSettings(): StackSettings {
   const input: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(pulumi.runtime.allConfig())) {
-    if (key.startsWith(prefix) && text !== '') {
+    // Keys that are not set have the default of Pulumi.yaml, which is empty where there is none.
+    if (key.startsWith(prefix) && !['', '{}'].includes(text)) {
       const name = key.slice(prefix.length);
-      input[name] = structured.has(name) ? parseJson(text) : text;
+      input[name] = structureOrText(text);
     }
   }
-  const settings = checkedSettings(input, prefix);
+  const { accounts, smarthost, ...settings } = checkedSettings(input, prefix);
+  // Stack config has text only.
+  const secret = (value: string | object) => pulumi.secret(value as string);
   return {
     ...settings,
-    accounts: settings.accounts.map((account) => ({
-      ...account,
-      // Stack config has text only.
-      passwordHash: pulumi.secret(account.passwordHash as string),
-    })),
+    accounts: accounts.map((a) => ({ ...a, passwordHash: secret(a.passwordHash) })),
+    ...(smarthost ? { smarthost: { ...smarthost, password: secret(smarthost.password) } } : {}),
   };
 }
 
-/** Text that is no JSON stays text, so that the check names the key instead of a syntax error. */
-function parseJson(text: string): unknown {
+/** A structure as JSON; text that is none stays text, so that the check names the key instead of a syntax error. */
+function structureOrText(text: string): unknown {
+  if (!/^[[{]/.test(text)) return text;
   try {
     return JSON.parse(text);
   } catch {

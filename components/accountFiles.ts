@@ -1,5 +1,6 @@
 import { hostFile, textOfLines, type HostFiles } from './files';
-import { localPartOf, type Credential, type MailSettings } from './mailSettings';
+import { type Credential, type MailSettings } from './mailSettings';
+import { localPartOf } from './names';
 
 const names = '/etc/mailhost/system-users';
 

@@ -1,6 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { dkimKeyRecord, dkimSelector, publishedGenerations, quoteTxt } from './dnsRecords';
+import {
+  dkimKeyRecord,
+  dkimName,
+  dkimSelector,
+  publishedGenerations,
+  quoteTxt,
+} from './dnsRecords';
 
 export interface DkimArgs {
   domain: string;
@@ -14,8 +20,8 @@ export class Dkim extends pulumi.ComponentResource {
   readonly selector: string;
   /** PEM of the signing key, PKCS#8; secret. */
   readonly privateKeyPem: pulumi.Output<string>;
-  /** TXT content of each published selector. */
-  readonly records: Record<string, pulumi.Output<string>>;
+  /** The TXT record of each published selector. */
+  readonly records: { key: string; name: string; content: pulumi.Output<string> }[];
 
   constructor(name: string, args: DkimArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Dkim', name, {}, opts);
@@ -32,12 +38,11 @@ export class Dkim extends pulumi.ComponentResource {
     this.privateKeyPem = keys.find(
       ({ selector }) => selector === this.selector,
     )!.key.privateKeyPemPkcs8;
-    this.records = Object.fromEntries(
-      keys.map(({ selector, key }) => [
-        selector,
-        key.publicKeyPem.apply((pem) => quoteTxt(dkimKeyRecord(pem))),
-      ]),
-    );
-    this.registerOutputs({ selector: this.selector, records: this.records });
+    this.records = keys.map(({ selector, key }) => ({
+      key: `dkim-${selector}`,
+      name: dkimName(selector, args.domain),
+      content: key.publicKeyPem.apply((pem) => quoteTxt(dkimKeyRecord(pem))),
+    }));
+    this.registerOutputs({ selector: this.selector });
   }
 }

@@ -1,4 +1,5 @@
 import { createPublicKey } from 'node:crypto';
+import { spfRecord } from './spf';
 
 /**
  * TXT content in the one form that Cloudflare stores and returns unchanged: quoted character-strings of 255 octets
@@ -35,6 +36,10 @@ export function dkimSelector(generation: number): string {
   return `s${generation}`;
 }
 
+/** Where the key of a selector is looked for (RFC 6376, section 3.6.2.1). */
+export const dkimName = (selector: string, domain: string): string =>
+  `${selector}._domainkey.${domain}`;
+
 /**
  * The generations that are published while `generation` signs: the retired one (none at 1), the signing one, and the
  * next, so that a key is always in DNS one whole rotation before it signs.
@@ -54,30 +59,47 @@ export interface PlainRecord {
   priority?: number;
 }
 
+/** A domain as far as its records depend on it. */
+export interface DomainNames {
+  /** A-label form, e.g. `example.org`. */
+  domain: string;
+  /** The mail host, e.g. `mail.example.org`. */
+  hostName: string;
+  /** SPF mechanisms of other systems that send for it. */
+  spf: string[];
+}
+
+/** Both identifiers have to lie in the domain itself, not merely in the same organisation (RFC 7489, section 3.1). */
+const rejectAll = 'v=DMARC1; p=reject; adkim=s; aspf=s';
+
 /**
- * What a hosted domain publishes besides addresses and DKIM keys: MX (RFC 5321, section 5.1), SPF (RFC 7208) and
- * DMARC (RFC 7489).
- *
- * @param domain A-label form, e.g. `example.org`
- * @param hostName the mail host, e.g. `mail.example.org`
- * @param postmaster recipient of DMARC aggregate reports
+ * What a domain with mail publishes besides addresses and DKIM keys: MX (RFC 5321, section 5.1), SPF (RFC 7208) and
+ * DMARC (RFC 7489), whose reports go to an address in the domain: one elsewhere would have to consent in DNS.
  */
-export function domainRecords(domain: string, hostName: string, postmaster: string): PlainRecord[] {
-  const records: PlainRecord[] = [
+export function domainRecords({ domain, hostName, spf }: DomainNames): PlainRecord[] {
+  return [
     { key: 'mx', type: 'MX', name: domain, content: hostName, priority: 10 },
-    { key: 'spf', type: 'TXT', name: domain, content: quoteTxt('v=spf1 mx -all') },
+    { key: 'spf', type: 'TXT', name: domain, content: quoteTxt(spfRecord(spf)) },
     {
       key: 'dmarc',
       type: 'TXT',
       name: `_dmarc.${domain}`,
-      content: quoteTxt(dmarcPolicy(domain, postmaster)),
+      content: quoteTxt(`${rejectAll}; rua=mailto:dmarc-reports@${domain}`),
     },
   ];
-  return records;
 }
 
-/** Reports to another domain need that domain's consent in DNS (RFC 7489, section 7.1), so only a recipient inside gets them. */
-function dmarcPolicy(domain: string, postmaster: string): string {
-  const policy = 'v=DMARC1; p=reject; adkim=s; aspf=s';
-  return postmaster.endsWith(`@${domain}`) ? `${policy}; rua=mailto:${postmaster}` : policy;
+/** What a domain without mail publishes, so that nobody can send in its name: a null MX (RFC 7505) and no sender at all. */
+export function parkedRecords(domain: string): PlainRecord[] {
+  return [
+    { key: 'mx', type: 'MX', name: domain, content: '.', priority: 0 },
+    { key: 'spf', type: 'TXT', name: domain, content: quoteTxt('v=spf1 -all') },
+    { key: 'dmarc', type: 'TXT', name: `_dmarc.${domain}`, content: quoteTxt(rejectAll) },
+    {
+      key: 'dkim',
+      type: 'TXT',
+      name: `*._domainkey.${domain}`,
+      content: quoteTxt('v=DKIM1; p='),
+    },
+  ];
 }

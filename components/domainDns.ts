@@ -1,20 +1,19 @@
 import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
-import { domainRecords } from './dnsRecords';
+import type { Dkim } from './dkim';
+import type { PlainRecord } from './dnsRecords';
 
 /** Seconds. Long enough to be cached, short enough to mend a mistake within minutes. */
 const ttl = 300;
 
 export interface DomainDnsArgs {
-  domain: string;
   zoneId: pulumi.Input<string>;
-  hostName: string;
-  postmaster: string;
-  /** TXT content by selector. */
-  dkimRecords: Record<string, pulumi.Input<string>>;
+  records: PlainRecord[];
+  /** The keys that are published. Default: none. */
+  dkim?: Dkim;
 }
 
-/** What one hosted domain publishes: MX, SPF, DMARC and its DKIM keys. */
+/** What one domain publishes. */
 export class DomainDns extends pulumi.ComponentResource {
   constructor(name: string, args: DomainDnsArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:DomainDns', name, {}, opts);
@@ -26,15 +25,9 @@ export class DomainDns extends pulumi.ComponentResource {
         { parent: this, deleteBeforeReplace: true },
       );
 
-    for (const { key, ...inputs } of domainRecords(args.domain, args.hostName, args.postmaster)) {
-      record(key, inputs);
-    }
-    for (const [selector, content] of Object.entries(args.dkimRecords)) {
-      record(`dkim-${selector}`, {
-        type: 'TXT',
-        name: `${selector}._domainkey.${args.domain}`,
-        content,
-      });
+    for (const { key, ...inputs } of args.records) record(key, inputs);
+    for (const { key, name: recordName, content } of args.dkim?.records ?? []) {
+      record(key, { type: 'TXT', name: recordName, content });
     }
     this.registerOutputs({});
   }
@@ -44,7 +37,8 @@ export interface HostDnsArgs {
   hostName: string;
   zoneId: pulumi.Input<string>;
   ipv4: pulumi.Input<string>;
-  ipv6: pulumi.Input<string>;
+  /** Default: none. */
+  ipv6?: pulumi.Input<string>;
 }
 
 /** The host's own names: its addresses, never proxied, and SPF for the name in HELO (RFC 7208, section 2.3). */
@@ -65,7 +59,7 @@ export class HostDns extends pulumi.ComponentResource {
         { parent: this, deleteBeforeReplace: true },
       );
     record('a', 'A', args.ipv4);
-    record('aaaa', 'AAAA', args.ipv6);
+    if (args.ipv6 !== undefined) record('aaaa', 'AAAA', args.ipv6);
     record('spf', 'TXT', '"v=spf1 a -all"');
     this.registerOutputs({});
   }

@@ -1,11 +1,6 @@
 import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
-import {
-  domainOf,
-  localPartOf,
-  probeAddress,
-  type Credential,
-  type MailSettings,
-} from './mailSettings';
+import { probeAddress, type Credential, type MailSettings } from './mailSettings';
+import { domainOf, localPartOf } from './names';
 
 /** Score from which mail is filed into Junk; what is tagged below it stays in the inbox, with its headers. */
 const junkLevel = 5;

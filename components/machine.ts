@@ -12,6 +12,8 @@ export interface MachineArgs {
   location: string;
   /** GB. */
   volumeSize: number;
+  /** Whether the host has an IPv6 address, too. */
+  ipv6: boolean;
   /** Networks in CIDR form that may use SSH. */
   adminNetworks: string[];
   /** Keeps what cannot be made again (server, volume, addresses) from being deleted. */
@@ -21,8 +23,8 @@ export interface MachineArgs {
 /** The VM: server, addresses with reverse DNS, firewall, host key, and the volume for what must outlive the server. */
 export class Machine extends pulumi.ComponentResource {
   readonly ipv4: pulumi.Output<string>;
-  /** The exact address in use, not the network. */
-  readonly ipv6: pulumi.Output<string>;
+  /** The exact address in use, not the network; none where `ipv6` is false. */
+  readonly ipv6?: pulumi.Output<string>;
   readonly serverId: pulumi.Output<string>;
   /** Block device of the volume as the server sees it. */
   readonly volumeDevice: pulumi.Output<string>;
@@ -59,7 +61,7 @@ export class Machine extends pulumi.ComponentResource {
         lasting,
       );
     const ipv4 = address('ipv4');
-    const ipv6 = address('ipv6');
+    const ipv6 = args.ipv6 ? address('ipv6') : undefined;
 
     const firewall = new hcloud.Firewall(
       `${name}-firewall`,
@@ -90,8 +92,8 @@ export class Machine extends pulumi.ComponentResource {
           {
             ipv4Enabled: true,
             ipv4: ipv4.id.apply(Number),
-            ipv6Enabled: true,
-            ipv6: ipv6.id.apply(Number),
+            ipv6Enabled: args.ipv6,
+            ...(ipv6 ? { ipv6: ipv6.id.apply(Number) } : {}),
           },
         ],
         firewallIds: [firewall.id.apply(Number)],
@@ -127,10 +129,10 @@ export class Machine extends pulumi.ComponentResource {
         own,
       );
     pointer('ipv4', ipv4, ipv4.ipAddress);
-    pointer('ipv6', ipv6, server.ipv6Address);
+    if (ipv6) pointer('ipv6', ipv6, server.ipv6Address);
 
     this.ipv4 = ipv4.ipAddress;
-    this.ipv6 = server.ipv6Address;
+    if (ipv6) this.ipv6 = server.ipv6Address;
     this.serverId = server.id;
     this.volumeDevice = pulumi.all([volume.linuxDevice, attachment.id]).apply(([device]) => device);
     this.sshPrivateKey = sshKey.privateKeyOpenssh;

@@ -6,11 +6,13 @@ import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { hostFile } from './files';
+import { domainRecords, parkedRecords } from './dnsRecords';
 import { DomainDns, HostDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { Host } from './host';
 import { Machine } from './machine';
-import type { AccountKind, Credential, MailSettings } from './mailSettings';
+import type { MailHostArgs } from './mailHostArgs';
+import { mailSettings, withMail, type Credential } from './mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
   isPasswordHash,
@@ -22,57 +24,12 @@ import {
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Certificate } from './tls';
 
-/** A hosted domain. */
-export interface DomainArgs {
-  /** E.g. `example.org`. */
-  name: string;
-  /** The DNS zone at Cloudflare that it lies in. Default: the registrable domain. */
-  zone?: string;
-}
-
-/** An account: a mailbox with a login. */
-export interface AccountArgs {
-  /** E.g. `anna@example.org`, in lower case. */
-  address: string;
-  /** crypt(5) form, from `openssl passwd -6`; a secret. */
-  passwordHash: pulumi.Input<string>;
-  /** Further addresses whose mail goes to the account, and that it may send as. */
-  aliases?: string[];
-}
-
-/** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
-export interface MailHostArgs {
-  domains: DomainArgs[];
-  accounts: AccountArgs[];
-  /** Who reads mail for root, postmaster, abuse and the other role addresses. */
-  postmaster: string;
-  /** Fully qualified, below one of the domains. Default: `mail.` in the first domain. */
-  hostName?: string;
-  /** Default: virtual. */
-  accountKind?: AccountKind;
-  /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
-  dkimGeneration?: number;
-  /** SpamAssassin score from which a message is tagged as spam. Default: 2.0. */
-  spamTagLevel?: number;
-  /** Hetzner server type. Default: cx23. */
-  serverType?: string;
-  /** Hetzner location by name. Default: fsn1. */
-  location?: string;
-  /** GB of the volume for mail and queue, at least 10. Default: 20. */
-  volumeSize?: number;
-  /** OpenSSH public keys that may log in as root besides the key of the stack. */
-  adminSshKeys?: string[];
-  /** Networks in CIDR form that may use SSH. Default: all. */
-  adminNetworks?: string[];
-  /** Keeps server, volume and addresses from being deleted. Default: true. */
-  protect?: boolean;
-}
-
 /**
  * A complete mail host: machine, DNS, keys, and the four daemons with their files.
  *
  * @example
  * new MailHost('mail', {
+ *   hostName: 'mail.example.org',
  *   domains: [{ name: 'example.org' }],
  *   accounts: [{ address: 'anna@example.org', passwordHash: config.requireSecret('annaHash') }],
  *   postmaster: 'anna@example.org',
@@ -82,7 +39,8 @@ export interface MailHostArgs {
  */
 export class MailHost extends pulumi.ComponentResource {
   readonly ipv4: pulumi.Output<string>;
-  readonly ipv6: pulumi.Output<string>;
+  /** None where `ipv6` is false. */
+  readonly ipv6?: pulumi.Output<string>;
   /** PEM of the CA that mail clients have to trust. */
   readonly caCertPem: pulumi.Output<string>;
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
@@ -111,7 +69,7 @@ export class MailHost extends pulumi.ComponentResource {
       },
       own,
     );
-    const domains = settings.domains.map(({ name: domain, zone }) => {
+    const domains = withMail(settings.domains).map(({ name: domain, zone, spf }) => {
       const dkim = new Dkim(
         `${name}-${domain}`,
         { domain, generation: settings.dkimGeneration },
@@ -120,16 +78,21 @@ export class MailHost extends pulumi.ComponentResource {
       const dns = new DomainDns(
         `${name}-${domain}`,
         {
-          domain,
           zoneId: zoneId(zone),
-          hostName: settings.hostName,
-          postmaster: settings.postmaster,
-          dkimRecords: dkim.records,
+          records: domainRecords({ domain, hostName: settings.hostName, spf }),
+          dkim,
         },
         own,
       );
       return { name: domain, dkim, dns };
     });
+    for (const { name: domain, zone } of settings.domains.filter(({ parked }) => parked)) {
+      new DomainDns(
+        `${name}-${domain}`,
+        { zoneId: zoneId(zone), records: parkedRecords(domain) },
+        own,
+      );
+    }
     const certificate = new Certificate(
       `${name}-certificate`,
       { hostName: settings.hostName },
@@ -147,14 +110,10 @@ export class MailHost extends pulumi.ComponentResource {
       },
       own,
     );
-    const mail: MailSettings = {
-      hostName: settings.hostName,
-      domains: domains.map(({ name: domain, dkim }) => ({ name: domain, selector: dkim.selector })),
-      accounts: settings.accounts.map(({ address, aliases }) => ({ address, aliases })),
-      postmaster: settings.postmaster,
-      accountKind: settings.accountKind,
-      spamTagLevel: settings.spamTagLevel,
-    };
+    const mail = mailSettings(
+      settings,
+      domains.map(({ dkim }) => dkim.selector),
+    );
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
     const tls = new Daemon(

@@ -1,19 +1,79 @@
+import type { Settings } from './settings';
+
 /** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */
 export const AccountKind = { Virtual: 'virtual', System: 'system' } as const;
 export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
 
-/** What the four daemons' configuration is rendered from: plain values, no secrets. */
+/** What happens to spam from outside: filed into Junk, held on the host, or dropped; never bounced to a forged sender. */
+export const SpamAction = { File: 'file', Hold: 'hold', Drop: 'drop' } as const;
+export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];
+
+/** What happens to a virus from outside. */
+export const VirusAction = { Hold: 'hold', Drop: 'drop' } as const;
+export type VirusAction = (typeof VirusAction)[keyof typeof VirusAction];
+
+/** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export interface MailSettings {
   /** Fully qualified name of the host, as in HELO, reverse DNS and the certificate. */
   hostName: string;
-  /** Hosted domains, each with the DKIM selector that signs now. */
-  domains: { name: string; selector: string }[];
-  accounts: { address: string; aliases: string[] }[];
+  /** Domains that have mail, each with the DKIM selector that signs now. */
+  domains: { name: string; selector: string; catchAll?: string }[];
+  accounts: {
+    address: string;
+    aliases: string[];
+    /** Further addresses that it may send as. */
+    sendAs: string[];
+    /** MB, 0 for no limit. */
+    quota: number;
+  }[];
+  aliases: { address: string; recipients: string[] }[];
   /** Recipient of mail for root and the role addresses. */
   postmaster: string;
   accountKind: AccountKind;
+  /** MB of one message. */
+  messageSize: number;
   /** SpamAssassin score from which a message is tagged as spam. */
   spamTagLevel: number;
+  /** SpamAssassin score from which `spamAction` happens to a message from outside. */
+  spamJunkLevel: number;
+  spamAction: SpamAction;
+  antivirus: boolean;
+  virusAction: VirusAction;
+  enforceDmarc: boolean;
+  /** Limits of one login. */
+  messagesPerHour: number;
+  recipientsPerDay: number;
+  newRecipientsPerDay: number;
+  smarthost?: { host: string; port: number; username: string };
+  web: boolean;
+  ipv6: boolean;
+}
+
+/** The domains that are not parked. */
+export const withMail = (domains: Settings['domains']): Settings['domains'] =>
+  domains.filter(({ parked }) => !parked);
+
+/** @param selectors of each domain with mail, in order */
+export function mailSettings(settings: Settings, selectors: string[]): MailSettings {
+  const { accounts, smarthost, ...rest } = settings;
+  return {
+    ...rest,
+    domains: withMail(settings.domains).map(({ name, catchAll }, i) => ({
+      name,
+      selector: selectors[i]!,
+      ...(catchAll === undefined ? {} : { catchAll }),
+    })),
+    // Without what is secret.
+    accounts: accounts.map(({ address, aliases, sendAs, quota }) => ({
+      address,
+      aliases,
+      sendAs,
+      quota,
+    })),
+    ...(smarthost
+      ? { smarthost: { host: smarthost.host, port: smarthost.port, username: smarthost.username } }
+      : {}),
+  };
 }
 
 /** An account with the hash that its password is checked against. */
@@ -26,9 +86,3 @@ export interface Credential {
 /** The mailbox of the check at the end of an `up`, at a domain that can exist nowhere else (RFC 6761, section 6.4). */
 export const probeDomain = 'mailhost-probe.invalid';
 export const probeAddress = `mailhost-probe@${probeDomain}`;
-
-/** What stands before the last `@` of a mail address. */
-export const localPartOf = (address: string): string => address.slice(0, address.lastIndexOf('@'));
-
-/** What stands behind the last `@` of a mail address. */
-export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);

@@ -1,11 +1,6 @@
 import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
-import {
-  localPartOf,
-  probeAddress,
-  probeDomain,
-  type Credential,
-  type MailSettings,
-} from './mailSettings';
+import { probeAddress, probeDomain, type Credential, type MailSettings } from './mailSettings';
+import { localPartOf } from './names';
 
 /** RFC 2142: what every domain has to answer; `root` is for the host's own messages. */
 const roles = ['abuse', 'hostmaster', 'postmaster'];

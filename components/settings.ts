@@ -1,30 +1,38 @@
 import { getDomain } from 'tldts';
 import { z } from 'zod';
-import { domainOf, localPartOf, type AccountKind } from './mailSettings';
+import { AccountKind, SpamAction, VirusAction } from './mailSettings';
+import { normalAddress, normalDomain } from './names';
+import { settingsMistakes } from './settingsRules';
+import { isSpfMechanism } from './spf';
 
 /** A value that the plan may know only later, such as a secret of the stack: checked only where it is plain text. */
 type Later = object;
 
-const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
-const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
-
-const isDomain = (name: string): boolean =>
-  name.length <= 253 && name.includes('.') && name.split('.').every((part) => label.test(part));
-
-const isAddress = (address: string): boolean => {
-  const at = address.lastIndexOf('@');
-  return localPart.test(address.slice(0, Math.max(at, 0))) && isDomain(address.slice(at + 1));
-};
-
-const domainName = z.string({ error: 'must be a domain name, e.g. example.org' }).refine(isDomain, {
-  error: 'is no domain name: write lower-case letters, digits, hyphens and dots, e.g. example.org',
+/** The words for a value that is missing or of another type. */
+const expected = (what: string) => ({
+  error: ({ input }: { input?: unknown }) =>
+    `${input === undefined ? 'is missing: ' : ''}must be ${what}`,
 });
 
-const address = z
-  .string({ error: 'must be a mail address, e.g. anna@example.org' })
-  .refine(isAddress, {
-    error: 'is no mail address: write it in lower case, e.g. anna@example.org',
+/** Text in the form that `normal` gives it, or the mistake `message`. */
+const normalised = (what: string, normal: (text: string) => string | undefined, message: string) =>
+  z.string(expected(what)).transform((text, context) => {
+    const form = normal(text);
+    if (form === undefined) context.addIssue({ code: 'custom', message });
+    return form ?? z.NEVER;
   });
+
+const domainName = normalised(
+  'a domain name, e.g. example.org',
+  normalDomain,
+  'is no domain name: write letters, digits, hyphens and dots, at most 63 octets for a part and 236 for all, e.g. example.org',
+);
+
+const address = normalised(
+  'a mail address, e.g. anna@example.org',
+  normalAddress,
+  'is no mail address: write letters, digits, dots, hyphens and underscores before the @, without a +tag, e.g. anna@example.org',
+);
 
 const makeHash =
   'make one with `openssl passwd -6`, and set it with `pulumi config set --secret --path`';
@@ -35,94 +43,261 @@ export const isPasswordHash = (text: string): boolean =>
 
 export const passwordHashForm = `must be a yescrypt, sha512-crypt, sha256-crypt or bcrypt hash: ${makeHash}`;
 
-const passwordHash = z.union(
-  [
-    z.string().refine(isPasswordHash, { error: passwordHashForm }),
-    z.custom<Later>((value) => typeof value === 'object' && value !== null),
-  ],
-  { error: passwordHashForm },
+/** Whether it can stand in a table of OpenSMTPD as `name:password`. */
+export const isSmarthostPassword = (text: string): boolean => /^[!-~]{1,200}$/.test(text);
+
+export const smarthostPasswordForm =
+  'must be 1 to 200 printable ASCII characters without a space: set it with `pulumi config set --secret --path`';
+
+const secret = (isRight: (text: string) => boolean, form: string) =>
+  z.custom<string | Later>(
+    (value) =>
+      typeof value === 'string' ? isRight(value) : typeof value === 'object' && value !== null,
+    { error: ({ input }) => `${input === undefined ? 'is missing: ' : ''}${form}` },
+  );
+
+const number = (minimum: number, maximum: number, unit = '') => {
+  const error = `must be a number from ${minimum} to ${maximum}${unit}`;
+  return z.coerce.number({ error }).min(minimum, { error }).max(maximum, { error });
+};
+
+const wholeNumber = (minimum: number, maximum: number, unit = '') => {
+  const error = `must be a whole number from ${minimum} to ${maximum}${unit}`;
+  return z.coerce.number({ error }).int({ error }).min(minimum, { error }).max(maximum, { error });
+};
+
+const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
+
+const oneOf = <const T extends Record<string, string>>(values: T) =>
+  z.enum(
+    values,
+    expected(
+      Object.values(values)
+        .map((value) => `"${value}"`)
+        .join(' or '),
+    ),
+  );
+
+const listOf = <T extends z.ZodType>(item: T, what: string) => z.array(item, expected(what));
+
+const addresses = listOf(address, 'a list of mail addresses: set [0], [1] … with --path');
+
+const quota = wholeNumber(0, 1_000_000, ' MB, 0 for none');
+
+const domain = z.strictObject(
+  {
+    name: domainName.meta({
+      description:
+        'Its name. An international one may be written as such; it is used in A-label form.',
+    }),
+    zone: domainName.optional().meta({
+      description: 'The zone at Cloudflare that it lies in. Without it: the registrable domain.',
+    }),
+    parked: truth.default(false).meta({
+      description: 'It has no mail, and says so: null MX, SPF that allows nobody, DMARC reject.',
+    }),
+    catchAll: address.optional().meta({
+      description: 'The account or alias that gets mail for every address that nobody has.',
+    }),
+    spf: listOf(
+      z.string(expected('an SPF mechanism')).refine(isSpfMechanism, {
+        error:
+          'is no SPF mechanism: write e.g. include:_spf.example.com or ip4:192.0.2.1 (RFC 7208, section 5)',
+      }),
+      'a list of SPF mechanisms: set [0], [1] … with --path',
+    )
+      .default([])
+      .meta({
+        description:
+          'SPF mechanisms of other systems that send for it. They are put into the one SPF record, behind this host.',
+      }),
+  },
+  expected('a domain, with name'),
 );
 
-const wholeNumber = (minimum: number, unit: string) =>
-  z.coerce
-    .number({ error: `must be a whole number of at least ${minimum}${unit}` })
-    .int({ error: `must be a whole number of at least ${minimum}${unit}` })
-    .min(minimum, { error: `must be at least ${minimum}${unit}` });
+const account = z.strictObject(
+  {
+    address: address.meta({ description: 'Its address, and the user name to log in with.' }),
+    passwordHash: secret(isPasswordHash, passwordHashForm).meta({
+      description:
+        'From `openssl passwd -6`; yescrypt, sha512-crypt, sha256-crypt or bcrypt. A secret.',
+    }),
+    aliases: addresses.default([]).meta({
+      description: 'Further addresses of it: their mail comes here, and it may send as them.',
+    }),
+    sendAs: addresses.default([]).meta({
+      description: 'Further addresses that it may send as, such as those of an alias.',
+    }),
+    quota: quota.optional().meta({
+      description: 'MB that its mailbox may hold, 0 for no limit. Without it: the quota of all.',
+    }),
+  },
+  expected('an account, with address and passwordHash'),
+);
 
-const shape = z.strictObject({
-  domains: z
-    .array(z.strictObject({ name: domainName, zone: domainName.optional() }), {
-      error:
-        'must be a list of domains: pulumi config set --path "mailhost:domains[0].name" example.org',
+const alias = z.strictObject(
+  {
+    address: address.meta({ description: 'An address in a hosted domain.' }),
+    recipients: addresses.min(1, { error: 'is empty: name at least one address' }).meta({
+      description: 'Who gets its mail: accounts, aliases, or addresses elsewhere.',
+    }),
+  },
+  expected('an alias, with address and recipients'),
+);
+
+const smarthost = z.strictObject(
+  {
+    host: domainName.meta({ description: 'Its name, as in its certificate.' }),
+    port: wholeNumber(1, 65535).default(587).meta({
+      description: '465 speaks TLS from the start; on any other STARTTLS is demanded.',
+    }),
+    username: z
+      .string(expected('a user name'))
+      .regex(/^[!-9;-~]{1,200}$/, {
+        error: 'must be 1 to 200 printable ASCII characters without a space or colon',
+      })
+      .meta({ description: 'Who this host logs in as.' }),
+    password: secret(isSmarthostPassword, smarthostPasswordForm).meta({
+      description: 'The password to that. A secret.',
+    }),
+  },
+  expected('a smarthost, with host, username and password'),
+);
+
+/** Every setting, with its form, default and description: Pulumi.yaml and docs/settings.md are made from it. */
+export const settingsShape = z.strictObject({
+  hostName: domainName
+    .refine((name) => name.length <= 63, {
+      error: 'is too long: a server and a certificate take at most 63 octets',
     })
+    .meta({
+      description:
+        'Fully qualified name of the host, below one of the domains, e.g. mail.example.org: as in MX, HELO, reverse DNS and the certificate.',
+    }),
+  domains: listOf(
+    domain,
+    'a list of domains: pulumi config set --path "mailhost:domains[0].name" example.org',
+  )
     .min(1, {
       error: 'is empty: pulumi config set --path "mailhost:domains[0].name" example.org',
+    })
+    .meta({
+      description:
+        'Hosted domains, in any order. A sub-domain that sends or receives is one of them, and its zone is found by itself.',
     }),
-  accounts: z.array(
-    z.strictObject({
-      address,
-      passwordHash,
-      aliases: z
-        .array(address, {
-          error: 'must be a list of addresses: set aliases[0], aliases[1] … with --path',
-        })
-        .default([]),
-    }),
-    { error: 'must be a list of accounts, each with address and passwordHash' },
-  ),
-  postmaster: address,
-  hostName: domainName.optional(),
-  accountKind: z
-    .enum(['virtual', 'system'], { error: 'must be "virtual" or "system"' })
-    .default('virtual'),
-  dkimGeneration: wholeNumber(1, '').default(1),
-  spamTagLevel: z.coerce
-    .number({ error: 'must be a number, e.g. 2.0' })
-    .min(0, { error: 'must be at least 0' })
-    .max(100, { error: 'must be at most 100' })
-    .default(2),
+  accounts: listOf(account, 'a list of accounts, each with address and passwordHash')
+    .default([])
+    .meta({ description: 'Mailboxes with a login, in any order.' }),
+  aliases: listOf(alias, 'a list of aliases, each with address and recipients').default([]).meta({
+    description: 'Addresses whose mail goes to several recipients, or to others elsewhere.',
+  }),
+  postmaster: address.meta({
+    description:
+      'Who reads mail for root and, in every domain, abuse, dmarc-reports, hostmaster, postmaster and tls-reports.',
+  }),
+  accountKind: oneOf(AccountKind).default('virtual').meta({
+    description: '`virtual`, or `system` for system users with PAM and /etc/passwd.',
+  }),
+  quota: quota.default(2000).meta({
+    description: 'MB that a mailbox may hold, 0 for no limit.',
+  }),
+  messageSize: wholeNumber(1, 150, ' MB').default(35).meta({
+    description: 'MB that one message may have, as it is on the wire: attachments grow by a third.',
+  }),
+  spamTagLevel: number(0, 100).default(2).meta({
+    description: 'SpamAssassin score from which a message is marked as spam in its headers.',
+  }),
+  spamJunkLevel: number(0, 100).default(5).meta({
+    description: 'SpamAssassin score from which `spamAction` happens to a message from outside.',
+  }),
+  spamAction: oneOf(SpamAction).default('file').meta({
+    description:
+      'What happens to spam from outside: `file` into Junk, `hold` on the host for 30 days, or `drop`.',
+  }),
+  antivirus: truth.default(false).meta({
+    description: 'Scan for viruses with ClamAV. The server then needs 4 GB of memory.',
+  }),
+  virusAction: oneOf(VirusAction).default('hold').meta({
+    description: 'What happens to a virus from outside: `hold` on the host for 30 days, or `drop`.',
+  }),
+  enforceDmarc: truth.default(true).meta({
+    description: 'Treat as spam what fails DMARC of a domain that asks for it to be rejected.',
+  }),
+  messagesPerHour: wholeNumber(1, 1_000_000).default(200).meta({
+    description: 'Messages that one login may send in an hour.',
+  }),
+  recipientsPerDay: wholeNumber(1, 1_000_000).default(1000).meta({
+    description: 'Recipients that one login may send to in a day.',
+  }),
+  newRecipientsPerDay: wholeNumber(1, 1_000_000).default(200).meta({
+    description: 'Recipients of these that the login may never have written to before.',
+  }),
+  smarthost: smarthost.optional().meta({
+    description:
+      'Another mail server that takes all mail to others, where the provider closes port 25.',
+  }),
+  web: truth.default(true).meta({
+    description: 'A small web server, from which mail clients learn their settings.',
+  }),
+  dkimGeneration: wholeNumber(1, 1000).default(1).meta({
+    description: 'Generation of DKIM keys that signs. One more rotates, one less rolls back.',
+  }),
   serverType: z
-    .string()
+    .string(expected('a Hetzner server type, e.g. cx23'))
     .regex(/^[a-z]+\d+$/, { error: 'must be a Hetzner server type, e.g. cx23' })
-    .default('cx23'),
+    .default('cx23')
+    .meta({ description: 'Hetzner server type. A change turns the server off for a while.' }),
   location: z
-    .string()
-    .regex(/^[a-z]{3}\d?$/, { error: 'must be a Hetzner location by name, e.g. fsn1' })
-    .default('fsn1'),
-  volumeSize: wholeNumber(10, ' GB').default(20),
-  adminSshKeys: z
-    .array(
-      z
-        .string()
-        .regex(/^(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+(?: [^\r\n]*)?$/, {
-          error: 'must be one line of OpenSSH public key, e.g. "ssh-ed25519 AAAA… anna"',
-        }),
-    )
-    .default([]),
-  adminNetworks: z
-    .array(z.union([z.cidrv4(), z.cidrv6()], { error: 'must be a network, e.g. 192.0.2.0/24' }))
+    .string(expected('a Hetzner location by name, e.g. fsn1'))
+    .regex(/^[a-z]{3}\d?$/, {
+      error: 'must be a Hetzner location by name, e.g. fsn1 (no number, no data center)',
+    })
+    .default('fsn1')
+    .meta({ description: 'Hetzner location, by name.' }),
+  volumeSize: wholeNumber(10, 10_240, ' GB').default(20).meta({
+    description: 'GB of the volume for mail and queue. It can only grow.',
+  }),
+  ipv6: truth.default(true).meta({ description: 'Whether the host has an IPv6 address, too.' }),
+  adminSshKeys: listOf(
+    z
+      .string(expected('one line of OpenSSH public key'))
+      .regex(/^(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+(?: [ -~]*)?$/, {
+        error: 'must be one line of OpenSSH public key, e.g. "ssh-ed25519 AAAA… anna"',
+      }),
+    'a list of OpenSSH public keys: set [0], [1] … with --path',
+  )
+    .default([])
+    .meta({
+      description: 'OpenSSH public keys that may log in as root, besides the key of the stack.',
+    }),
+  adminNetworks: listOf(
+    z.union([z.cidrv4(), z.cidrv6()], { error: 'must be a network, e.g. 192.0.2.0/24' }),
+    'a list of networks, e.g. ["192.0.2.0/24"]',
+  )
     .min(1, { error: 'is empty: name the networks that may use SSH, e.g. ["192.0.2.0/24"]' })
-    .default(['0.0.0.0/0', '::/0']),
-  protect: z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' }).default(true),
+    .default(['0.0.0.0/0', '::/0'])
+    .meta({
+      description:
+        'Networks in CIDR form that may use SSH, among them that of the machine that runs Pulumi.',
+    }),
+  protect: truth.default(true).meta({
+    description: 'Keep server, volume, addresses and SSH keys from being deleted.',
+  }),
+  confirm: listOf(z.string(expected('a change in the words of its refusal')), 'a list of changes')
+    .default([])
+    .meta({
+      description:
+        'Dangerous changes that may go on, each in the words with which it was refused, e.g. "remove anna@example.org".',
+    }),
 });
 
-/** What a mail host is made from, checked and complete. */
-export interface Settings {
-  hostName: string;
-  domains: { name: string; zone: string }[];
-  accounts: { address: string; passwordHash: string | object; aliases: string[] }[];
-  postmaster: string;
-  accountKind: AccountKind;
-  dkimGeneration: number;
-  spamTagLevel: number;
-  serverType: string;
-  location: string;
-  /** GB. */
-  volumeSize: number;
-  adminSshKeys: string[];
-  adminNetworks: string[];
-  protect: boolean;
-}
+type Shape = z.output<typeof settingsShape>;
+
+/** What a mail host is made from, checked and complete, with every list in an order of its own. */
+export type Settings = Omit<Shape, 'accounts' | 'domains'> & {
+  domains: (Shape['domains'][number] & { zone: string })[];
+  accounts: (Shape['accounts'][number] & { quota: number })[];
+};
 
 /** One thing wrong with the settings: the key's path, and what is wrong with it and what to write instead. */
 export interface Mistake {
@@ -145,158 +320,73 @@ export class SettingsError extends Error {
 }
 
 /**
- * Checks `input` as a whole and completes it with what can be derived (host name, zones).
+ * Checks `input` as a whole and completes it with what can be derived. Names are brought into one form (lower case,
+ * A-labels) and lists into one order, so that neither spelling nor order in the input ever changes anything.
  *
  * @param prefix put before each key in the messages, e.g. `mailhost:`
  * @throws SettingsError with every mistake, never only the first
  */
 export function parseSettings(input: unknown, prefix = ''): Settings {
-  const parsed = shape.safeParse(input);
-  if (!parsed.success) {
-    throw new SettingsError(
-      parsed.error.issues
-        .flatMap((issue) =>
-          issue.code === 'unrecognized_keys'
-            ? issue.keys.map((key) => ({
-                path: pathText([...issue.path, key]),
-                message: 'is no setting: remove it, or mend its name',
-              }))
-            : [{ path: pathText(issue.path), message: issue.message }],
-        )
-        .concat(crossMistakes(input)),
-      prefix,
-    );
-  }
-  const mistakes = crossMistakes(input);
-  if (mistakes.length > 0) {
-    throw new SettingsError(mistakes, prefix);
-  }
-  const { domains, hostName, ...rest } = parsed.data;
+  const parsed = settingsShape.safeParse(input);
+  const mistakes = [
+    ...(parsed.error?.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({
+            path: pathText([...issue.path, key]),
+            message: 'is no setting: remove it, or mend its name',
+          }))
+        : [
+            {
+              path: pathText(issue.path),
+              message: `${shownValue(input, issue.path)}${issue.message}`,
+            },
+          ],
+    ) ?? []),
+    ...settingsMistakes(input),
+  ];
+  if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes, prefix);
+  const { domains, accounts, aliases, adminSshKeys, adminNetworks, ...rest } = parsed.data;
   return {
     ...rest,
-    hostName: hostName ?? `mail.${domains[0]!.name}`,
-    domains: domains.map(({ name, zone }) => ({ name, zone: zone ?? registrableDomain(name) })),
+    domains: sortedBy('name', domains).map((d) => ({
+      ...d,
+      zone: d.zone ?? registrableDomain(d.name),
+      spf: [...new Set(d.spf)].sort(),
+    })),
+    accounts: sortedBy('address', accounts).map((a) => ({
+      ...a,
+      aliases: a.aliases.sort(),
+      sendAs: a.sendAs.sort(),
+      quota: a.quota ?? rest.quota,
+    })),
+    aliases: sortedBy('address', aliases).map((a) => ({ ...a, recipients: a.recipients.sort() })),
+    adminSshKeys: [...new Set(adminSshKeys)].sort(),
+    adminNetworks: [...new Set(adminNetworks)].sort(),
   };
 }
 
+/** By code units, so that no locale has a say. */
+const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>
+  [...items].sort((a, b) => (a[key] < b[key] ? -1 : 1));
+
 function registrableDomain(name: string): string {
   return getDomain(name, { allowPrivateDomains: true }) ?? name;
+}
+
+const secretKeys = ['passwordHash', 'password'];
+
+/** The wrong value as the message shows it, where it is short text and no secret. */
+function shownValue(input: unknown, path: PropertyKey[]): string {
+  if (secretKeys.includes(String(path.at(-1)))) return '';
+  let value = input;
+  for (const part of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
+  if (!['string', 'number', 'boolean'].includes(typeof value)) return '';
+  const text = JSON.stringify(value);
+  return `= ${text.length > 80 ? `${text.slice(0, 80)}…` : text} `;
 }
 
 function pathText(path: PropertyKey[]): string {
   return path
     .map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${String(p)}`))
     .join('');
-}
-
-/** Local parts become names of system users (useradd(8)), so each can exist once, whatever its domain. */
-function systemUserMistakes(accounts: unknown[]): Mistake[] {
-  const names = accounts.map((account) => {
-    const address = field(account, 'address');
-    return typeof address === 'string' ? localPartOf(address) : undefined;
-  });
-  return names.flatMap((name, i) => {
-    const path = `accounts[${i}].address`;
-    if (name === undefined || !localPart.test(name)) return [];
-    if (!/^[a-z][a-z0-9._-]{0,30}$/.test(name)) {
-      return [
-        {
-          path,
-          message: `cannot be a system user: begin "${name}" with a letter, at most 31 characters`,
-        },
-      ];
-    }
-    const first = names.indexOf(name);
-    return first === i
-      ? []
-      : [
-          {
-            path,
-            message: `is the system user "${name}" again, as accounts[${first}].address: choose another local part, or accountKind virtual`,
-          },
-        ];
-  });
-}
-
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const field = (value: unknown, key: string): unknown =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
-
-/** Rules between settings, judged on whatever part of the input has the right form, so that all mistakes come at once. */
-function crossMistakes(input: unknown): Mistake[] {
-  const domains = list(field(input, 'domains')).map((d) => field(d, 'name'));
-  const accounts = list(field(input, 'accounts'));
-
-  const named = [
-    ...accounts.map((a, i) => ({ path: `accounts[${i}].address`, address: field(a, 'address') })),
-    ...accounts.flatMap((a, i) =>
-      list(field(a, 'aliases')).map((alias, j) => ({
-        path: `accounts[${i}].aliases[${j}]`,
-        address: alias,
-      })),
-    ),
-  ].filter(
-    (n): n is { path: string; address: string } =>
-      typeof n.address === 'string' && isAddress(n.address),
-  );
-
-  const mistakes: Mistake[] = [];
-  const seen = new Map<string, string>();
-  for (const { path, address } of named) {
-    const domain = domainOf(address);
-    if (!domains.includes(domain)) {
-      mistakes.push({
-        path,
-        message: `is "${address}", but ${domain} is not in domains: add it there, or mend the address`,
-      });
-    }
-    const first = seen.get(address);
-    if (first !== undefined) {
-      mistakes.push({
-        path,
-        message: `is "${address}" again, as ${first}: every address belongs to one account`,
-      });
-    } else {
-      seen.set(address, path);
-    }
-  }
-  domains.forEach((name, i) => {
-    if (typeof name === 'string' && domains.indexOf(name) !== i) {
-      mistakes.push({
-        path: `domains[${i}].name`,
-        message: `is "${name}" again: name each domain once`,
-      });
-    }
-  });
-  list(field(input, 'domains')).forEach((domain, i) => {
-    const [name, zone] = [field(domain, 'name'), field(domain, 'zone')];
-    if (typeof name === 'string' && typeof zone === 'string' && !`.${name}`.endsWith(`.${zone}`)) {
-      mistakes.push({
-        path: `domains[${i}].zone`,
-        message: `is "${zone}", in which ${name} does not lie: write the zone at Cloudflare that holds it`,
-      });
-    }
-  });
-  const hostName = field(input, 'hostName') ?? `mail.${String(domains[0])}`;
-  if (typeof hostName === 'string' && isDomain(hostName)) {
-    const parent = domains.find((name) => hostName.endsWith(`.${String(name)}`));
-    if (parent === undefined || domains.includes(hostName)) {
-      mistakes.push({
-        path: 'hostName',
-        message: `is "${hostName}": write a name of its own below one of the domains, e.g. mail.${String(domains[0])}`,
-      });
-    }
-  }
-  if (field(input, 'accountKind') === 'system') mistakes.push(...systemUserMistakes(accounts));
-  const postmaster = field(input, 'postmaster');
-  if (typeof postmaster === 'string' && isAddress(postmaster)) {
-    const domain = domainOf(postmaster);
-    if ([...domains, hostName].includes(domain) && !seen.has(postmaster)) {
-      mistakes.push({
-        path: 'postmaster',
-        message: `is "${postmaster}", which no account has: make the account, or name one that exists`,
-      });
-    }
-  }
-  return mistakes;
 }

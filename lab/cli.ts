@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { domainOf } from '../components/mailSettings';
+import { domainOf } from '../components/names';
 import { environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';

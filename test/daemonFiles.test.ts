@@ -7,21 +7,10 @@ import type { HostFiles } from '../components/files';
 import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
+import { exampleMail, hash } from './example';
 
-const mail = (accountKind: AccountKind = 'virtual'): MailSettings => ({
-  hostName: 'mail.example.org',
-  domains: [
-    { name: 'example.org', selector: 's2' },
-    { name: 'example.net', selector: 's2' },
-  ],
-  accounts: [
-    { address: 'anna@example.org', aliases: ['info@example.org', 'abuse@example.net'] },
-    { address: 'bert@example.net', aliases: [] },
-  ],
-  postmaster: 'anna@example.org',
-  accountKind,
-  spamTagLevel: 2.5,
-});
+const mail = (accountKind: AccountKind = 'virtual') =>
+  exampleMail({ accountKind, dkimGeneration: 2, spamTagLevel: 2.5 });
 const credentials = [
   { address: 'anna@example.org', passwordHash: '$6$anna$aaaa' },
   { address: 'bert@example.net', passwordHash: '$6$bert$bbbb' },
@@ -106,7 +95,7 @@ describe('OpenSMTPD', () => {
 
   it('lets an account send as its own addresses', () => {
     expect(lines(files, '/etc/smtpd/identities')).toEqual([
-      'anna@example.org anna@example.org,info@example.org,abuse@example.net',
+      'anna@example.org anna@example.org,abuse@example.net,info@example.org',
       'bert@example.net bert@example.net',
     ]);
   });
@@ -197,8 +186,8 @@ describe('amavis and SpamAssassin', () => {
     expect(text).toContain("$interface_policy{'10026'} = 'ORIGINATING';");
     expect(text).not.toContain('0.0.0.0');
     expect(text.match(/^dkim_key.*$/gm)).toEqual([
-      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem');",
       "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem');",
+      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem');",
     ]);
     expect(
       amavisSecrets([{ name: 'example.org', selector: 's2', privateKeyPem: 'PEM\n' }]),
@@ -232,14 +221,17 @@ describe('all files', () => {
       kind: fc.constantFrom<AccountKind>('virtual', 'system'),
       spamTagLevel: fc.double({ min: 0, max: 20, noNaN: true }),
     })
-    .map(({ domains, users, kind, spamTagLevel }): MailSettings => ({
-      hostName: `mail.${domains[0]}`,
-      domains: domains.map((name) => ({ name, selector: 's1' })),
-      accounts: users.map((user) => ({ address: `${user}@${domains[0]}`, aliases: [] })),
-      postmaster: users[0] ? `${users[0]}@${domains[0]}` : 'someone@elsewhere.example',
-      accountKind: kind,
-      spamTagLevel,
-    }));
+    .map(({ domains, users, kind, spamTagLevel }) =>
+      exampleMail({
+        hostName: `mail.${domains[0]}`,
+        domains: domains.map((name) => ({ name })),
+        accounts: users.map((user) => ({ address: `${user}@${domains[0]}`, passwordHash: hash })),
+        postmaster: users[0] ? `${users[0]}@${domains[0]}` : 'someone@elsewhere.example',
+        accountKind: kind,
+        spamTagLevel,
+        spamJunkLevel: spamTagLevel + 3,
+      }),
+    );
 
   it('are whole, readable, owned by root, and end in a line break, whatever the settings', () => {
     fc.assert(

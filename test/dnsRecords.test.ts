@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   dkimKeyRecord,
   domainRecords,
+  parkedRecords,
   publishedGenerations,
   quoteTxt,
 } from '../components/dnsRecords';
@@ -57,19 +58,34 @@ it.each([
 });
 
 describe('domainRecords', () => {
+  const names = { domain: 'example.org', hostName: 'mail.example.org', spf: [] };
+
   it('names every record in full and sends reports only inside the domain', () => {
-    const own = domainRecords('example.org', 'mail.example.org', 'anna@example.org');
-    expect(own).toEqual([
+    expect(domainRecords(names)).toEqual([
       { key: 'mx', type: 'MX', name: 'example.org', content: 'mail.example.org', priority: 10 },
       { key: 'spf', type: 'TXT', name: 'example.org', content: '"v=spf1 mx -all"' },
       {
         key: 'dmarc',
         type: 'TXT',
         name: '_dmarc.example.org',
-        content: '"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:anna@example.org"',
+        content: '"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.org"',
       },
     ]);
-    const other = domainRecords('example.net', 'mail.example.org', 'anna@example.org');
-    expect(other.find((r) => r.key === 'dmarc')!.content).not.toContain('rua=');
   });
+
+  it('puts what else may send into the one SPF record', () => {
+    const records = domainRecords({ ...names, spf: ['include:_spf.example.com', 'ip4:192.0.2.1'] });
+    expect(records.filter(({ content }) => content.includes('v=spf1'))).toMatchObject([
+      { content: '"v=spf1 mx include:_spf.example.com ip4:192.0.2.1 -all"' },
+    ]);
+  });
+});
+
+it('says of a parked domain that it neither gets nor sends mail', () => {
+  expect(parkedRecords('example.org').map((r) => `${r.type} ${r.name} ${r.content}`)).toEqual([
+    'MX example.org .',
+    'TXT example.org "v=spf1 -all"',
+    'TXT _dmarc.example.org "v=DMARC1; p=reject; adkim=s; aspf=s"',
+    'TXT *._domainkey.example.org "v=DKIM1; p="',
+  ]);
 });

@@ -9,6 +9,7 @@ const args = {
   serverType: 'cx23',
   location: 'fsn1',
   volumeSize: 20,
+  ipv6: true,
   adminNetworks: ['192.0.2.0/24'],
   protect: true,
 };

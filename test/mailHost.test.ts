@@ -1,17 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
-import { MailHost, type MailHostArgs } from '../components/mailHost';
+import { MailHost } from '../components/mailHost';
+import type { MailHostArgs } from '../components/mailHostArgs';
+import { example, hash } from './example';
 import { record, type Recorded } from './mocks';
 
-const hash = '$6$salt$0123456789abcdefghij0123456789abcdefghij';
-const args: MailHostArgs = {
-  domains: [{ name: 'example.org' }, { name: 'example.net' }],
-  accounts: [{ address: 'anna@example.org', passwordHash: hash, aliases: ['info@example.org'] }],
-  postmaster: 'anna@example.org',
-};
-
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
-  record((opts) => void new MailHost('mail', { ...args, ...change }, opts), preview);
+  record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);
 const commands = (resources: Recorded[]) =>
   resources.filter(({ type }) => type === 'command:remote:Command');
 const isSecret = (value: unknown) => pulumi.runtime.isRpcSecret(value);
@@ -107,7 +102,7 @@ describe('MailHost', () => {
 
   it('finds the zone of the host name by the nearest domain', async () => {
     const resources = await build({
-      domains: [{ name: 'example.org' }, { name: 'sub.example.org', zone: 'sub.example.org' }],
+      domains: [...example.domains, { name: 'sub.example.org', zone: 'sub.example.org' }],
       hostName: 'mail.sub.example.org',
     });
     const address = resources.find(({ inputs }) => inputs.type === 'A')!;
@@ -119,8 +114,8 @@ describe('MailHost', () => {
 
   it('can stand twice in one program', async () => {
     const resources = await record((opts) => {
-      new MailHost('one', args, opts);
-      new MailHost('two', args, opts);
+      new MailHost('one', example, opts);
+      new MailHost('two', example, opts);
     });
     const names = resources.map(({ type, name }) => `${type} ${name}`);
     expect(names).toEqual([...new Set(names)]);

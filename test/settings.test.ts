@@ -1,10 +1,14 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings, SettingsError, type Mistake } from '../components/settings';
+import { example, hash } from './example';
 
-const hash = `$6$saltsaltsaltsalt$${'a'.repeat(86)}`;
-const good = {
+const anna = { address: 'anna@example.org', passwordHash: hash };
+const good: MailHostArgs = {
+  hostName: 'mail.example.org',
   domains: [{ name: 'example.org' }],
-  accounts: [{ address: 'anna@example.org', passwordHash: hash }],
+  accounts: [anna],
   postmaster: 'anna@example.org',
 };
 
@@ -19,22 +23,17 @@ function mistakesOf(input: unknown): Mistake[] {
 }
 
 describe('parseSettings', () => {
-  it('derives the host name and the zone', () => {
+  it('derives zones and fills in the defaults', () => {
     const settings = parseSettings({
       ...good,
-      domains: [{ name: 'example.org' }, { name: 'sub.example.co.uk' }],
+      domains: [{ name: 'sub.example.co.uk' }, { name: 'example.org' }],
     });
-    expect(settings.hostName).toBe('mail.example.org');
-    expect(settings.domains).toEqual([
-      { name: 'example.org', zone: 'example.org' },
+    expect(settings.domains).toMatchObject([
+      { name: 'example.org', zone: 'example.org', parked: false },
       { name: 'sub.example.co.uk', zone: 'example.co.uk' },
     ]);
-    expect(settings).toMatchObject({
-      dkimGeneration: 1,
-      spamTagLevel: 2,
-      accountKind: 'virtual',
-      protect: true,
-    });
+    expect(settings.accounts).toMatchObject([{ quota: 2000, sendAs: [] }]);
+    expect(settings).toMatchObject({ dkimGeneration: 1, spamTagLevel: 2, protect: true });
   });
 
   it('takes numbers and truth values as stack config has them, as text', () => {
@@ -47,13 +46,65 @@ describe('parseSettings', () => {
     expect(settings).toMatchObject({ dkimGeneration: 3, spamTagLevel: 2.5, protect: false });
   });
 
-  it.each([
-    ['a wrong domain', { ...good, domains: [{ name: 'Example' }] }, 'domains[0].name'],
+  it('brings names into one form: lower case, A-labels', () => {
+    const settings = parseSettings({
+      hostName: 'Mail.Bücher.example',
+      domains: [{ name: 'BÜCHER.example' }],
+      accounts: [{ ...anna, address: 'Anna@Bücher.Example' }],
+      postmaster: 'ANNA@xn--bcher-kva.example',
+    });
+    expect(settings.hostName).toBe('mail.xn--bcher-kva.example');
+    expect(settings.domains).toMatchObject([{ name: 'xn--bcher-kva.example' }]);
+    expect(settings.accounts).toMatchObject([{ address: 'anna@xn--bcher-kva.example' }]);
+    expect(settings.postmaster).toBe('anna@xn--bcher-kva.example');
+  });
+
+  it('gives the same for every order of every list', () => {
+    const input: MailHostArgs = {
+      ...example,
+      domains: [
+        ...example.domains,
+        { name: 'example.com', spf: ['mx:a.example', 'ip4:192.0.2.1'] },
+      ],
+      aliases: [
+        { address: 'team@example.org', recipients: ['anna@example.org', 'bert@example.net'] },
+        { address: 'all@example.org', recipients: ['team@example.org', 'x@elsewhere.example'] },
+      ],
+      adminNetworks: ['192.0.2.0/24', '198.51.100.0/24'],
+    };
+    const reversed = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(reversed).reverse();
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, reversed(v)]));
+    };
+    expect(parseSettings(reversed(input))).toEqual(parseSettings(input));
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a wrong domain', { ...good, domains: [{ name: 'not_a_domain' }] }, 'domains[0].name'],
+    ['an address for a domain', { ...good, domains: [{ name: '192.0.2.1' }] }, 'domains[0].name'],
+    [
+      'a label of 64 octets',
+      { ...good, domains: [{ name: `${'a'.repeat(64)}.example` }] },
+      'domains[0].name',
+    ],
+    [
+      'a domain that leaves no room for the names below it',
+      { ...good, domains: [{ name: `${'a.'.repeat(120)}example` }] },
+      'domains[0].name',
+    ],
+    ['a long host name', { ...good, hostName: `${'a'.repeat(60)}.example.org` }, 'hostName'],
+    ['no host name', { ...good, hostName: undefined }, 'hostName'],
     ['an unknown key', { ...good, dkimGenration: 2 }, 'dkimGenration'],
     [
       'an unknown key inside',
       { ...good, domains: [{ name: 'example.org', dkim: 1 }] },
       'domains[0].dkim',
+    ],
+    [
+      'a domain that is the same in another spelling',
+      { ...good, domains: [{ name: 'example.org' }, { name: 'Example.ORG' }] },
+      'domains[1].name',
     ],
     [
       'a missing hash',
@@ -66,21 +117,29 @@ describe('parseSettings', () => {
       'accounts[0].passwordHash',
     ],
     ['a non-numeric generation', { ...good, dkimGeneration: 'two' }, 'dkimGeneration'],
+    ['one address twice', { ...good, accounts: [anna, anna] }, 'accounts[1].address'],
     [
-      'one address twice',
-      { ...good, accounts: [...good.accounts, ...good.accounts] },
+      'one address twice in two spellings',
+      { ...good, accounts: [anna, { ...anna, address: 'Anna@example.org' }] },
       'accounts[1].address',
     ],
     [
       'an alias that is an account',
-      { ...good, accounts: [{ ...good.accounts[0], aliases: ['anna@example.org'] }] },
+      { ...good, accounts: [{ ...anna, aliases: ['anna@example.org'] }] },
       'accounts[0].aliases[0]',
     ],
     [
       'a foreign account',
-      { ...good, accounts: [...good.accounts, { address: 'bob@example.net', passwordHash: hash }] },
+      { ...good, accounts: [anna, { ...anna, address: 'bob@example.net' }] },
       'accounts[1].address',
     ],
+    [
+      'a foreign address to send as',
+      { ...good, accounts: [{ ...anna, sendAs: ['boss@example.net'] }] },
+      'accounts[0].sendAs[0]',
+    ],
+    ['a tag in an address', { ...good, postmaster: 'anna+x@example.org' }, 'postmaster'],
+    ['a local part that is not ASCII', { ...good, postmaster: 'jörg@example.org' }, 'postmaster'],
     ['a postmaster that nobody reads', { ...good, postmaster: 'root@example.org' }, 'postmaster'],
     ['no domain', { ...good, domains: [], accounts: [], postmaster: 'a@example.net' }, 'domains'],
     [
@@ -91,7 +150,7 @@ describe('parseSettings', () => {
     ['a score below zero', { ...good, spamTagLevel: '-5' }, 'spamTagLevel'],
     [
       'an address with two dots in a row',
-      { ...good, accounts: [{ address: 'a..b@example.org', passwordHash: hash }] },
+      { ...good, accounts: [{ ...anna, address: 'a..b@example.org' }] },
       'accounts[0].address',
     ],
     ['a host name outside the domains', { ...good, hostName: 'mx.example.com' }, 'hostName'],
@@ -106,18 +165,14 @@ describe('parseSettings', () => {
       {
         ...good,
         domains: [{ name: 'example.org' }, { name: 'example.net' }],
-        accounts: [...good.accounts, { address: 'anna@example.net', passwordHash: hash }],
+        accounts: [anna, { ...anna, address: 'anna@example.net' }],
         accountKind: 'system',
       },
       'accounts[1].address',
     ],
     [
       'a system user that begins with a digit',
-      {
-        ...good,
-        accounts: [...good.accounts, { address: '1st@example.org', passwordHash: hash }],
-        accountKind: 'system',
-      },
+      { ...good, accounts: [anna, { ...anna, address: '1st@example.org' }], accountKind: 'system' },
       'accounts[1].address',
     ],
     [
@@ -125,26 +180,102 @@ describe('parseSettings', () => {
       { ...good, hostName: 'mail.example.org\nmatch from any for any action "x"' },
       'hostName',
     ],
+    [
+      'an alias to nobody',
+      { ...good, aliases: [{ address: 'team@example.org', recipients: ['bob@example.org'] }] },
+      'aliases[0].recipients[0]',
+    ],
+    [
+      'an alias with no recipient',
+      { ...good, aliases: [{ address: 'team@example.org', recipients: [] }] },
+      'aliases[0].recipients',
+    ],
+    [
+      'an alias that leads to itself',
+      {
+        ...good,
+        aliases: [
+          { address: 'a@example.org', recipients: ['b@example.org', 'anna@example.org'] },
+          { address: 'b@example.org', recipients: ['a@example.org'] },
+        ],
+      },
+      'aliases[0].recipients',
+    ],
+    [
+      'an account in a parked domain',
+      {
+        ...good,
+        domains: [{ name: 'example.org' }, { name: 'example.net', parked: true }],
+        accounts: [anna, { ...anna, address: 'bob@example.net' }],
+      },
+      'accounts[1].address',
+    ],
+    [
+      'a catch-all that nobody has',
+      { ...good, domains: [{ name: 'example.org', catchAll: 'bob@example.org' }] },
+      'domains[0].catchAll',
+    ],
+    [
+      'a catch-all elsewhere',
+      { ...good, domains: [{ name: 'example.org', catchAll: 'bob@elsewhere.example' }] },
+      'domains[0].catchAll',
+    ],
+    [
+      'a parked domain that lets others send',
+      {
+        ...good,
+        domains: [{ name: 'example.org' }, { name: 'example.net', parked: true, spf: ['a'] }],
+      },
+      'domains[1].spf',
+    ],
+    [
+      'SPF of more than ten look-ups',
+      {
+        ...good,
+        domains: [
+          { name: 'example.org', spf: [...'abcdefghij'].map((c) => `include:${c}.example`) },
+        ],
+      },
+      'domains[0].spf',
+    ],
+    [
+      'a second SPF record instead of a mechanism',
+      { ...good, domains: [{ name: 'example.org', spf: ['v=spf1 include:a.example'] }] },
+      'domains[0].spf[0]',
+    ],
+    [
+      'a level of spam below that of its mark',
+      { ...good, spamTagLevel: 6, spamJunkLevel: 5 },
+      'spamJunkLevel',
+    ],
+    ['a quota below one message', { ...good, quota: 10, messageSize: 35 }, 'quota'],
+    ['dropping viruses that nobody looks for', { ...good, virusAction: 'drop' }, 'virusAction'],
+    ['a numeric location', { ...good, location: '2' }, 'location'],
+    ['a data center for a location', { ...good, location: 'fsn1-dc14' }, 'location'],
+    ['networks that shut Pulumi out', { ...good, adminNetworks: ['::/0'] }, 'adminNetworks'],
+    [
+      'a smarthost without a password',
+      { ...good, smarthost: { host: 'smtp.example.com', username: 'x' } },
+      'smarthost.password',
+    ],
   ])('refuses %s, naming the key', (_, input, path) => {
     expect(mistakesOf(input).map((m) => m.path)).toContain(path);
   });
 
   it('says how to make a hash where there is a password, without showing it', () => {
-    const [mistake] = mistakesOf({
-      ...good,
-      accounts: [{ address: 'anna@example.org', passwordHash: 'hunter2' }],
-    });
+    const [mistake] = mistakesOf({ ...good, accounts: [{ ...anna, passwordHash: 'hunter2' }] });
     expect(mistake!.message).toContain('openssl passwd -6');
     expect(mistake!.message).not.toContain('hunter2');
   });
 
-  it('tells every mistake at once and shows no secret', () => {
+  it('tells every mistake at once, with the wrong values and no secret', () => {
     const mistakes = mistakesOf({
+      hostName: 'mail.example.org',
       domains: [{ name: 'example.org' }],
       accounts: [
         { address: 'anna@example.org', passwordHash: 'hunter2' },
-        { address: 'anna@example.org', passwordHash: hash },
-        { address: 'bob@example.net', passwordHash: hash },
+        anna,
+        { ...anna, address: 'bob@example.net' },
       ],
       postmaster: 'nobody@example.org',
       dkimGeneration: 'two',
@@ -158,6 +289,72 @@ describe('parseSettings', () => {
       'dkimGeneration',
       'postmaster',
     ]);
-    expect(JSON.stringify(mistakes)).not.toContain('hunter2');
+    const text = JSON.stringify(mistakes);
+    expect(text).not.toContain('hunter2');
+    for (const value of ['two', 'anna@example.org', 'bob@example.net', 'nobody@example.org']) {
+      expect(text).toContain(value);
+    }
   });
+
+  /** Every setting that is text, each with its path. */
+  const everything: MailHostArgs = {
+    ...example,
+    domains: [
+      {
+        name: 'example.org',
+        zone: 'example.org',
+        catchAll: 'anna@example.org',
+        spf: ['a:b.example'],
+      },
+      { name: 'example.net' },
+    ],
+    accounts: [
+      {
+        address: 'anna@example.org',
+        passwordHash: hash,
+        aliases: ['info@example.org'],
+        sendAs: ['team@example.org'],
+      },
+    ],
+    aliases: [{ address: 'team@example.org', recipients: ['x@elsewhere.example'] }],
+    smarthost: { host: 'smtp.example.com', username: 'user', password: 'secret' },
+    serverType: 'cx23',
+    location: 'fsn1',
+    adminSshKeys: ['ssh-ed25519 AAAA anna'],
+    adminNetworks: ['192.0.2.0/24'],
+  };
+  const texts = (value: unknown, path: string[] = []): string[][] => {
+    if (typeof value === 'string') return [path];
+    return Object.entries(value as object).flatMap(([key, v]) => texts(v, [...path, key]));
+  };
+  const withText = (value: unknown, [key, ...rest]: string[], text: string): unknown => {
+    if (key === undefined) return text;
+    const copy: unknown = Array.isArray(value)
+      ? [...(value as unknown[])]
+      : { ...(value as object) };
+    const fields = copy as Record<string, unknown>;
+    fields[key] = withText(fields[key], rest, text);
+    return copy;
+  };
+
+  it('takes every kind of setting', () => {
+    expect(mistakesOf(everything)).toEqual([]);
+  });
+
+  it.each(texts(everything).map((path) => [path.join('.'), path] as const))(
+    'lets no control character or line break through %s',
+    (_, path) => {
+      const right = path.reduce<unknown>(
+        (v, key) => (v as Record<string, unknown>)[key],
+        everything,
+      );
+      const control = fc.constantFrom('\n', '\r', '\0', '\t', '\x1b', '\x7f', '\u0085', '\u2028');
+      fc.assert(
+        fc.property(control, fc.nat((right as string).length), (char, at) => {
+          const text = `${(right as string).slice(0, at)}${char}${(right as string).slice(at)}`;
+          expect(mistakesOf(withText(everything, path, text))).not.toEqual([]);
+        }),
+      );
+    },
+  );
 });

@@ -1,0 +1,106 @@
+import type * as pulumi from '@pulumi/pulumi';
+import type { AccountKind, SpamAction, VirusAction } from './mailSettings';
+
+/** A hosted domain. */
+export interface DomainArgs {
+  /** E.g. `example.org`; an international name may be written as such. */
+  name: string;
+  /** The DNS zone at Cloudflare that it lies in. Default: the registrable domain. */
+  zone?: string;
+  /** It has no mail, and says so in DNS. Default: false. */
+  parked?: boolean;
+  /** The account or alias that gets mail for every address that nobody has. Default: it is refused. */
+  catchAll?: string;
+  /** SPF mechanisms of other systems that send for it, e.g. `include:_spf.example.com`. */
+  spf?: string[];
+}
+
+/** An account: a mailbox with a login. */
+export interface AccountArgs {
+  /** E.g. `anna@example.org`: its address, and the user name to log in with. */
+  address: string;
+  /** crypt(5) form, from `openssl passwd -6`; a secret. */
+  passwordHash: pulumi.Input<string>;
+  /** Further addresses whose mail goes to the account, and that it may send as. */
+  aliases?: string[];
+  /** Further addresses that it may send as, such as those of an alias. */
+  sendAs?: string[];
+  /** MB that its mailbox may hold, 0 for no limit. Default: `quota` of the mail host. */
+  quota?: number;
+}
+
+/** An address whose mail goes to several recipients, or to others elsewhere. */
+export interface AliasArgs {
+  /** E.g. `team@example.org`. */
+  address: string;
+  /** Accounts, aliases, or addresses elsewhere. */
+  recipients: string[];
+}
+
+/** A mail server that takes all mail to others. */
+export interface SmarthostArgs {
+  /** Its name, as in its certificate. */
+  host: string;
+  /** 465 speaks TLS from the start; on any other STARTTLS is demanded. Default: 587. */
+  port?: number;
+  username: string;
+  /** A secret. */
+  password: pulumi.Input<string>;
+}
+
+/** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
+export interface MailHostArgs {
+  /** Fully qualified, below one of the domains, e.g. `mail.example.org`. */
+  hostName: string;
+  domains: DomainArgs[];
+  accounts?: AccountArgs[];
+  aliases?: AliasArgs[];
+  /** Who reads mail for root, postmaster, abuse and the other role addresses. */
+  postmaster: string;
+  /** Default: virtual. */
+  accountKind?: AccountKind;
+  /** MB that a mailbox may hold, 0 for no limit. Default: 2000. */
+  quota?: number;
+  /** MB that one message may have. Default: 35. */
+  messageSize?: number;
+  /** SpamAssassin score from which a message is marked as spam. Default: 2.0. */
+  spamTagLevel?: number;
+  /** SpamAssassin score from which `spamAction` happens to a message from outside. Default: 5.0. */
+  spamJunkLevel?: number;
+  /** Default: file. */
+  spamAction?: SpamAction;
+  /** Scan for viruses with ClamAV. Default: false. */
+  antivirus?: boolean;
+  /** Default: hold. */
+  virusAction?: VirusAction;
+  /** Treat as spam what fails DMARC of a domain that asks for it to be rejected. Default: true. */
+  enforceDmarc?: boolean;
+  /** Messages that one login may send in an hour. Default: 200. */
+  messagesPerHour?: number;
+  /** Recipients that one login may send to in a day. Default: 1000. */
+  recipientsPerDay?: number;
+  /** Recipients of these that the login may never have written to before. Default: 200. */
+  newRecipientsPerDay?: number;
+  /** Where the provider closes port 25. Default: mail goes straight to its recipients. */
+  smarthost?: SmarthostArgs;
+  /** A small web server, from which mail clients learn their settings. Default: true. */
+  web?: boolean;
+  /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
+  dkimGeneration?: number;
+  /** Hetzner server type. Default: cx23. */
+  serverType?: string;
+  /** Hetzner location by name. Default: fsn1. */
+  location?: string;
+  /** GB of the volume for mail and queue, at least 10. Default: 20. */
+  volumeSize?: number;
+  /** Whether the host has an IPv6 address, too. Default: true. */
+  ipv6?: boolean;
+  /** OpenSSH public keys that may log in as root besides the key of the stack. */
+  adminSshKeys?: string[];
+  /** Networks in CIDR form that may use SSH. Default: all. */
+  adminNetworks?: string[];
+  /** Keeps server, volume and addresses from being deleted. Default: true. */
+  protect?: boolean;
+  /** Dangerous changes that may go on, each in the words with which it was refused, e.g. `remove anna@example.org`. */
+  confirm?: string[];
+}

@@ -1,0 +1,45 @@
+import { domainToASCII } from 'node:url';
+
+const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
+const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+
+/** Octets that the longest name published below a domain, `autoconfig` or a DKIM selector, adds to it. */
+const room = 's1000._domainkey.'.length;
+
+/**
+ * A domain name in the form that DNS and the daemons compare: lower case, international labels as A-labels (RFC 5890,
+ * section 2.3.2.1).
+ *
+ * @returns undefined where `name` is no full domain name, or is so long that the names below it would pass the 253
+ * octets of RFC 1035
+ * @example normalDomain('Bücher.example') // 'xn--bcher-kva.example'
+ */
+export function normalDomain(name: string): string | undefined {
+  // domainToASCII() reads its argument as part of a URL, with escapes and addresses.
+  if (/[^A-Za-z0-9.\-\u{80}-\u{10ffff}]/u.test(name)) return undefined;
+  const labels = name.toLowerCase().split('.');
+  if (!/\D/.test(labels.at(-1)!)) return undefined;
+  const ascii = domainToASCII(labels.join('.'));
+  const fits = ascii.includes('.') && ascii.length + room <= 253;
+  return fits && ascii.split('.').every((part) => label.test(part)) ? ascii : undefined;
+}
+
+/**
+ * A mail address in lower case with its domain as normalDomain() gives it. Local parts are ASCII, because OpenSMTPD has
+ * no SMTPUTF8 (RFC 6531); what follows a `+` is the sender's choice and no part of an account's address.
+ *
+ * @returns undefined where `address` is none
+ */
+export function normalAddress(address: string): string | undefined {
+  const local = localPartOf(address).toLowerCase();
+  const domain = normalDomain(domainOf(address));
+  if (!address.includes('@') || !localPart.test(local) || domain === undefined) return undefined;
+  return `${local}@${domain}`;
+}
+
+/** What stands before the last `@` of a mail address. */
+export const localPartOf = (address: string): string =>
+  address.slice(0, Math.max(address.lastIndexOf('@'), 0));
+
+/** What stands behind the last `@` of a mail address. */
+export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);

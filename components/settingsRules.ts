@@ -1,0 +1,320 @@
+import type { Mistake } from './settings';
+import { domainOf, localPartOf, normalAddress, normalDomain } from './names';
+import { hasTooManyLookups, leastLookups, spfRecord } from './spf';
+
+/** A text of the input in its normal form, and where it stands. */
+interface Item {
+  path: string;
+  value: string;
+}
+
+/** The input as far as it has the right form: rules between settings are judged on that, so that all mistakes come at once. */
+interface Estate {
+  input: unknown;
+  domains: {
+    path: string;
+    name?: string;
+    zone?: string;
+    parked: boolean;
+    catchAll?: Item;
+    spf: string[];
+  }[];
+  hostName?: Item;
+  postmaster?: Item;
+  accounts: { path: string; address?: Item; aliases: Item[]; sendAs: Item[]; quota: unknown }[];
+  aliases: { path: string; address?: Item; recipients: Item[] }[];
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const field = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+
+/** A truth value as stack config has it. */
+const isTrue = (value: unknown): boolean => value === true || value === 'true';
+
+type Normal = (text: string) => string | undefined;
+
+function item(path: string, value: unknown, normal: Normal): Item | undefined {
+  const form = typeof value === 'string' ? normal(value) : undefined;
+  return form === undefined ? undefined : { path, value: form };
+}
+
+const items = (path: string, value: unknown): Item[] =>
+  list(value).flatMap((v, i) => item(`${path}[${i}]`, v, normalAddress) ?? []);
+
+function estateOf(input: unknown): Estate {
+  const at = <T>(key: string, read: (value: unknown, path: string) => T): T[] =>
+    list(field(input, key)).map((value, i) => read(value, `${key}[${i}]`));
+  return {
+    input,
+    domains: at('domains', (value, path) => ({
+      path,
+      name: item(path, field(value, 'name'), normalDomain)?.value,
+      zone: item(path, field(value, 'zone'), normalDomain)?.value,
+      parked: isTrue(field(value, 'parked')),
+      catchAll: item(`${path}.catchAll`, field(value, 'catchAll'), normalAddress),
+      spf: list(field(value, 'spf')).filter((term) => typeof term === 'string'),
+    })),
+    hostName: item('hostName', field(input, 'hostName'), normalDomain),
+    postmaster: item('postmaster', field(input, 'postmaster'), normalAddress),
+    accounts: at('accounts', (value, path) => ({
+      path,
+      address: item(`${path}.address`, field(value, 'address'), normalAddress),
+      aliases: items(`${path}.aliases`, field(value, 'aliases')),
+      sendAs: items(`${path}.sendAs`, field(value, 'sendAs')),
+      quota: field(value, 'quota'),
+    })),
+    aliases: at('aliases', (value, path) => ({
+      path,
+      address: item(`${path}.address`, field(value, 'address'), normalAddress),
+      recipients: items(`${path}.recipients`, field(value, 'recipients')),
+    })),
+  };
+}
+
+/** Rules between settings; each gives every mistake that it finds. */
+const rules: ((estate: Estate) => Mistake[])[] = [
+  domainMistakes,
+  hostNameMistakes,
+  duplicateAddresses,
+  homelessAddresses,
+  danglingTargets,
+  aliasLoops,
+  systemUserMistakes,
+  clashes,
+];
+
+/** @returns what is wrong between the settings of `input`, which may itself have any form */
+export function settingsMistakes(input: unknown): Mistake[] {
+  const estate = estateOf(input);
+  return rules.flatMap((rule) => rule(estate));
+}
+
+function domainMistakes({ domains }: Estate): Mistake[] {
+  return domains.flatMap(({ path, name, zone, parked, catchAll, spf }) => {
+    const mistakes: Mistake[] = [];
+    if (name === undefined) return mistakes;
+    const first = domains.find((other) => other.name === name)!;
+    if (first.path !== path) {
+      mistakes.push({
+        path: `${path}.name`,
+        message: `is ${name} again, as ${first.path}: name each domain once`,
+      });
+    }
+    if (zone !== undefined && !`.${name}`.endsWith(`.${zone}`)) {
+      mistakes.push({
+        path: `${path}.zone`,
+        message: `is "${zone}", in which ${name} does not lie: write the zone at Cloudflare that holds it`,
+      });
+    }
+    for (const [key, set] of [
+      ['catchAll', catchAll !== undefined],
+      ['spf', spf.length > 0],
+    ] as const) {
+      if (parked && set) {
+        mistakes.push({
+          path: `${path}.${key}`,
+          message: `cannot be, because ${name} is parked: remove it, or parked`,
+        });
+      }
+    }
+    if (hasTooManyLookups(spfRecord(spf))) {
+      mistakes.push({
+        path: `${path}.spf`,
+        message: `makes an SPF record of ${leastLookups(spfRecord(spf))} look-ups, and receivers stop after 10: write ip4: and ip6: instead of names`,
+      });
+    }
+    return mistakes;
+  });
+}
+
+function hostNameMistakes({ hostName, domains }: Estate): Mistake[] {
+  if (hostName === undefined) return [];
+  const names = domains.map(({ name }) => name);
+  const isBelow = names.some((name) => hostName.value.endsWith(`.${name}`));
+  if (isBelow && !names.includes(hostName.value)) return [];
+  return [
+    {
+      path: 'hostName',
+      message: `is "${hostName.value}": write a name of its own below one of the domains, e.g. mail.${names[0] ?? 'example.org'}`,
+    },
+  ];
+}
+
+/** Addresses of accounts and aliases: each is one recipient's. */
+const ownAddresses = ({ accounts, aliases }: Estate): Item[] =>
+  [
+    ...accounts.map(({ address }) => address),
+    ...accounts.flatMap(({ aliases: own }) => own),
+    ...aliases.map(({ address }) => address),
+  ].filter((address) => address !== undefined);
+
+function duplicateAddresses(estate: Estate): Mistake[] {
+  const first = new Map<string, string>();
+  return ownAddresses(estate).flatMap(({ path, value }) => {
+    const other = first.get(value);
+    if (other !== undefined) {
+      return [
+        {
+          path,
+          message: `is "${value}" again, as ${other}: one address has one owner, and an alias several recipients`,
+        },
+      ];
+    }
+    first.set(value, path);
+    return [];
+  });
+}
+
+function homelessAddresses(estate: Estate): Mistake[] {
+  const sendAs = estate.accounts.flatMap((account) => account.sendAs);
+  return [...ownAddresses(estate), ...sendAs].flatMap(({ path, value }) => {
+    const domain = estate.domains.find(({ name }) => name === domainOf(value));
+    if (domain === undefined) {
+      return [
+        {
+          path,
+          message: `is "${value}", but ${domainOf(value)} is not in domains: add it there, or mend the address`,
+        },
+      ];
+    }
+    return domain.parked
+      ? [
+          {
+            path,
+            message: `is "${value}", but ${domainOf(value)} is parked: remove ${domain.path}.parked, or the address`,
+          },
+        ]
+      : [];
+  });
+}
+
+/** Where mail is to go on to: an address here has to exist, one elsewhere is the other host's matter. */
+function danglingTargets(estate: Estate): Mistake[] {
+  const { domains, hostName, postmaster, aliases } = estate;
+  const known = new Set(ownAddresses(estate).map(({ value }) => value));
+  const isHere = (address: string) =>
+    domainOf(address) === hostName?.value || domains.some(({ name }) => name === domainOf(address));
+  const dangling = ({ path, value }: Item): Mistake[] =>
+    !isHere(value) || known.has(value)
+      ? []
+      : [
+          {
+            path,
+            message: `is "${value}", which no account or alias has: make it, or name one that exists`,
+          },
+        ];
+  const strayCatchAll = ({ path, value }: Item): Mistake[] =>
+    isHere(value)
+      ? dangling({ path, value })
+      : [
+          {
+            path,
+            message: `is "${value}", elsewhere: all spam to the domain would be sent on, so name an account or alias of this host`,
+          },
+        ];
+  return [
+    ...aliases.flatMap(({ recipients }) => recipients.flatMap(dangling)),
+    ...(postmaster ? dangling(postmaster) : []),
+    ...domains.flatMap(({ catchAll }) => (catchAll ? strayCatchAll(catchAll) : [])),
+  ];
+}
+
+function aliasLoops({ aliases }: Estate): Mistake[] {
+  const next = new Map(
+    aliases.map(({ address, recipients }) => [address?.value, recipients.map((r) => r.value)]),
+  );
+  const loopFrom = (start: string): string[] | undefined => {
+    const seen = new Set<string>();
+    const visit = (address: string, way: string[]): string[] | undefined => {
+      for (const to of next.get(address) ?? []) {
+        if (to === start) return [...way, to];
+        if (seen.has(to)) continue;
+        seen.add(to);
+        const loop = visit(to, [...way, to]);
+        if (loop) return loop;
+      }
+      return undefined;
+    };
+    return visit(start, [start]);
+  };
+  return aliases.flatMap(({ path, address }) => {
+    const loop = address && loopFrom(address.value);
+    return loop
+      ? [
+          {
+            path: `${path}.recipients`,
+            message: `lead in a circle, ${loop.join(' -> ')}: take one of them out`,
+          },
+        ]
+      : [];
+  });
+}
+
+/** Local parts become names of system users (useradd(8)), so each can exist once, whatever its domain. */
+function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
+  if (field(input, 'accountKind') !== 'system') return [];
+  const names = accounts.map(({ address }) => address && localPartOf(address.value));
+  return names.flatMap((name, i) => {
+    const path = `accounts[${i}].address`;
+    if (name === undefined) return [];
+    if (!/^[a-z][a-z0-9._-]{0,30}$/.test(name)) {
+      return [
+        {
+          path,
+          message: `cannot be a system user: begin "${name}" with a letter, at most 31 characters`,
+        },
+      ];
+    }
+    const first = names.indexOf(name);
+    return first === i
+      ? []
+      : [
+          {
+            path,
+            message: `is the system user "${name}" again, as accounts[${first}].address: choose another local part, or accountKind virtual`,
+          },
+        ];
+  });
+}
+
+/** Settings that cannot work with each other. */
+function clashes({ input, accounts }: Estate): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const numberAt = (key: string, standard: number) => Number(field(input, key) ?? standard);
+  const tag = numberAt('spamTagLevel', 2);
+  const junk = numberAt('spamJunkLevel', 5);
+  if (junk < tag) {
+    mistakes.push({
+      path: 'spamJunkLevel',
+      message: `= ${junk} is below spamTagLevel, ${tag}: what is not marked is not treated as spam; raise it, or lower spamTagLevel`,
+    });
+  }
+  if (field(input, 'virusAction') === 'drop' && !isTrue(field(input, 'antivirus'))) {
+    mistakes.push({
+      path: 'virusAction',
+      message: 'does nothing without a scanner: set antivirus to true, or remove it',
+    });
+  }
+  const messageSize = numberAt('messageSize', 35);
+  for (const { path, quota } of [
+    { path: 'quota', quota: field(input, 'quota') ?? 2000 },
+    ...accounts.map((account) => ({ path: `${account.path}.quota`, quota: account.quota })),
+  ]) {
+    if (quota !== undefined && Number(quota) > 0 && Number(quota) < messageSize) {
+      mistakes.push({
+        path,
+        message: `= ${Number(quota)} is less than one message may have (messageSize, ${messageSize}): raise it, or lower messageSize`,
+      });
+    }
+  }
+  const networks = list(field(input, 'adminNetworks')).filter((n) => typeof n === 'string');
+  if (networks.length > 0 && !networks.some((network) => network.includes('.'))) {
+    mistakes.push({
+      path: 'adminNetworks',
+      message:
+        'has no IPv4 network, and Pulumi connects by IPv4: add that of the machine that runs it',
+    });
+  }
+  return mistakes;
+}

@@ -1,0 +1,81 @@
+/** What a receiver may look up at most to judge one SPF record (RFC 7208, section 4.6.4). */
+const maximumLookups = 10;
+/** How many of these may find nothing. */
+const maximumVoidLookups = 2;
+
+const name = String.raw`[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?`;
+const mechanism = new RegExp(
+  `^(?:include:${name}|exists:${name}|(?:a|mx)(?::${name})?(?:/\\d{1,2})?(?://\\d{1,3})?|ip4:[0-9.]{7,15}(?:/\\d{1,2})?|ip6:[0-9a-fA-F:.]{2,39}(?:/\\d{1,3})?)$`,
+);
+
+/** Whether `text` is a mechanism that lets a sender pass; macros, `all`, `ptr` and modifiers are not for merging. */
+export const isSpfMechanism = (text: string): boolean => mechanism.test(text);
+
+/**
+ * The one SPF record of a name (RFC 7208, section 3.2): its MX, what the operator adds, and nobody else.
+ *
+ * @example spfRecord(['include:_spf.example.com']) // 'v=spf1 mx include:_spf.example.com -all'
+ */
+export const spfRecord = (mechanisms: string[]): string =>
+  ['v=spf1', 'mx', ...mechanisms.filter((m) => m !== 'mx'), '-all'].join(' ');
+
+/** The texts at a name, each as one string, or none where the name or the type does not exist. */
+export type TxtLookup = (name: string) => Promise<string[]>;
+
+/** What an SPF record costs a receiver. */
+interface SpfCost {
+  lookups: number;
+  voidLookups: number;
+}
+
+/** Terms that cost a look-up, with the name that an include or redirect leads on to. */
+function lookupTerms(record: string): { next?: string; text: string }[] {
+  return record
+    .split(' ')
+    .slice(1)
+    .map((term) => term.replace(/^[-+?~]/, ''))
+    .filter((term) => /^(?:include:|a\b|mx\b|ptr\b|exists:|redirect=)/i.test(term))
+    .map((text) => ({ text, next: /^(?:include:|redirect=)(.+)$/i.exec(text)?.[1] }));
+}
+
+const isSpf = (text: string): boolean => /^v=spf1(?: |$)/i.test(text);
+
+/**
+ * What is wrong with an SPF record as receivers will see it, its includes followed.
+ *
+ * @param lookup rejects where DNS does not answer; a name with a macro is not followed
+ * @returns undefined where it holds within the limits
+ */
+export async function spfMistake(record: string, lookup: TxtLookup): Promise<string | undefined> {
+  const cost: SpfCost = { lookups: 0, voidLookups: 0 };
+  const wrong: string[] = [];
+  const visit = async (text: string, seen: string[]): Promise<void> => {
+    for (const { next, text: term } of lookupTerms(text)) {
+      cost.lookups += 1;
+      // Past the limit nothing more is asked: a record may include itself.
+      if (cost.lookups > maximumLookups) return;
+      if (next === undefined || next.includes('%')) continue;
+      if (seen.includes(next.toLowerCase())) {
+        wrong.push(`${term} leads back to itself`);
+        continue;
+      }
+      const texts = await lookup(next);
+      const records = texts.filter(isSpf);
+      if (texts.length === 0) cost.voidLookups += 1;
+      if (records.length !== 1) wrong.push(`${next} has ${records.length} SPF records, not one`);
+      else await visit(records[0]!, [...seen, next.toLowerCase()]);
+    }
+  };
+  await visit(record, []);
+  if (cost.lookups > maximumLookups)
+    wrong.push(`it takes more than ${maximumLookups} DNS look-ups`);
+  if (cost.voidLookups > maximumVoidLookups)
+    wrong.push(`${cost.voidLookups} look-ups find nothing, and ${maximumVoidLookups} may`);
+  return wrong.length > 0 ? wrong.join('; ') : undefined;
+}
+
+/** How many look-ups the record takes at least, before any of them is made. */
+export const leastLookups = (record: string): number => lookupTerms(record).length;
+
+/** Whether receivers give up on the record, whatever its includes say. */
+export const hasTooManyLookups = (record: string): boolean => leastLookups(record) > maximumLookups;
