@@ -52,7 +52,7 @@ export function publishedGenerations(generation: number): number[] {
 export interface PlainRecord {
   /** Part of the resource's name, unique in the domain. */
   key: string;
-  type: 'MX' | 'TXT';
+  type: string;
   /** Full name, never `@`. */
   name: string;
   content: string;

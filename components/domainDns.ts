@@ -2,6 +2,7 @@ import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
 import type { Dkim } from './dkim';
 import type { PlainRecord } from './dnsRecords';
+import { hostSpf } from './plannedRecords';
 
 /** Seconds. Long enough to be cached, short enough to mend a mistake within minutes. */
 const ttl = 300;
@@ -60,7 +61,7 @@ export class HostDns extends pulumi.ComponentResource {
       );
     record('a', 'A', args.ipv4);
     if (args.ipv6 !== undefined) record('aaaa', 'AAAA', args.ipv6);
-    record('spf', 'TXT', '"v=spf1 a -all"');
+    record('spf', 'TXT', hostSpf);
     this.registerOutputs({});
   }
 }

@@ -1,7 +1,7 @@
-import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
 import { accountFiles, accountSecrets } from './accountFiles';
 import { amavisFiles, amavisSecrets } from './amavisFiles';
+import { summaryOf } from './changes';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
@@ -13,6 +13,8 @@ import { Host } from './host';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
 import { mailSettings, withMail, type Credential } from './mailSettings';
+import { hostDomain } from './plannedRecords';
+import { preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
   isPasswordHash,
@@ -47,23 +49,30 @@ export class MailHost extends pulumi.ComponentResource {
   readonly sshPrivateKey: pulumi.Output<string>;
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
-    super('mailhost:index:MailHost', name, {}, opts);
     const settings = checkedSettings(args);
+    const checked = preflight(name, settings);
+    // Children wait for their parent, so nothing is registered before the checks have passed.
+    const dependsOn = pulumi.output(opts?.dependsOn ?? []).apply(async (given) => {
+      await checked;
+      return [given].flat();
+    });
+    super('mailhost:index:MailHost', name, {}, { ...opts, dependsOn });
     const own = { parent: this };
 
     const machine = new Machine(`${name}-machine`, settings, own);
     const host: HostAccess = { connection: machine.connection, serverId: machine.serverId };
 
-    const zoneId = zoneLookup(this);
-    // The nearest: a domain below another may have a zone of its own.
-    const [hostZone] = settings.domains
-      .filter(({ name: domain }) => settings.hostName.endsWith(`.${domain}`))
-      .sort((a, b) => b.name.length - a.name.length);
+    // The mail host itself tells a refusal; its children need not tell it again.
+    const zoneIds = checked.then(
+      (found) => found.zoneIds,
+      () => new Promise<never>(() => undefined),
+    );
+    const zoneId = (zone: string) => pulumi.output(zoneIds.then((ids) => ids.get(zone)!));
     new HostDns(
       `${name}-${settings.hostName}`,
       {
         hostName: settings.hostName,
-        zoneId: zoneId(hostZone!.zone),
+        zoneId: zoneId(hostDomain(settings).zone),
         ipv4: machine.ipv4,
         ipv6: machine.ipv6,
       },
@@ -204,6 +213,7 @@ export class MailHost extends pulumi.ComponentResource {
       ipv6: this.ipv6,
       caCertPem: this.caCertPem,
       sshPrivateKey: this.sshPrivateKey,
+      summary: summaryOf(settings),
     });
   }
 }
@@ -230,26 +240,4 @@ function checkedHashes(
     }
     return { address, passwordHash };
   });
-}
-
-/** Each zone is looked up once, however many domains lie in it. */
-function zoneLookup(parent: pulumi.Resource): (zone: string) => pulumi.Output<string> {
-  const ids = new Map<string, pulumi.Output<string>>();
-  return (zone) => {
-    const id =
-      ids.get(zone) ??
-      pulumi.output(
-        cloudflare.getZone({ filter: { name: zone } }, { parent }).then(
-          ({ zoneId }) => zoneId,
-          (error: Error) => {
-            throw new pulumi.RunError(
-              `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the ` +
-                `name or zone of the domain (${error.message})`,
-            );
-          },
-        ),
-      );
-    ids.set(zone, id);
-    return id;
-  };
 }

@@ -26,6 +26,20 @@ const computed: Record<string, object> = {
   },
 };
 
+/** What the cloud tells of itself, and the engine of a stack that is new. */
+function answer(token: string, inputs: Record<string, unknown>): object {
+  switch (token) {
+    case 'cloudflare:index/getZone:getZone':
+      return { zoneId: `id of ${(inputs.filter as { name: string }).name}` };
+    case 'cloudflare:index/getDnsRecords:getDnsRecords':
+      return { results: [] };
+    case 'pulumi:pulumi:readStackResourceOutputs':
+      return { outputs: {} };
+    default:
+      return inputs;
+  }
+}
+
 /**
  * Runs `build` under Pulumi's mocks and gives every resource that it registered, in order.
  *
@@ -51,14 +65,12 @@ export async function record(
           state: { ...(inputs as object), ...computed[type] },
         };
       },
-      call: ({ inputs }) => {
-        const { filter } = inputs as { filter: { name: string } };
-        return { ...(inputs as object), zoneId: `id of ${filter.name}` };
-      },
+      call: ({ token, inputs }) => answer(token, inputs as Record<string, unknown>),
     },
     'mailhost',
     'test',
     preview,
+    'organization',
   );
   build({
     transformations: [

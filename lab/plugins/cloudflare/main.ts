@@ -18,8 +18,9 @@ interface Zone {
 
 /** Inputs that the API takes and tells under the same names. */
 const fields = ['name', 'type', 'ttl', 'content', 'priority', 'proxied', 'comment'];
-const body = (inputs: Properties) =>
-  Object.fromEntries(fields.map((field) => [field, inputs[field]]));
+const pick = (from: Properties, names: string[]) =>
+  Object.fromEntries(names.map((name) => [name, from[name] ?? undefined]));
+const body = (inputs: Properties) => pick(inputs, fields);
 
 const records = (zoneId: unknown) => `/zones/${String(zoneId)}/dns_records`;
 
@@ -30,7 +31,7 @@ function found(zoneId: unknown, record: DnsRecord, known?: unknown): Found {
   return {
     id: record.id,
     outputs: {
-      ...Object.fromEntries(fields.map((field) => [field, record[field] ?? undefined])),
+      ...pick(record, fields),
       zoneId,
       name: same ? name : record.name,
       createdOn: record.created_on,
@@ -93,6 +94,11 @@ serve({
       }
       const { id, status, name_servers: nameServers } = zone;
       return { ...args, id, zoneId: id, name: zone.name, status, nameServers };
+    },
+    'cloudflare:index/getDnsRecords:getDnsRecords': async ({ zoneId, maxItems }) => {
+      const query = `?per_page=${Number(maxItems ?? 1000)}`;
+      const found = await api.call<DnsRecord[]>('GET', `${records(zoneId)}${query}`);
+      return { results: found.map((record) => pick(record, ['id', ...fields])) };
     },
   },
 });

@@ -411,6 +411,18 @@ async function readPointer(id: string) {
   );
 }
 
+/** What Hetzner offers, found by its name. */
+const offer = (path: string) => async (args: Properties) => {
+  const name = String(args.name);
+  const found = await api.call<Record<string, { id: number; name: string }[]>>(
+    'GET',
+    `/${path}?name=${encodeURIComponent(name)}`,
+  );
+  const [first] = found[path]!;
+  if (first === undefined) throw new Error(`${path} not found with name ${name}`);
+  return { ...args, id: first.id, name: first.name };
+};
+
 serve({
   name: 'hcloud',
   version: '1.41.0',
@@ -424,5 +436,9 @@ serve({
     'hcloud:index/sshKey:SshKey': sshKey,
     'hcloud:index/volume:Volume': volume,
     'hcloud:index/volumeAttachment:VolumeAttachment': volumeAttachment,
+  },
+  functions: {
+    'hcloud:index/getLocation:getLocation': offer('locations'),
+    'hcloud:index/getServerType:getServerType': offer('server_types'),
   },
 });

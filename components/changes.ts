@@ -1,0 +1,126 @@
+import { domainOf, localPartOf } from './names';
+import type { Settings } from './settings';
+
+/** What a later change is judged against: kept in the state as an output of the mail host. */
+export interface Summary {
+  hostName: string;
+  accountKind: string;
+  location: string;
+  serverType: string;
+  /** GB. */
+  volumeSize: number;
+  /** Domains with mail. */
+  domains: string[];
+  accounts: string[];
+  /** Every address that mail is taken in for, role addresses aside; `@example.org` for a catch-all. */
+  addresses: string[];
+}
+
+/** @returns what of the settings later changes are judged against */
+export function summaryOf(settings: Settings): Summary {
+  const { hostName, accountKind, location, serverType, volumeSize } = settings;
+  const { domains, accounts, aliases } = settings;
+  return {
+    hostName,
+    accountKind,
+    location,
+    serverType,
+    volumeSize,
+    domains: domains.filter(({ parked }) => !parked).map(({ name }) => name),
+    accounts: accounts.map(({ address }) => address),
+    addresses: [
+      ...accounts.flatMap(({ address, aliases: own }) => [address, ...own]),
+      ...aliases.map(({ address }) => address),
+      ...domains.filter(({ catchAll }) => catchAll !== undefined).map(({ name }) => `@${name}`),
+    ].sort(),
+  };
+}
+
+/** A change that is stopped. */
+export interface Danger {
+  /** What the setting `confirm` has to hold for the change to go on; none where it cannot. */
+  words?: string;
+  message: string;
+}
+
+/** Where the mail of an account lies on the host. */
+const mailFolder = (address: string, accountKind: string): string =>
+  accountKind === 'system'
+    ? `/srv/mailhost/home/${localPartOf(address)}`
+    : `/srv/mailhost/mail/${domainOf(address)}/${localPartOf(address)}`;
+
+/** @returns what would be lost or broken between `before` and `after` */
+export function dangers(before: Summary, after: Summary): Danger[] {
+  const goneDomains = without(before.domains, after.domains);
+  const goneAccounts = without(before.accounts, after.accounts);
+  const ofGoneDomain = (domain: string) =>
+    before.accounts.filter((address) => domainOf(address) === domain);
+  return [
+    ...goneDomains.map((domain) => ({
+      words: `remove ${domain}`,
+      message: `${domain} would no longer have mail${list(' with its accounts ', ofGoneDomain(domain))}: mail to it is refused from then on. Their mail stays on the host, below ${mailFolder(`*@${domain}`, before.accountKind)}`,
+    })),
+    ...goneAccounts
+      .filter((address) => !goneDomains.includes(domainOf(address)))
+      .map((address) => ({
+        words: `remove ${address}`,
+        message: `${address} would no longer be an account: it cannot log in from then on. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}`,
+      })),
+    ...(before.hostName === after.hostName
+      ? []
+      : [
+          {
+            words: `rename ${before.hostName} to ${after.hostName}`,
+            message: `the host would be ${after.hostName} instead of ${before.hostName}: mail clients are set up with the old name, and its certificate and address records go`,
+          },
+        ]),
+    ...(before.accountKind === after.accountKind
+      ? []
+      : [
+          {
+            words: `make accounts ${after.accountKind}`,
+            message: `accounts would be ${after.accountKind} instead of ${before.accountKind}, with mailboxes elsewhere on the host: each is empty at first, and the mail stays where it was`,
+          },
+        ]),
+    ...(before.location === after.location
+      ? []
+      : [
+          {
+            words: `move to ${after.location} without the mail`,
+            message: `a volume cannot move from ${before.location} to ${after.location}: an empty one and new addresses would take its place`,
+          },
+        ]),
+    ...(after.volumeSize < before.volumeSize
+      ? [
+          {
+            message: `a volume cannot shrink from ${before.volumeSize} to ${after.volumeSize} GB: set volumeSize back to ${before.volumeSize}`,
+          },
+        ]
+      : []),
+  ];
+}
+
+/**
+ * Addresses that mail was taken in for and will be refused, though no account goes.
+ *
+ * @returns a warning for each
+ */
+export function droppedAddresses(before: Summary, after: Summary): string[] {
+  const kept = new Set([...after.addresses, ...before.accounts]);
+  return before.addresses
+    .filter((address) => !kept.has(address) && !after.addresses.includes(`@${domainOf(address)}`))
+    .filter((address) => after.domains.includes(domainOf(address)))
+    .map((address) =>
+      address.startsWith('@')
+        ? `mail to addresses of ${domainOf(address)} that nobody has is refused from now on`
+        : `mail to ${address} is refused from now on`,
+    );
+}
+
+const without = (items: string[], others: string[]): string[] =>
+  items.filter((item) => !others.includes(item));
+
+const list = (prefix: string, items: string[]): string =>
+  items.length === 0
+    ? ''
+    : `${prefix}${items.slice(0, 5).join(', ')}${items.length > 5 ? ` and ${items.length - 5} more` : ''}`;

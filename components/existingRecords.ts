@@ -1,0 +1,130 @@
+/** A record that the plan creates. */
+export interface WantedRecord {
+  /** The component that it belongs to. */
+  parent: { type: string; name: string };
+  /** What stands behind the component's name in that of the resource. */
+  key: string;
+  type: string;
+  /** Full name. */
+  name: string;
+  /** As the API tells it; undefined while only the plan's own resources can say. */
+  content?: string;
+  priority?: number;
+}
+
+/** A record as Cloudflare lists it. */
+export interface ExistingRecord {
+  id: string;
+  type: string;
+  name: string;
+  content: string;
+  priority?: number;
+  proxied?: boolean;
+}
+
+/** A record that stands in the way of one that the plan creates. */
+export interface RecordConflict {
+  wanted: WantedRecord;
+  existing: ExistingRecord;
+  /** Whether the stack can take it over: it is the same, or may be. */
+  adoptable: boolean;
+  /** What the setting `confirm` has to hold for both to stand side by side; none where they cannot. */
+  words?: string;
+  /** What stands there, why it cannot, and what to do. */
+  message: string;
+}
+
+/** Texts of which a name may have one only; of other texts it may have many. */
+const singleText = (content: string): string | undefined =>
+  /^"?(v=spf1|v=DMARC1|v=DKIM1)\b/i.exec(content)?.[1]?.toLowerCase();
+
+const isDkimName = (name: string): boolean => name.includes('._domainkey.');
+
+function clashes(wanted: WantedRecord, existing: ExistingRecord): boolean {
+  if (existing.name.toLowerCase() !== wanted.name) return false;
+  if (existing.type === 'CNAME') return true;
+  if (existing.type !== wanted.type) return false;
+  return (
+    wanted.type !== 'TXT' ||
+    isDkimName(wanted.name) ||
+    singleText(existing.content) === singleText(wanted.content ?? '')
+  );
+}
+
+/** What to do about it where it is not the same record. */
+function remedy(wanted: WantedRecord, existing: ExistingRecord): string {
+  const remove = 'delete it at Cloudflare';
+  if (existing.type === 'CNAME') return `a CNAME allows nothing beside it: ${remove}`;
+  if (existing.proxied) return `a proxied name leads to Cloudflare, not to this host: ${remove}`;
+  if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
+  if (isDkimName(wanted.name))
+    return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it: then adopt it`;
+  switch (singleText(wanted.content ?? '')) {
+    case 'v=spf1':
+      return `receivers reject a name with two (RFC 7208, section 4.5): put what it allows into spf of the domain, and ${remove}`;
+    case 'v=dmarc1':
+      return `receivers ignore a name with two (RFC 7489, section 6.6.3): ${remove}`;
+    default:
+      return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it: then adopt it`;
+  }
+}
+
+/**
+ * Records in a zone that collide with those that the plan creates in it; all others are left alone.
+ *
+ * @param wanted records that the stack does not have yet
+ */
+export function recordConflicts(
+  wanted: WantedRecord[],
+  existing: ExistingRecord[],
+): RecordConflict[] {
+  return wanted.flatMap((record) =>
+    existing
+      .filter((other) => clashes(record, other))
+      .map((other) => {
+        const same =
+          other.type === record.type &&
+          other.content === record.content &&
+          other.proxied !== true &&
+          (record.priority === undefined || other.priority === record.priority);
+        const words = record.type === 'MX' && other.type === 'MX' && !same;
+        return {
+          wanted: record,
+          existing: other,
+          adoptable: same || (record.content === undefined && other.type === record.type),
+          ...(words ? { words: `keep MX ${other.content}` } : {}),
+          message: `${other.name} already has ${other.type} ${other.content}: ${same ? 'adopt it' : remedy(record, other)}`,
+        };
+      }),
+  );
+}
+
+/** Name of the resource that a record is. */
+export const resourceNameOf = ({ parent, key }: WantedRecord): string => `${parent.name}/${key}`;
+
+/**
+ * What `pulumi import --file` takes to adopt records, with the components that are their parents: a stack that was never
+ * up has none.
+ *
+ * @param mailHost name of the MailHost
+ */
+export function importFile(
+  mailHost: string,
+  found: { zoneId: string; conflict: RecordConflict }[],
+): string {
+  const parents = new Map(
+    found.map(({ conflict: { wanted } }) => [wanted.parent.name, wanted.parent]),
+  );
+  return JSON.stringify({
+    resources: [
+      { type: 'mailhost:index:MailHost', name: mailHost, component: true },
+      ...[...parents.values()].map((parent) => ({ ...parent, component: true, parent: mailHost })),
+      ...found.map(({ zoneId, conflict: { wanted, existing } }) => ({
+        type: 'cloudflare:index/dnsRecord:DnsRecord',
+        name: resourceNameOf(wanted),
+        id: `${zoneId}/${existing.id}`,
+        parent: wanted.parent.name,
+      })),
+    ],
+  });
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { dangers, droppedAddresses, summaryOf } from '../components/changes';
+import type { MailHostArgs } from '../components/mailHostArgs';
+import { parseSettings } from '../components/settings';
+import { example, hash } from './example';
+
+const summary = (change: Partial<MailHostArgs> = {}) =>
+  summaryOf(parseSettings({ ...example, ...change }));
+const words = (change: Partial<MailHostArgs>, before = summary()) =>
+  dangers(before, summary(change)).map((danger) => danger.words);
+const [anna, bert] = example.accounts!;
+
+describe('a change', () => {
+  it.each<[string, Partial<MailHostArgs>]>([
+    ['nothing', {}],
+    ['another order', { domains: [...example.domains].reverse() }],
+    ['a domain more', { domains: [{ name: 'example.com' }, ...example.domains] }],
+    [
+      'an account more',
+      { accounts: [...example.accounts!, { ...bert!, address: 'c@example.net' }] },
+    ],
+    ['another password', { accounts: [anna!, { ...bert!, passwordHash: `${hash}b` }] }],
+    ['a larger volume', { volumeSize: 30 }],
+    ['another server type', { serverType: 'cx33' }],
+    ['the next key', { dkimGeneration: 2 }],
+  ])('of %s is not stopped', (_, change) => {
+    expect(words(change)).toEqual([]);
+  });
+
+  it.each<[string, Partial<MailHostArgs>, (string | undefined)[]]>([
+    ['an account less', { accounts: [anna!] }, ['remove bert@example.net']],
+    [
+      'a domain less, with its account',
+      {
+        domains: [{ name: 'example.org' }],
+        accounts: [{ ...anna!, aliases: [] }],
+      },
+      ['remove example.net'],
+    ],
+    [
+      'a domain that is parked',
+      {
+        domains: [{ name: 'example.org' }, { name: 'example.net', parked: true }],
+        accounts: [{ ...anna!, aliases: [] }],
+      },
+      ['remove example.net'],
+    ],
+    [
+      'another host name',
+      { hostName: 'mx.example.org' },
+      ['rename mail.example.org to mx.example.org'],
+    ],
+    ['system users', { accountKind: 'system' }, ['make accounts system']],
+    ['another location', { location: 'nbg1' }, ['move to nbg1 without the mail']],
+    ['a smaller volume, which nothing confirms', { volumeSize: 10 }, [undefined]],
+  ])('to %s is stopped', (_, change, stopped) => {
+    expect(words(change)).toEqual(stopped);
+  });
+
+  it('says where the mail of who goes stays', () => {
+    const [danger] = dangers(summary(), summary({ accounts: [anna!] }));
+    expect(danger!.message).toContain('/srv/mailhost/mail/example.net/bert');
+  });
+
+  it('warns of each address that is refused from then on, and of no other', () => {
+    const aliases = [
+      { address: 'team@example.org', recipients: ['anna@example.org'] },
+      { address: 'all@example.net', recipients: ['anna@example.org'] },
+    ];
+    const before = summary({
+      aliases,
+      domains: [{ name: 'example.org', catchAll: 'anna@example.org' }, { name: 'example.net' }],
+    });
+    expect(droppedAddresses(before, before)).toEqual([]);
+    const dropped = droppedAddresses(
+      before,
+      summary({ accounts: [{ ...anna!, aliases: [] }, bert!] }),
+    );
+    expect(dropped).toEqual([
+      'mail to addresses of example.org that nobody has is refused from now on',
+      'mail to abuse@example.net is refused from now on',
+      'mail to all@example.net is refused from now on',
+      'mail to info@example.org is refused from now on',
+      'mail to team@example.org is refused from now on',
+    ]);
+  });
+
+  it('warns of no address that a catch-all takes', () => {
+    const before = summary({
+      aliases: [{ address: 'team@example.org', recipients: ['anna@example.org'] }],
+    });
+    const after = summary({
+      domains: [{ name: 'example.org', catchAll: 'anna@example.org' }, { name: 'example.net' }],
+    });
+    expect(droppedAddresses(before, after)).toEqual([]);
+  });
+});

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import {
+  importFile,
+  recordConflicts,
+  resourceNameOf,
+  type ExistingRecord,
+  type WantedRecord,
+} from '../components/existingRecords';
+import { MailHost } from '../components/mailHost';
+import { plannedRecords } from '../components/plannedRecords';
+import { parseSettings } from '../components/settings';
+import { example } from './example';
+import { record } from './mocks';
+
+const settings = parseSettings({
+  ...example,
+  domains: [
+    ...example.domains,
+    { name: 'parked.example', parked: true },
+    { name: 'sub.example.org', zone: 'sub.example.org' },
+  ],
+});
+const planned = plannedRecords('mail', settings);
+const wanted = planned.get('example.org')!;
+
+const existing = (
+  type: string,
+  name: string,
+  content: string,
+  more: Partial<ExistingRecord> = {},
+) => ({
+  id: 'r1',
+  type,
+  name,
+  content,
+  ...more,
+});
+const judge = (...records: ExistingRecord[]) =>
+  recordConflicts(wanted, records).map(({ wanted: w, adoptable, words }) => ({
+    key: resourceNameOf(w),
+    adoptable,
+    ...(words ? { words } : {}),
+  }));
+
+it('plans the very records that the components make', async () => {
+  const made = (await record((opts) => void new MailHost('mail', settings as never, opts)))
+    .filter(({ type }) => type.endsWith(':DnsRecord'))
+    .map(
+      ({ name, inputs }) =>
+        `${String(inputs.zoneId)} ${name} ${String(inputs.type)} ${String(inputs.name)}`,
+    );
+  const expected = [...planned].flatMap(([zone, records]) =>
+    records.map((r) => `id of ${zone} ${resourceNameOf(r)} ${r.type} ${r.name}`),
+  );
+  expect(made.sort()).toEqual(expected.sort());
+});
+
+describe('recordConflicts', () => {
+  it('leaves foreign records alone', () => {
+    expect(
+      judge(
+        existing('TXT', 'example.org', '"site-verification=1"'),
+        existing('A', 'example.org', '192.0.2.1'),
+        existing('A', 'www.example.org', '192.0.2.1'),
+        existing('TXT', 'other._domainkey.example.org', '"v=DKIM1; p=AAAA"'),
+        existing('MX', 'lists.example.org', 'mx.other.example'),
+        existing('CNAME', '*.example.org', 'www.other.example'),
+      ),
+    ).toEqual([]);
+  });
+
+  it.each<[string, ExistingRecord, string, boolean]>([
+    [
+      'the same MX',
+      existing('MX', 'example.org', 'mail.example.org', { priority: 10 }),
+      'mail-example.org/mx',
+      true,
+    ],
+    [
+      'the same SPF',
+      existing('TXT', 'example.org', '"v=spf1 mx -all"'),
+      'mail-example.org/spf',
+      true,
+    ],
+    [
+      'another SPF',
+      existing('TXT', 'example.org', '"v=spf1 include:x.example -all"'),
+      'mail-example.org/spf',
+      false,
+    ],
+    [
+      'SPF without quotes',
+      existing('TXT', 'example.org', 'v=spf1 mx -all'),
+      'mail-example.org/spf',
+      false,
+    ],
+    [
+      'another DMARC',
+      existing('TXT', '_dmarc.example.org', '"v=DMARC1; p=none"'),
+      'mail-example.org/dmarc',
+      false,
+    ],
+    [
+      'a CNAME for DMARC',
+      existing('CNAME', '_dmarc.example.org', 'x.example'),
+      'mail-example.org/dmarc',
+      false,
+    ],
+    [
+      'a key under the selector',
+      existing('TXT', 's1._domainkey.example.org', '"v=DKIM1; p=AAAA"'),
+      'mail-example.org/dkim-s1',
+      true,
+    ],
+  ])('finds %s', (_, found, key, adoptable) => {
+    expect(judge(found)).toEqual([{ key, adoptable }]);
+  });
+
+  it('lets another MX stand beside its own, if told so', () => {
+    expect(judge(existing('MX', 'example.org', 'mx.other.example', { priority: 10 }))).toEqual([
+      { key: 'mail-example.org/mx', adoptable: false, words: 'keep MX mx.other.example' },
+    ]);
+  });
+
+  it('takes no name of the host that is a CNAME or proxied', () => {
+    const [alias] = recordConflicts(wanted, [existing('CNAME', 'mail.example.org', 'x.example')]);
+    expect(alias!.message).toMatch(/CNAME.*delete it/);
+    const proxied = recordConflicts(wanted, [
+      existing('A', 'mail.example.org', '192.0.2.1', { proxied: true }),
+    ]);
+    expect(proxied.map(({ message }) => message).join()).toMatch(/proxied.*delete it/);
+  });
+});
+
+it('adopts records with the components above them, once each', () => {
+  const conflicts = recordConflicts(wanted, [
+    existing('MX', 'example.org', 'mail.example.org', { priority: 10, id: 'a' }),
+    existing('TXT', 'example.org', '"v=spf1 mx -all"', { id: 'b' }),
+  ]);
+  const file = importFile(
+    'mail',
+    conflicts.map((conflict) => ({ zoneId: 'z', conflict })),
+  );
+  expect(JSON.parse(file)).toEqual({
+    resources: [
+      { type: 'mailhost:index:MailHost', name: 'mail', component: true },
+      {
+        type: 'mailhost:index:DomainDns',
+        name: 'mail-example.org',
+        component: true,
+        parent: 'mail',
+      },
+      ...['mx', 'spf'].map((key, i) => ({
+        type: 'cloudflare:index/dnsRecord:DnsRecord',
+        name: `mail-example.org/${key}`,
+        id: `z/${'ab'[i]}`,
+        parent: 'mail-example.org',
+      })),
+    ],
+  });
+});
+
+it.each<WantedRecord>(wanted)('knows what $key at $name may not collide with: itself', (one) => {
+  const same = existing(one.type, one.name, one.content ?? 'unknown', { priority: one.priority });
+  expect(recordConflicts([one], [same])).toMatchObject([{ adoptable: true }]);
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { isSpfMechanism, spfMistake, spfRecord } from '../components/spf';
+
+const zone: Record<string, string[]> = {
+  'one.example': ['v=spf1 ip4:192.0.2.1 -all', 'something else'],
+  'ten.example': [`v=spf1 ${'a:x.example '.repeat(10)}-all`],
+  'self.example': ['v=spf1 include:self.example -all'],
+  'two.example': ['v=spf1 -all', 'v=spf1 ~all'],
+  'moved.example': ['v=spf1 redirect=one.example'],
+  'silent.example': ['no spf here'],
+};
+const lookUp = (name: string) => Promise.resolve(zone[name] ?? []);
+const mistake = (...mechanisms: string[]) => spfMistake(spfRecord(mechanisms), lookUp);
+
+describe('spfMistake', () => {
+  it.each([
+    [[]],
+    [['include:one.example']],
+    [['include:moved.example', 'ip4:192.0.2.0/24']],
+    [['include:%{i}.one.example']],
+  ])('finds nothing wrong with %j', async (mechanisms) => {
+    expect(await mistake(...mechanisms)).toBeUndefined();
+  });
+
+  it.each([
+    ['more than ten look-ups, those of includes counted', ['include:ten.example'], /more than 10/],
+    ['a circle', ['include:self.example'], /leads back/],
+    ['two records', ['include:two.example'], /2 SPF records/],
+    ['none', ['include:silent.example'], /0 SPF records/],
+    [
+      'look-ups that find nothing',
+      ['include:n1.example', 'include:n2.example', 'include:n3.example'],
+      /3 look-ups find nothing/,
+    ],
+  ])('finds %s', async (_, mechanisms, message) => {
+    expect(await mistake(...mechanisms)).toMatch(message);
+  });
+
+  it('lets the caller know where DNS does not answer', async () => {
+    const broken = () => Promise.reject(new Error('SERVFAIL'));
+    await expect(spfMistake('v=spf1 include:one.example -all', broken)).rejects.toThrow('SERVFAIL');
+  });
+});
+
+it.each([
+  ['include:_spf.example.com', true],
+  ['a', true],
+  ['mx:example.com/24', true],
+  ['ip4:192.0.2.0/24', true],
+  ['ip6:2001:db8::/32', true],
+  ['exists:example.com', true],
+  ['-all', false],
+  ['?all', false],
+  ['redirect=example.com', false],
+  ['v=spf1', false],
+  ['ptr', false],
+  ['ip4:192.0.2.1 all', false],
+  ['include:a"b.example', false],
+])('takes %s for a mechanism to merge: %s', (text, is) => {
+  expect(isSpfMechanism(text)).toBe(is);
+});
