@@ -219,12 +219,13 @@ export class MailHost extends pulumi.ComponentResource {
 }
 
 /**
- * @param prefix put before each key in the message
+ * As parseSettings(), of which it takes the arguments.
+ *
  * @throws pulumi.RunError, shown without a stack trace, with every mistake
  */
-export function checkedSettings(input: unknown, prefix?: string): Settings {
+export function checkedSettings(...args: Parameters<typeof parseSettings>): Settings {
   try {
-    return parseSettings(input, prefix);
+    return parseSettings(...args);
   } catch (error) {
     throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
   }

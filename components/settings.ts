@@ -324,9 +324,10 @@ export class SettingsError extends Error {
  * A-labels) and lists into one order, so that neither spelling nor order in the input ever changes anything.
  *
  * @param prefix put before each key in the messages, e.g. `mailhost:`
+ * @param found mistakes that were found elsewhere, to be told with the others
  * @throws SettingsError with every mistake, never only the first
  */
-export function parseSettings(input: unknown, prefix = ''): Settings {
+export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []): Settings {
   const parsed = settingsShape.safeParse(input);
   const mistakes = [
     ...(parsed.error?.issues.flatMap((issue) =>
@@ -343,6 +344,7 @@ export function parseSettings(input: unknown, prefix = ''): Settings {
           ],
     ) ?? []),
     ...settingsMistakes(input),
+    ...found,
   ];
   if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes, prefix);
   const { domains, accounts, aliases, adminSshKeys, adminNetworks, ...rest } = parsed.data;
@@ -378,14 +380,21 @@ const secretKeys = ['passwordHash', 'password'];
 /** The wrong value as the message shows it, where it is short text and no secret. */
 function shownValue(input: unknown, path: PropertyKey[]): string {
   if (secretKeys.includes(String(path.at(-1)))) return '';
-  let value = input;
-  for (const part of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
+  const value = valueAt(input, path);
   if (!['string', 'number', 'boolean'].includes(typeof value)) return '';
   const text = JSON.stringify(value);
   return `= ${text.length > 80 ? `${text.slice(0, 80)}…` : text} `;
 }
 
-function pathText(path: PropertyKey[]): string {
+/** What stands at `path` in a structure; undefined where nothing does. */
+export const valueAt = (input: unknown, path: PropertyKey[]): unknown =>
+  path.reduce<unknown>(
+    (value, part) => (value as Record<PropertyKey, unknown> | null | undefined)?.[part],
+    input,
+  );
+
+/** A path as `pulumi config set --path` takes it, e.g. `accounts[0].aliases`. */
+export function pathText(path: PropertyKey[]): string {
   return path
     .map((p, i) => (typeof p === 'number' ? `[${p}]` : `${i > 0 ? '.' : ''}${String(p)}`))
     .join('');

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings, SettingsError, type Mistake } from '../components/settings';
+import { plainSecrets } from '../settings';
 import { example, hash } from './example';
 
 const anna = { address: 'anna@example.org', passwordHash: hash };
@@ -357,4 +358,24 @@ describe('parseSettings', () => {
       );
     },
   );
+});
+
+describe('plainSecrets', () => {
+  const input = { accounts: [{ passwordHash: 'a' }, { passwordHash: 'b' }] };
+  const file = (...values: unknown[]) => ({
+    config: { 'mailhost:accounts': values.map((passwordHash) => ({ passwordHash })) },
+  });
+  const paths = (marked: string[], stackFile: unknown) =>
+    plainSecrets(input, marked, stackFile).map(({ path }) => path);
+  const both = ['accounts[0].passwordHash', 'accounts[1].passwordHash'];
+
+  it.each([
+    ['all marked', ['mailhost:accounts'], file({ secure: 'x' }, { secure: 'y' }), []],
+    ['one that is not', ['mailhost:accounts'], file({ secure: 'x' }, 'b'), [both[1]]],
+    ['none marked, in a file elsewhere', [], undefined, both],
+    ['a file that is not the one in use', ['mailhost:accounts'], file('c', 'd'), []],
+    ['an account that has none', ['mailhost:accounts'], { config: {} }, []],
+  ])('%s', (_, marked, stackFile, expected) => {
+    expect(paths(marked, stackFile)).toEqual(expected);
+  });
 });
