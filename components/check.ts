@@ -15,21 +15,31 @@ export interface CheckArgs {
  * out marked, and a probe for each domain that must come out signed. Fails the `up` with every reason.
  */
 export class Check extends pulumi.ComponentResource {
+  /** What it said, warnings among it. */
+  readonly output: pulumi.Output<string>;
+
   constructor(name: string, args: CheckArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Check', name, {}, opts);
     const state = pulumi
       .all(args.pushes.map((push) => push.fingerprint))
       .apply((fingerprints) => fingerprints.map((f) => f.slice(0, 12)).join(' '));
-    new command.remote.Command(
+    const { stdout } = new command.remote.Command(
       name,
       {
         connection: args.host.connection,
         create: pulumi.interpolate`mailhost check ${state}`,
-        stdin: JSON.stringify({ hostName: args.mail.hostName, domains: args.mail.domains }),
+        stdin: JSON.stringify({
+          hostName: args.mail.hostName,
+          domains: args.mail.domains.map(({ name: domain, selector }) => ({
+            name: domain,
+            selector,
+          })),
+        }),
         triggers: [args.host.serverId],
       },
       { parent: this },
     );
+    this.output = stdout;
     this.registerOutputs({});
   }
 }

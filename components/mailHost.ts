@@ -13,6 +13,7 @@ import { Host } from './host';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
 import { mailSettings, withMail, type Credential } from './mailSettings';
+import { openTasks } from './nextSteps';
 import { hostDomain } from './plannedRecords';
 import { preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
@@ -47,6 +48,8 @@ export class MailHost extends pulumi.ComponentResource {
   readonly caCertPem: pulumi.Output<string>;
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
+  /** What only a person can do, at a registrar or provider, as of the last check of the host. */
+  readonly openTasks: pulumi.Output<string[]>;
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checkedSettings(args);
@@ -63,11 +66,11 @@ export class MailHost extends pulumi.ComponentResource {
     const host: HostAccess = { connection: machine.connection, serverId: machine.serverId };
 
     // The mail host itself tells a refusal; its children need not tell it again.
-    const zoneIds = checked.then(
-      (found) => found.zoneIds,
+    const zones = checked.then(
+      (found) => found.zones,
       () => new Promise<never>(() => undefined),
     );
-    const zoneId = (zone: string) => pulumi.output(zoneIds.then((ids) => ids.get(zone)!));
+    const zoneId = (zone: string) => pulumi.output(zones.then((found) => found.get(zone)!.id));
     new HostDns(
       `${name}-${settings.hostName}`,
       {
@@ -198,7 +201,7 @@ export class MailHost extends pulumi.ComponentResource {
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
-    new Check(
+    const check = new Check(
       `${name}-check`,
       { host, mail, pushes: [tls, ...accounts, spamAssassin, dovecot, amavis, openSmtpd] },
       { ...own, dependsOn: [openSmtpd] },
@@ -208,11 +211,16 @@ export class MailHost extends pulumi.ComponentResource {
     this.ipv6 = machine.ipv6;
     this.caCertPem = certificate.caCertPem;
     this.sshPrivateKey = machine.sshPrivateKey;
+    this.openTasks = check.output.apply(async (output) => {
+      const found = await zones;
+      return openTasks([...found.values()], output);
+    });
     this.registerOutputs({
       ipv4: this.ipv4,
       ipv6: this.ipv6,
       caCertPem: this.caCertPem,
       sshPrivateKey: this.sshPrivateKey,
+      openTasks: this.openTasks,
       summary: summaryOf(settings),
     });
   }

@@ -4,6 +4,7 @@ import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import { dangers, droppedAddresses, summaryOf, type Danger, type Summary } from './changes';
 import { importFile, recordConflicts, resourceNameOf, type WantedRecord } from './existingRecords';
+import type { Zone } from './nextSteps';
 import { plannedRecords } from './plannedRecords';
 import type { Settings } from './settings';
 import { spfMistake, spfRecord, type TxtLookup } from './spf';
@@ -11,8 +12,8 @@ import { quoteTxt } from './dnsRecords';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
-  /** Cloudflare's id of each zone by its name. */
-  zoneIds: Map<string, string>;
+  /** By name. */
+  zones: Map<string, Zone>;
 }
 
 /**
@@ -30,12 +31,12 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const isNew = (record: WantedRecord) =>
     !records.some(({ urn }) => urn.endsWith(`::${resourceNameOf(record)}`));
 
-  const { zoneIds, mistakes } = await findZones(settings);
+  const { zones, mistakes } = await findZones(settings);
   const stops: Danger[] = [
     ...mistakes.map((message) => ({ message })),
     ...(before ? dangers(before, summaryOf(settings)) : []),
     ...(await offerMistakes(settings, before)).map((message) => ({ message })),
-    ...(await conflicts(name, settings, zoneIds, isNew)),
+    ...(await conflicts(name, settings, zones, isNew)),
     ...(await spfMistakes(settings, records)).map((message) => ({ message })),
   ];
 
@@ -50,7 +51,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         `confirm holds "${words}", which nothing asks for any more: take it out, so that it cannot confirm a later change`,
       );
   }
-  return { zoneIds };
+  return { zones };
 }
 
 interface OwnResource {
@@ -95,14 +96,14 @@ class Refusal extends pulumi.RunError {
 /** Each zone is looked up once, however many domains lie in it. */
 async function findZones(
   settings: Settings,
-): Promise<{ zoneIds: Map<string, string>; mistakes: string[] }> {
-  const zoneIds = new Map<string, string>();
+): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
+  const zones = new Map<string, Zone>();
   const mistakes: string[] = [];
   const names = [...new Set(settings.domains.map(({ zone }) => zone))];
   await Promise.all(
     names.map((name) =>
       cloudflare.getZone({ filter: { name } }).then(
-        ({ zoneId }) => zoneIds.set(name, zoneId),
+        ({ zoneId: id, status, nameServers }) => zones.set(name, { id, name, status, nameServers }),
         (error: Error) =>
           mistakes.push(
             `the zone ${name} cannot be read at Cloudflare: make it there, let the API token read it, or mend the ` +
@@ -111,7 +112,7 @@ async function findZones(
       ),
     ),
   );
-  return { zoneIds, mistakes: mistakes.sort() };
+  return { zones, mistakes: mistakes.sort() };
 }
 
 /** Asked only where an answer matters: for a host that is new, or becomes another. */
@@ -139,12 +140,12 @@ async function offerMistakes(
 async function conflicts(
   name: string,
   settings: Settings,
-  zoneIds: Map<string, string>,
+  zones: Map<string, Zone>,
   isNew: (record: WantedRecord) => boolean,
 ): Promise<Danger[]> {
   const found = await Promise.all(
     [...plannedRecords(name, settings)].map(async ([zone, records]) => {
-      const zoneId = zoneIds.get(zone);
+      const zoneId = zones.get(zone)?.id;
       const wanted = records.filter(isNew);
       if (zoneId === undefined || wanted.length === 0) return [];
       const { results } = await cloudflare.getDnsRecords({ zoneId, maxItems: 100_000 });

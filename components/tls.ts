@@ -31,7 +31,8 @@ export class Certificate extends pulumi.ComponentResource {
       `${name}-ca`,
       {
         privateKeyPem: caKey.privateKeyPem,
-        subject: { commonName: `${args.hostName} CA` },
+        // A new host name must not make clients trust another CA.
+        subject: { commonName: 'Mail host CA' },
         isCaCertificate: true,
         setSubjectKeyId: true,
         allowedUses: ['cert_signing', 'crl_signing'],

@@ -36,7 +36,7 @@ export class Stack {
   /** @param configFile instead of the project's Pulumi.dev.yaml */
   constructor(
     private readonly lab: Lab,
-    private readonly configFile?: string,
+    readonly configFile?: string,
   ) {
     this.env = { ...process.env, ...environment(lab, engine()) };
   }

@@ -17,6 +17,7 @@ export interface Recorded {
 
 /** What a provider computes, where a component works on its text. */
 const computed: Record<string, object> = {
+  'command:remote:Command': { stdout: '' },
   'tls:index/privateKey:PrivateKey': {
     privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
     publicKeyOpenssh: 'ssh-ed25519 AAAA\n',
@@ -30,7 +31,11 @@ const computed: Record<string, object> = {
 function answer(token: string, inputs: Record<string, unknown>): object {
   switch (token) {
     case 'cloudflare:index/getZone:getZone':
-      return { zoneId: `id of ${(inputs.filter as { name: string }).name}` };
+      return {
+        zoneId: `id of ${(inputs.filter as { name: string }).name}`,
+        status: 'active',
+        nameServers: [],
+      };
     case 'cloudflare:index/getDnsRecords:getDnsRecords':
       return { results: [] };
     case 'pulumi:pulumi:readStackResourceOutputs':

@@ -15,6 +15,7 @@ import { loginOf, proofs } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
+import { page, plans } from './planTable';
 import { changes, endLab, onHost, startLab, TestStack } from './testLab';
 
 const name = 'test';
@@ -234,6 +235,21 @@ describe('a mail host', () => {
     expect(Object.keys(changes(output))).toEqual(['unchanged']);
     expect(sshLogins()).toBe(before);
     expect((await stack.run(['preview', '--refresh', '--expect-no-changes'])).status).toBe(0);
+  });
+
+  it('touches no more than what carries a change, and tells it in docs/changes.md', async () => {
+    const found = await plans(stack);
+    expect(found.get('nothing')).toEqual([]);
+    expect(found.get('the order of every list')).toEqual([]);
+    const lost = [...found].flatMap(([title, steps]) =>
+      steps
+        .filter(({ op }) => op !== 'create' && op !== 'update')
+        .filter(({ urn }) => /:(Server|PrimaryIp|Volume|PrivateKey)::/.test(urn))
+        .map(({ urn }) => `${title}: ${urn}`),
+    );
+    expect(lost).toHaveLength(2);
+    expect(lost.every((text) => text.startsWith('a domain less (confirmed): '))).toBe(true);
+    await expect(await page(found)).toMatchFileSnapshot('../../docs/changes.md');
   });
 
   it('previews a change as the lines that change, and no secret', async () => {

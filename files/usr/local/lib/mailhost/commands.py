@@ -11,6 +11,7 @@ from check import check
 from daemons import DAEMONS, resume_relaying
 from failure import Failure
 from prepare import prepare
+from purge import purge
 from transaction import STATE, activate
 
 
@@ -53,6 +54,7 @@ def parse() -> argparse.Namespace:
     command("check", run_check, "tell whether mail works; settings as JSON on standard input").add_argument(
         "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
     )
+    command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
 
@@ -87,6 +89,10 @@ def run_activate(arguments) -> None:
             )
         files.update(json.loads(text))
     print(activate(DAEMONS[arguments.daemon], files))
+
+
+def run_purge(arguments) -> None:
+    print(purge(arguments.address))
 
 
 def run_check(arguments) -> None:

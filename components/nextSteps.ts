@@ -1,0 +1,64 @@
+import type { AccountKind } from './mailSettings';
+
+/** What to fill in at a mail client. */
+export interface MailClient {
+  incoming: Service;
+  outgoing: Service;
+  sieve: Service;
+  /** What to log in with. */
+  userName: string;
+}
+
+interface Service {
+  protocol: string;
+  host: string;
+  port: number;
+  security: string;
+}
+
+export const mailClient = (host: string, accountKind: AccountKind): MailClient => ({
+  incoming: { protocol: 'IMAP', host, port: 993, security: 'TLS' },
+  outgoing: { protocol: 'SMTP', host, port: 465, security: 'TLS' },
+  sieve: { protocol: 'ManageSieve', host, port: 4190, security: 'STARTTLS' },
+  userName: accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
+});
+
+/** A zone at Cloudflare. */
+export interface Zone {
+  id: string;
+  name: string;
+  /** `active` once the name servers of the domain are Cloudflare's. */
+  status: string;
+  nameServers: string[];
+}
+
+/**
+ * What only a person can do, at a registrar or provider.
+ *
+ * @param checkOutput what the check of the host said last
+ */
+export function openTasks(zones: Zone[], checkOutput: string): string[] {
+  return [
+    ...zones
+      .filter(({ status }) => status !== 'active')
+      .map(
+        ({ name, nameServers }) =>
+          `At the registrar of ${name}, set the name servers to ${nameServers.join(' and ')}`,
+      ),
+    ...[...checkOutput.matchAll(/^WARNING: (.+)$/gm)].map(([, warning]) => warning!),
+  ];
+}
+
+/** All of it as text for a person. */
+export function nextSteps(client: MailClient, tasks: string[]): string {
+  const services = [client.incoming, client.outgoing, client.sieve].map(
+    ({ protocol, host, port, security }) => `  ${protocol}: ${host}, port ${port}, ${security}`,
+  );
+  return [
+    'Mail clients:',
+    ...services,
+    `  user name: ${client.userName}`,
+    tasks.length === 0 ? 'Nothing is left to do.' : 'Left to do:',
+    ...tasks.map((task) => `  - ${task}`),
+  ].join('\n');
+}

@@ -1,0 +1,181 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { format, resolveConfig } from 'prettier';
+import { parse, stringify } from 'yaml';
+import type { TestStack } from './testLab';
+
+/** The settings of a stack's file, by key without prefix. */
+type Config = Record<string, unknown>;
+
+interface Account {
+  address: string;
+  passwordHash: unknown;
+  aliases?: string[];
+  quota?: number;
+}
+
+const accounts = (config: Config) => config.accounts as Account[];
+const domains = (config: Config) => config.domains as object[];
+
+/** Changes of ordinary operation, each with the settings that make it. */
+export const changes: [title: string, change: (config: Config) => Config][] = [
+  ['nothing', () => ({})],
+  [
+    'the order of every list',
+    (config) => ({
+      domains: [...domains(config)].reverse(),
+      accounts: [...accounts(config)].reverse(),
+    }),
+  ],
+  [
+    'an account more',
+    (config) => ({
+      accounts: [
+        { ...accounts(config)[0], address: 'carl@example.org', aliases: [] },
+        ...accounts(config),
+      ],
+    }),
+  ],
+  [
+    "an account's password",
+    (config) => {
+      const [anna, bert] = accounts(config);
+      return { accounts: [{ ...anna, passwordHash: bert!.passwordHash }, bert] };
+    },
+  ],
+  [
+    "an account's alias",
+    (config) => ({
+      accounts: [{ ...accounts(config)[0], aliases: ['new@example.org'] }, accounts(config)[1]],
+    }),
+  ],
+  [
+    "an account's quota",
+    (config) => ({ accounts: [{ ...accounts(config)[0], quota: 5000 }, accounts(config)[1]] }),
+  ],
+  [
+    'an account less (confirmed)',
+    (config) => ({ accounts: [accounts(config)[0]], confirm: ['remove bert@example.net'] }),
+  ],
+  [
+    'an alias',
+    () => ({ aliases: [{ address: 'team@example.org', recipients: ['anna@example.org'] }] }),
+  ],
+  [
+    'a catch-all',
+    (config) => ({
+      domains: [{ ...domains(config)[0], catchAll: 'anna@example.org' }, domains(config)[1]],
+    }),
+  ],
+  ['a domain more', (config) => ({ domains: [{ name: 'example.com' }, ...domains(config)] })],
+  [
+    'a parked domain more',
+    (config) => ({ domains: [{ name: 'example.com', parked: true }, ...domains(config)] }),
+  ],
+  [
+    'a domain less (confirmed)',
+    (config) => ({
+      domains: [domains(config)[0]],
+      accounts: [accounts(config)[0]],
+      confirm: ['remove example.net'],
+    }),
+  ],
+  [
+    'another sender in SPF',
+    (config) => ({
+      domains: [{ ...domains(config)[0], spf: ['ip4:192.0.2.1'] }, domains(config)[1]],
+    }),
+  ],
+  ['`postmaster`', () => ({ postmaster: 'bert@example.net' })],
+  ['`dkimGeneration`', () => ({ dkimGeneration: '2' })],
+  ['`spamTagLevel`', () => ({ spamTagLevel: '3' })],
+  ['`spamJunkLevel`', () => ({ spamJunkLevel: '6' })],
+  ['`messageSize`', () => ({ messageSize: '50' })],
+  ['`quota`', () => ({ quota: '3000' })],
+  ['`messagesPerHour`', () => ({ messagesPerHour: '100' })],
+  ['`adminSshKeys`', () => ({ adminSshKeys: [`ssh-ed25519 ${'A'.repeat(68)} admin`] })],
+  ['`adminNetworks`', () => ({ adminNetworks: ['192.0.2.0/24'] })],
+  ['`volumeSize`', () => ({ volumeSize: '30' })],
+  ['`serverType`', () => ({ serverType: 'cx33' })],
+  ['`web`', () => ({ web: 'false' })],
+  [
+    '`hostName` (confirmed)',
+    () => ({
+      hostName: 'mx.example.org',
+      confirm: ['rename mail.example.org to mx.example.org'],
+    }),
+  ],
+];
+
+interface Step {
+  op: string;
+  urn: string;
+}
+
+/** What the engine would do, without what stays and without components, which are no more than a frame. */
+async function plan(stack: TestStack): Promise<Step[]> {
+  const { status, output } = await stack.run(['preview', '--json']);
+  const start = output.indexOf('{');
+  if (status !== 0) throw new Error(output);
+  const { steps } = JSON.parse(output.slice(start)) as { steps: Step[] };
+  return steps.filter(
+    ({ op, urn }) => op !== 'same' && !/mailhost:index:\w+::|pulumi:pulumi:Stack/.test(urn),
+  );
+}
+
+/**
+ * Previews each change on the real engine.
+ *
+ * @returns the steps of each change, by its title
+ */
+export async function plans(stack: TestStack): Promise<Map<string, Step[]>> {
+  const original = readFileSync(stack.configFile!, 'utf8');
+  const found = new Map<string, Step[]>();
+  try {
+    for (const [title, change] of changes) {
+      const file = parse(original) as { config: Record<string, unknown> };
+      const config = Object.fromEntries(
+        Object.entries(file.config).map(([key, value]) => [key.replace(/^mailhost:/, ''), value]),
+      );
+      for (const [key, value] of Object.entries(change(config)))
+        file.config[`mailhost:${key}`] = value;
+      writeFileSync(stack.configFile!, stringify(file));
+      found.set(title, await plan(stack));
+    }
+  } finally {
+    writeFileSync(stack.configFile!, original);
+  }
+  return found;
+}
+
+/** Names of resources, without that of the mail host. */
+const names = (steps: Step[]): string =>
+  [...new Set(steps.map(({ urn }) => urn.slice(urn.lastIndexOf('::') + 2)))]
+    .map((name) => `\`${name.replace(/^mail-/, '')}\``)
+    .sort()
+    .join(', ');
+
+function row([title, steps]: [string, Step[]]): string {
+  const cell = (pattern: RegExp) => names(steps.filter(({ op }) => pattern.test(op)));
+  const replaced = cell(/replace/);
+  return `| ${[
+    title,
+    cell(/^update$/),
+    cell(/^create$/),
+    [cell(/^delete$/), replaced && `replaced: ${replaced}`].filter(Boolean).join('; '),
+  ].join(' | ')} |`;
+}
+
+/** The page docs/changes.md. */
+export async function page(found: Map<string, Step[]>): Promise<string> {
+  const text = `# What a change touches
+
+What the real engine plans for each change of ordinary operation, on a stack with example.org and example.net: a test compares this page with every run. The command \`opensmtpd\`
+puts the files of OpenSMTPD in force, \`opensmtpd-secrets\` stages the secret ones. A daemon is restarted or reloaded only where a file of it differs. \`check\` asks the
+host at the end whether mail works. What has no entry stays as it is.
+
+| Change | Updated | Created | Deleted or replaced |
+| --- | --- | --- | --- |
+${[...found].map(row).join('\n')}
+`;
+  return format(text, { ...(await resolveConfig(__filename)), parser: 'markdown' });
+}

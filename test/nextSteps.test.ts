@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest';
+import { mailClient, nextSteps, openTasks } from '../components/nextSteps';
+
+const zone = { id: 'z', name: 'example.org', status: 'active', nameServers: ['a.ns', 'b.ns'] };
+
+it('names what only a person can do', () => {
+  const checkOutput = 'mail works\nWARNING: outbound port 25 seems to be blocked (timed out)\n';
+  expect(
+    openTasks([zone, { ...zone, name: 'example.net', status: 'pending' }], checkOutput),
+  ).toEqual([
+    'At the registrar of example.net, set the name servers to a.ns and b.ns',
+    'outbound port 25 seems to be blocked (timed out)',
+  ]);
+  expect(openTasks([zone], 'mail works\n')).toEqual([]);
+});
+
+it('tells a person all of it as text', () => {
+  const client = mailClient('mail.example.org', 'virtual');
+  expect(nextSteps(client, [])).toBe(
+    [
+      'Mail clients:',
+      '  IMAP: mail.example.org, port 993, TLS',
+      '  SMTP: mail.example.org, port 465, TLS',
+      '  ManageSieve: mail.example.org, port 4190, STARTTLS',
+      '  user name: the whole mail address',
+      'Nothing is left to do.',
+    ].join('\n'),
+  );
+  expect(nextSteps(client, ['Call them'])).toMatch(/Left to do:\n {2}- Call them$/);
+});
