@@ -3,10 +3,11 @@ import * as pulumi from '@pulumi/pulumi';
 import { hostProgram, systemFiles } from './hostFiles';
 import { readHostFile } from './files';
 import type { HostAccess } from './daemon';
+import type { MailSettings } from './mailSettings';
 
 export interface HostArgs {
   access: HostAccess;
-  hostName: string;
+  mail: MailSettings;
   /** Public keys that may log in besides the stack's own. */
   adminSshKeys: string[];
   /** Block device of the volume. */
@@ -36,7 +37,7 @@ export class Host extends pulumi.ComponentResource {
       {
         connection,
         create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize}`,
-        stdin: JSON.stringify(systemFiles(args.hostName, args.adminSshKeys)),
+        stdin: JSON.stringify(systemFiles(args.mail, args.adminSshKeys)),
         triggers: [serverId],
       },
       { parent: this, dependsOn: [program] },

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
+import type { MailSettings } from './mailSettings';
 import { packages } from './packages';
 
 /** Where the host program's modules lie on the host. */
@@ -17,11 +18,25 @@ export function hostProgram(): HostFiles {
   ) as HostFiles;
 }
 
+/** What the host gets pushed. It stops what one brought that is no longer among them. */
+export function pushes(mail: MailSettings): string[] {
+  return [
+    'tls',
+    ...(mail.accountKind === 'system' ? ['accounts'] : []),
+    'spamassassin',
+    'dovecot',
+    'amavis',
+    'opensmtpd',
+    ...(mail.web ? ['web'] : []),
+  ];
+}
+
 /**
- * What must be right before any package is installed: the names that Debian's packages read, the list of packages, and
- * the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys, which holds the stack's own).
+ * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
+ * pushes, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys, which holds the stack's own).
  */
-export function systemFiles(hostName: string, adminSshKeys: string[]): HostFiles {
+export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFiles {
+  const { hostName } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
   const shortName = hostName.split('.')[0]!;
   return {
@@ -32,7 +47,8 @@ export function systemFiles(hostName: string, adminSshKeys: string[]): HostFiles
       '::1 localhost ip6-localhost ip6-loopback',
     ]),
     '/etc/mailname': file([hostName]),
-    '/etc/mailhost/packages': file([...packages].sort()),
+    '/etc/mailhost/packages': file(packages(mail).sort()),
+    '/etc/mailhost/pushes': file(pushes(mail)),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };
 }

@@ -16,6 +16,8 @@ export interface MachineArgs {
   ipv6: boolean;
   /** Networks in CIDR form that may use SSH. */
   adminNetworks: string[];
+  /** Opens the ports of the web server. */
+  web: boolean;
   /** Keeps what cannot be made again (server, volume, addresses) from being deleted. */
   protect: boolean;
 }
@@ -65,7 +67,7 @@ export class Machine extends pulumi.ComponentResource {
 
     const firewall = new hcloud.Firewall(
       `${name}-firewall`,
-      { name: args.hostName, rules: firewallRules(args.adminNetworks) },
+      { name: args.hostName, rules: firewallRules(args.adminNetworks, args.web) },
       own,
     );
     const volume = new hcloud.Volume(

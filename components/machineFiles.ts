@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
 
 /** Ports that are open to everyone: SMTP, submissions, submission, IMAPS, ManageSieve. */
-const publicPorts = [25, 465, 587, 993, 4190];
+const mailPorts = [25, 465, 587, 993, 4190];
+const webPorts = [80, 443];
 
 const anywhere = ['0.0.0.0/0', '::/0'];
 
@@ -13,8 +14,16 @@ interface InboundRule {
   description: string;
 }
 
-/** The cloud firewall: mail for all, SSH for `adminNetworks`, ping. Everything else is dropped. */
-export function firewallRules(adminNetworks: string[]): InboundRule[] {
+/** The cloud firewall: mail and the web side for all, SSH for `adminNetworks`, ping. Everything else is dropped. */
+export function firewallRules(adminNetworks: string[], web: boolean): InboundRule[] {
+  const open = (ports: number[], description: string) =>
+    ports.map((port): InboundRule => ({
+      direction: 'in',
+      protocol: 'tcp',
+      port: String(port),
+      sourceIps: anywhere,
+      description,
+    }));
   return [
     { direction: 'in', protocol: 'icmp', sourceIps: anywhere, description: 'ping' },
     {
@@ -24,13 +33,8 @@ export function firewallRules(adminNetworks: string[]): InboundRule[] {
       sourceIps: [...adminNetworks].sort(),
       description: 'ssh',
     },
-    ...publicPorts.map((port): InboundRule => ({
-      direction: 'in',
-      protocol: 'tcp',
-      port: String(port),
-      sourceIps: anywhere,
-      description: 'mail',
-    })),
+    ...open(mailPorts, 'mail'),
+    ...open(web ? webPorts : [], 'web'),
   ];
 }
 

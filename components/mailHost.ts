@@ -26,9 +26,10 @@ import {
 } from './settings';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Certificate } from './tls';
+import { webFiles } from './webFiles';
 
 /**
- * A complete mail host: machine, DNS, keys, and the four daemons with their files.
+ * A complete mail host: machine, DNS, keys, and the daemons with their files.
  *
  * @example
  * new MailHost('mail', {
@@ -111,20 +112,20 @@ export class MailHost extends pulumi.ComponentResource {
       own,
     );
 
+    const mail = mailSettings(
+      settings,
+      domains.map(({ dkim }) => dkim.selector),
+    );
     const system = new Host(
       `${name}-host`,
       {
         access: host,
-        hostName: settings.hostName,
+        mail,
         adminSshKeys: settings.adminSshKeys,
         volumeDevice: machine.volumeDevice,
         volumeSize: settings.volumeSize,
       },
       own,
-    );
-    const mail = mailSettings(
-      settings,
-      domains.map(({ dkim }) => dkim.selector),
     );
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
@@ -201,10 +202,19 @@ export class MailHost extends pulumi.ComponentResource {
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
+    const web = mail.web
+      ? [
+          new Daemon(
+            `${name}-web`,
+            { push: 'web', host, files: webFiles(mail) },
+            { ...own, dependsOn: [tls] },
+          ),
+        ]
+      : [];
     const check = new Check(
       `${name}-check`,
-      { host, mail, pushes: [tls, ...accounts, spamAssassin, dovecot, amavis, openSmtpd] },
-      { ...own, dependsOn: [openSmtpd] },
+      { host, mail, pushes: [tls, ...accounts, spamAssassin, dovecot, amavis, openSmtpd, ...web] },
+      { ...own, dependsOn: [openSmtpd, ...web] },
     );
 
     this.ipv4 = machine.ipv4;

@@ -1,5 +1,7 @@
+import type { MailSettings } from './mailSettings';
+
 /** Debian packages of the mail host; none is taken along only because another recommends it. */
-export const packages: string[] = [
+export const packages = (mail: MailSettings): string[] => [
   'opensmtpd',
   'dovecot-core',
   'dovecot-imapd',
@@ -18,4 +20,5 @@ export const packages: string[] = [
   'openssl',
   // The host program asks the zones' own name servers.
   'python3-dnspython',
+  ...(mail.web ? ['nginx'] : []),
 ];

@@ -7,6 +7,7 @@ import type { HostFiles } from '../components/files';
 import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
+import { webFiles } from '../components/webFiles';
 import { exampleMail, hash } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>
@@ -21,6 +22,7 @@ const allFiles = (settings: MailSettings): HostFiles => ({
   ...dovecotFiles(settings),
   ...amavisFiles(settings),
   ...spamAssassinFiles(settings),
+  ...webFiles(settings),
 });
 const lines = (files: HostFiles, path: string) => files[path]!.text.trimEnd().split('\n');
 /** Without comments and empty lines. */

@@ -11,6 +11,7 @@ const args = {
   volumeSize: 20,
   ipv6: true,
   adminNetworks: ['192.0.2.0/24'],
+  web: true,
   protect: true,
 };
 
@@ -62,15 +63,19 @@ describe('Machine', () => {
 });
 
 describe('firewallRules', () => {
-  it('opens mail to all and SSH to the named networks only', () => {
-    const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24']).map((r) => [
+  it.each([
+    [true, ['80', '443']],
+    [false, []],
+  ])('opens mail to all, SSH to the named networks only, and the web: %s', (web, webPorts) => {
+    const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24'], web).map((r) => [
       r.port,
       r.sourceIps,
     ]);
+    const everywhere = ['0.0.0.0/0', '::/0'];
     expect(open).toEqual([
-      [undefined, ['0.0.0.0/0', '::/0']],
+      [undefined, everywhere],
       ['22', ['192.0.2.0/24', '198.51.100.0/24']],
-      ...['25', '465', '587', '993', '4190'].map((port) => [port, ['0.0.0.0/0', '::/0']]),
+      ...['25', '465', '587', '993', '4190', ...webPorts].map((port) => [port, everywhere]),
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
+import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { example, hash } from './example';
@@ -28,6 +29,7 @@ describe('MailHost', () => {
       'mail-spamassassin',
       'mail-tls',
       'mail-tls-secrets',
+      'mail-web',
     ]);
     for (const { name, inputs } of all) {
       expect(isSecret(inputs.connection), name).toBe(true);
@@ -39,6 +41,23 @@ describe('MailHost', () => {
       expect(inputs, name).not.toHaveProperty('delete');
     }
   });
+
+  it.each([{}, { accountKind: 'system', web: false }] as const)(
+    'tells the host what is pushed to it, so that it ends the rest: %j',
+    async (change) => {
+      const all = commands(await build(change));
+      const pushed = all.flatMap(
+        ({ inputs }) =>
+          /^mailhost activate ([a-z]+)/.exec(opened(inputs.create) as string)?.[1] ?? [],
+      );
+      const system = all.find(({ name }) => name === 'mail-host-system')!;
+      const files = JSON.parse(system.inputs.stdin as string) as HostFiles;
+      expect(files['/etc/mailhost/pushes']!.text.trim().split('\n').sort()).toEqual(pushed.sort());
+      expect(files['/etc/mailhost/packages']!.text.includes('\nnginx\n')).toBe(
+        pushed.includes('web'),
+      );
+    },
+  );
 
   it('sends secrets by a secret standard input alone, and logs nothing of that', async () => {
     const all = commands(await build());

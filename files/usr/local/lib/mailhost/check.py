@@ -3,6 +3,7 @@
 import email.message
 import email.policy
 import email.utils
+import http.client
 import os
 import pathlib
 import smtplib
@@ -11,34 +12,38 @@ import ssl
 import time
 import uuid
 
-from daemons import UNITS, resume_relaying
+from daemons import DAEMONS, resume_relaying, wanted
 from failure import Failure
 from system import is_active, run, succeeds, wait_for
 
 PROBE = "mailhost-probe@mailhost-probe.invalid"
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-PUBLIC_PORTS = {25, 465, 587, 993, 4190}
 #: A mail exchanger that is always there, to learn whether outbound port 25 is open.
 OUTSIDE = "gmail-smtp-in.l.google.com"
 
 
 def check(mail: dict) -> None:
-    reasons = [*services(), *listeners(), *certificates(mail["hostName"])]
+    reasons = [*services(), *listeners(), *certificates(mail["hostName"]), *web_pages(mail["hostName"])]
     if not reasons:
         reasons = [*spam_probe(), *signing_probes(mail["domains"])]
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
-    print("services, listeners, certificates, spam probe and signatures are as they should be")
+    print("services, listeners, certificates, web pages, spam probe and signatures are as they should be")
     warn_of_blocked_port()
 
 
 def services():
-    for unit in [*UNITS, "metadata-guard"]:
+    units = [daemon.unit for daemon in wanted() if daemon.unit is not None]
+    for unit in [*units, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
         if not succeeds("systemctl", "is-enabled", "--quiet", unit):
             yield f"service {unit} would not start at boot"
+
+
+def public_ports() -> set:
+    return {port for daemon in wanted() for port in daemon.public_ports}
 
 
 def listeners():
@@ -47,15 +52,15 @@ def listeners():
         address, _, port = line.split()[3].rpartition(":")
         if not address.strip("[]").split("%")[0].startswith(("127.", "::1")):
             open_ports.add(int(port))
-    for port in sorted(PUBLIC_PORTS - open_ports):
+    for port in sorted(public_ports() - open_ports):
         yield f"nothing listens on port {port}"
-    for port in sorted(open_ports - PUBLIC_PORTS - {22}):
+    for port in sorted(open_ports - public_ports() - {22}):
         yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
 
 
 def certificates(host_name: str):
     wanted = ssl.PEM_cert_to_DER_cert(first_certificate(pathlib.Path("/etc/ssl/mailhost/fullchain.pem").read_text()))
-    for port in sorted(PUBLIC_PORTS):
+    for port in sorted(public_ports() - {80}):
         try:
             if served_certificate(port, host_name) != wanted:
                 yield f"port {port} serves another certificate than the one that was pushed"
@@ -92,6 +97,23 @@ def read_until(connection: socket.socket, start: bytes) -> None:
         if not chunk:
             raise OSError("the connection was closed")
         answer += chunk
+
+
+def web_pages(host_name: str):
+    if DAEMONS["web"] not in wanted():
+        return
+    context = ssl._create_unverified_context()
+    for path in ("/mail/config-v1.1.xml", "/autodiscover/autodiscover.xml", "/.well-known/mta-sts.txt"):
+        connection = http.client.HTTPSConnection("127.0.0.1", context=context, timeout=30)
+        try:
+            connection.request("GET", path, headers={"Host": host_name})
+            status = connection.getresponse().status
+            if status != 200:
+                yield f"https://{host_name}{path} answers {status}: journalctl --unit nginx"
+        except (OSError, http.client.HTTPException) as error:
+            yield f"https://{host_name}{path} does not answer: {error}"
+        finally:
+            connection.close()
 
 
 def spam_probe():

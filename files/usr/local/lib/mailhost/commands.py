@@ -12,7 +12,7 @@ from daemons import DAEMONS, resume_relaying
 from failure import Failure
 from prepare import prepare
 from purge import purge
-from transaction import STATE, activate
+from transaction import activate, staged_path
 
 
 def main() -> int:
@@ -60,10 +60,6 @@ def parse() -> argparse.Namespace:
 
 def run_prepare(arguments) -> None:
     prepare(json.load(sys.stdin), arguments.volume_device)
-
-
-def staged_path(daemon: str):
-    return STATE / "staged" / f"{daemon}.json"
 
 
 def run_stage(arguments) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import subprocess
 import tempfile
 
@@ -20,6 +21,8 @@ class Daemon:
     unit: str | None = None
     #: Where it must answer: (address, greeting) each; no greeting where the service waits for the client.
     endpoints: list = []
+    #: TCP ports that it opens to others.
+    public_ports: set = set()
     #: Services that read these files too, and are restarted with it where they run.
     readers: list = []
 
@@ -91,6 +94,7 @@ def journal(unit: str) -> str:
 class OpenSmtpd(Daemon):
     name = "opensmtpd"
     unit = "opensmtpd"
+    public_ports = {25, 465, 587}
     endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029)] + [((LOOPBACK, 465), b"")]
 
     def check(self, files, staged, owned):
@@ -112,6 +116,7 @@ def check_table(path: str, text: str) -> None:
 class Dovecot(Daemon):
     name = "dovecot"
     unit = "dovecot"
+    public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
 
@@ -180,11 +185,39 @@ class SpamAssassin(Daemon):
         staged("spamassassin", "--lint")
 
 
+class Web(Daemon):
+    """nginx, which goes on answering with what it had while it takes other files."""
+
+    name = "web"
+    unit = "nginx"
+    public_ports = {80, 443}
+    endpoints = [((LOOPBACK, port), b"") for port in (80, 443)]
+
+    def check(self, files, staged, owned):
+        staged("nginx", "-t")
+
+    def restart_service(self):
+        if not self.is_running():
+            super().restart_service()
+            return
+        before = self.workers()
+        run("systemctl", "reload", self.unit)
+        try:
+            # It has no new worker where it could not take the files.
+            wait_for("nginx works with its new files", lambda: self.workers() - before, 30)
+        except Failure as failure:
+            raise Failure(f"{failure}\n{journal(self.unit)}") from failure
+
+    def workers(self) -> set:
+        master = run("systemctl", "show", "--property", "MainPID", "--value", self.unit).strip()
+        return set(run("pgrep", "--parent", master).split())
+
+
 class Tls(Daemon):
-    """The certificate and its key, which two daemons serve."""
+    """The certificate and its key, which several daemons serve."""
 
     name = "tls"
-    readers = [Dovecot(), OpenSmtpd()]
+    readers = [Dovecot(), OpenSmtpd(), Web()]
 
     def check(self, files, staged, owned):
         chain, key = "/etc/ssl/mailhost/fullchain.pem", "/etc/ssl/mailhost/privkey.pem"
@@ -206,5 +239,9 @@ class Accounts(Daemon):
         accounts.apply()
 
 
-DAEMONS = {daemon.name: daemon for daemon in (Tls(), Accounts(), SpamAssassin(), Dovecot(), Amavis(), OpenSmtpd())}
-UNITS = [daemon.unit for daemon in DAEMONS.values() if daemon.unit is not None]
+DAEMONS = {daemon.name: daemon for daemon in (Tls(), Accounts(), SpamAssassin(), Dovecot(), Amavis(), OpenSmtpd(), Web())}
+
+
+def wanted() -> list:
+    """The ones that the settings ask for."""
+    return [DAEMONS[name] for name in pathlib.Path("/etc/mailhost/pushes").read_text().split()]

@@ -6,9 +6,9 @@ import pathlib
 import pwd
 import shutil
 
-from daemons import DAEMONS
+from daemons import DAEMONS, wanted
 from system import run, succeeds, wait_for
-from transaction import STATE, described, live, put
+from transaction import described, live, manifest_path, put, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
 QUEUE = "/var/spool/smtpd"
@@ -52,6 +52,9 @@ def prepare(files: dict, volume_device: str) -> None:
     mount_volume(volume_device)
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     create_folders()
+    for daemon in DAEMONS.values():
+        if daemon not in wanted():
+            withdraw(daemon)
     print(f"prepared: {', '.join(sorted(changed)) or 'nothing to change'}")
 
 
@@ -93,8 +96,8 @@ def install(packages: list) -> None:
         if POLICY.exists() and POLICY.read_text() == NO_STARTS:
             POLICY.unlink()
     # Nor after a reboot before its own files have come.
-    for daemon in DAEMONS.values():
-        if daemon.unit is not None and not (STATE / "manifest" / f"{daemon.name}.json").exists():
+    for daemon in wanted():
+        if daemon.unit is not None and not manifest_path(daemon).exists():
             run("systemctl", "disable", "--quiet", daemon.unit)
 
 

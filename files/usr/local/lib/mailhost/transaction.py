@@ -15,15 +15,25 @@ STATE = pathlib.Path("/var/lib/mailhost")
 STAGING = pathlib.Path("/run/mailhost-staging")
 
 
+def manifest_path(daemon) -> pathlib.Path:
+    """Says what the daemon owns."""
+    return STATE / "manifest" / f"{daemon.name}.json"
+
+
+def staged_path(name: str) -> pathlib.Path:
+    """Keeps a daemon's files with secrets until they are put in force."""
+    return STATE / "staged" / f"{name}.json"
+
+
 def activate(daemon, files: dict) -> str:
     """
     Gives one line that says what was done.
 
     `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed.
     """
-    manifest_path = STATE / "manifest" / f"{daemon.name}.json"
+    manifest = manifest_path(daemon)
     pending = STATE / "pending" / daemon.name
-    owned = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    owned = json.loads(manifest.read_text()) if manifest.exists() else {}
     backup = STATE / "backup" / daemon.name
     if not pending.exists():
         shutil.rmtree(backup, ignore_errors=True)
@@ -32,7 +42,7 @@ def activate(daemon, files: dict) -> str:
     known = {*owned, *kept(backup)}
     removed = sorted(path for path in known if path not in files and os.path.lexists(path))
     if not (changed or removed or pending.exists()) and daemon.is_running():
-        write_manifest(manifest_path, files)
+        write_manifest(manifest, files)
         return f"{daemon.name}: nothing to change"
 
     stage = STAGING / daemon.name
@@ -67,10 +77,26 @@ def activate(daemon, files: dict) -> str:
         except Failure as second:
             state = f"the files from before are back, but: {second}"
         raise Failure(f"{daemon.name} does not run with its new files; {state}.\n{failure}") from failure
-    write_manifest(manifest_path, files)
+    write_manifest(manifest, files)
     pending.unlink()
     shutil.rmtree(backup)
     return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
+
+
+def withdraw(daemon) -> None:
+    """Stops what is no longer wanted, and removes the files that were pushed for it."""
+    manifest = manifest_path(daemon)
+    pending = STATE / "pending" / daemon.name
+    backup = STATE / "backup" / daemon.name
+    if not (manifest.exists() or pending.exists()):
+        return
+    daemon.stop()
+    for path in {*(json.loads(manifest.read_text()) if manifest.exists() else {}), *kept(backup)}:
+        pathlib.Path(path).unlink(missing_ok=True)
+    run("systemctl", "daemon-reload")
+    shutil.rmtree(backup, ignore_errors=True)
+    for path in (staged_path(daemon.name), pending, manifest):
+        path.unlink(missing_ok=True)
 
 
 def described(file: dict) -> tuple:

@@ -1,0 +1,226 @@
+import { request as requestPlain, type IncomingHttpHeaders } from 'node:http';
+import { request as requestSecured, type RequestOptions } from 'node:https';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StackOutputs } from '../../lab/stack';
+import type { Lab } from '../../lab/state';
+import { endLab, onHost, startLab, TestStack } from './testLab';
+
+const name = 'web';
+const hostName = 'mail.example.org';
+let lab: Lab;
+let stack: TestStack;
+let outputs: StackOutputs;
+
+const up = async (...options: string[]) => {
+  const { status, output } = await stack.run(['up', '--yes', '--skip-preview', ...options]);
+  expect(status, output).toBe(0);
+};
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+  await up();
+  outputs = stack.outputs();
+});
+afterAll(() => endLab(name));
+
+interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+  /** SHA-256 of the certificate, where the answer came by TLS. */
+  certificate?: string;
+}
+
+/** What the host answers to somebody outside who takes it for the one named in the URL. */
+function ask(url: string, address: string, options: RequestOptions = {}, body?: string) {
+  const { protocol, hostname, pathname, search } = new URL(url);
+  const secured = protocol === 'https:';
+  return new Promise<Answer>((resolve, reject) => {
+    const asked = (secured ? requestSecured : requestPlain)(
+      {
+        host: address,
+        servername: hostname,
+        path: pathname + search,
+        headers: { host: hostname },
+        agent: false,
+        // The certificate is for the host's own name.
+        ...(hostname === hostName ? { ca: outputs.caCertPem } : { rejectUnauthorized: false }),
+        ...options,
+      },
+      (response) => {
+        const { statusCode, headers, socket } = response;
+        const certificate = secured
+          ? (socket as import('node:tls').TLSSocket).getPeerCertificate().fingerprint256
+          : undefined;
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        response.on('end', () => resolve({ status: statusCode!, headers, text, certificate }));
+      },
+    );
+    asked.on('error', reject).end(body);
+  });
+}
+
+const element = (xml: string, of: string) =>
+  [...xml.matchAll(new RegExp(`<${of}>(.*)</${of}>`, 'g'))].map(([, content]) => content);
+
+describe.each(['ipv4', 'ipv6'] as const)('the web side, by %s', (family) => {
+  const answer = (url: string, options?: RequestOptions, body?: string) =>
+    ask(url, outputs[family], options, body);
+
+  it.each([
+    'https://autoconfig.example.org/mail/config-v1.1.xml?emailaddress=anna%40example.org',
+    'https://autoconfig.example.net/mail/config-v1.1.xml',
+    `https://${hostName}/.well-known/autoconfig/mail/config-v1.1.xml`,
+  ])('tells Thunderbird the settings: %s', async (url) => {
+    const { status, headers, text } = await answer(url);
+    expect([status, headers['content-type']]).toEqual([200, 'text/xml']);
+    expect(element(text, 'hostname')).toEqual([hostName, hostName, hostName]);
+    expect(element(text, 'username')[0]).toBe('%EMAILADDRESS%');
+  });
+
+  it.each([
+    'https://autodiscover.example.net/autodiscover/autodiscover.xml',
+    `https://${hostName}/Autodiscover/Autodiscover.xml`,
+  ])('tells Outlook the settings, with the address as the user name: %s', async (url) => {
+    const asked = (address: string) =>
+      answer(
+        url,
+        { method: 'POST', headers: { 'content-type': 'text/xml' } },
+        `<?xml version="1.0" encoding="utf-8"?>
+<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006">
+  <Request>
+    <EMailAddress>${address}</EMailAddress>
+    <AcceptableResponseSchema>http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a</AcceptableResponseSchema>
+  </Request>
+</Autodiscover>`,
+      );
+    const { status, headers, text } = await asked('bert+news@example.net');
+    expect([status, headers['content-type']]).toEqual([200, 'text/xml']);
+    expect(element(text, 'Server')).toEqual([hostName, hostName]);
+    expect(element(text, 'LoginName')).toEqual(['bert+news@example.net', 'bert+news@example.net']);
+    // What is no address is not given back.
+    expect(element((await asked('a@b</LoginName>&x;')).text, 'LoginName')).toEqual(['', '']);
+    expect((await asked('x'.repeat(10_000))).status).toBe(413);
+  });
+
+  it('tells other mail systems the policy for TLS', async () => {
+    const { status, headers, text } = await answer(
+      'https://mta-sts.example.net/.well-known/mta-sts.txt',
+    );
+    expect([status, headers['content-type']]).toEqual([200, 'text/plain']);
+    expect(text.split('\r\n')).toContain('mode: none');
+  });
+
+  it('leads every name to the one in the certificate', async () => {
+    for (const path of ['/mail/config-v1.1.xml?emailaddress=x', '/autodiscover/autodiscover.xml']) {
+      const { status, headers } = await answer(`http://autoconfig.example.net${path}`);
+      expect([status, headers.location]).toEqual([302, `https://${hostName}${path}`]);
+      expect((await answer(headers.location!)).status).toBe(200);
+    }
+  });
+
+  it('answers the challenges of a certificate authority without TLS', async () => {
+    const folder = '/var/www/html/.well-known/acme-challenge';
+    onHost(lab, `mkdir -p ${folder}; printf key >${folder}/token`);
+    const challenge = 'http://mta-sts.example.org/.well-known/acme-challenge';
+    expect(await answer(`${challenge}/token`)).toMatchObject({ status: 200, text: 'key' });
+    expect((await answer(`${challenge}/other`)).status).toBe(404);
+  });
+
+  it('has nothing else, and does not tell its version', async () => {
+    for (const path of ['/', '/mail/', '/index.html', '/.well-known/acme-challenge/token']) {
+      const { status, headers, text } = await answer(`https://${hostName}${path}`);
+      expect([path, status, headers.server]).toEqual([path, 404, 'nginx']);
+      expect(text).not.toMatch(/nginx\/|Debian/);
+    }
+    const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
+    await expect(answer(`https://${hostName}/`, old)).rejects.toThrow('alert protocol version');
+  });
+});
+
+describe('nginx', () => {
+  const main = () => onHost(lab, 'systemctl show --value --property MainPID nginx');
+
+  it('sends well-formed XML', () => {
+    const parse = `import pathlib, xml.dom.minidom
+for path in pathlib.Path("/usr/local/share/mailhost/web").rglob("*.xml"): print(xml.dom.minidom.parse(str(path)).documentElement.tagName)`;
+    expect(onHost(lab, `python3 -c '${parse}'`).trim().split('\n').sort()).toEqual([
+      'Autodiscover',
+      'clientConfig',
+    ]);
+  });
+
+  it('serves a new certificate at once, and goes on running', async () => {
+    const before = main();
+    const url = `https://${hostName}/mail/config-v1.1.xml`;
+    const { certificate } = await ask(url, outputs.ipv4);
+    const path = 'mailhost:index:MailHost$mailhost:index:Certificate$tls:index/locallySignedCert';
+    await up('--replace', `urn:pulumi:dev::mailhost::${path}:LocallySignedCert::mail-certificate`);
+    const after = await ask(url, outputs.ipv4);
+    expect(after).toMatchObject({ status: 200 });
+    expect(after.certificate).not.toBe(certificate);
+    expect(main()).toBe(before);
+  });
+
+  it('goes on with its old files where it cannot take the new ones', () => {
+    const before = onHost(lab, 'sha256sum /etc/nginx/nginx.conf') + main();
+    const push = `import json
+files = {p: {"mode": f["mode"], "owner": f["owner"], "text": open(p, newline="").read()} for p, f in json.load(open("/var/lib/mailhost/manifest/web.json")).items()}
+text = files["/etc/nginx/nginx.conf"]["text"]
+files["/etc/nginx/nginx.conf"]["text"] = text.replace("listen 80 ", "listen 25 ")
+print(json.dumps(files))`;
+    const output = onHost(lab, `python3 -c '${push}' | mailhost activate web 2>&1 || true`);
+    expect(output).toContain('the files from before are back, and so is the daemon');
+    expect(output).toContain('0.0.0.0:25 failed');
+    expect(onHost(lab, 'sha256sum /etc/nginx/nginx.conf') + main()).toBe(before);
+  });
+
+  it('comes back after it was killed', async () => {
+    onHost(
+      lab,
+      `main() { systemctl show --value --property MainPID nginx; }
+       killed=$(main); kill -KILL $killed
+       until test $(main) != $killed && systemctl is-active --quiet nginx; do :; done`,
+    );
+    expect((await ask(`https://${hostName}/mail/config-v1.1.xml`, outputs.ipv4)).status).toBe(200);
+  });
+
+  it('is asked by the check', () => {
+    const file = '/usr/local/share/mailhost/web/.well-known/mta-sts.txt';
+    const output = onHost(
+      lab,
+      `mv ${file} /run; echo '{"hostName": "${hostName}", "domains": []}' | mailhost check 2>&1 || true; mv /run/mta-sts.txt ${file}`,
+    );
+    expect(output).toContain(`https://${hostName}/.well-known/mta-sts.txt answers 404`);
+  });
+
+  it('is gone, with its files and its ports, where the settings leave it out', async () => {
+    const openPorts = async () => {
+      const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/firewalls`, {
+        headers: { authorization: `Bearer ${stack.env.HCLOUD_TOKEN}` },
+      });
+      const { firewalls } = (await response.json()) as {
+        firewalls: { rules: { port?: string }[] }[];
+      };
+      return firewalls[0]!.rules.map(({ port }) => port);
+    };
+    expect(await openPorts()).toEqual(expect.arrayContaining(['80', '443']));
+
+    await stack.set('mailhost:web', 'false');
+    await up();
+    expect(await openPorts()).not.toEqual(expect.arrayContaining(['80']));
+    expect(await openPorts()).not.toEqual(expect.arrayContaining(['443']));
+    const state = 'systemctl is-active nginx; systemctl is-enabled nginx; pgrep --count nginx';
+    expect(onHost(lab, `{ ${state}; } || true`)).toBe('inactive\ndisabled\n0\n');
+    expect(
+      onHost(lab, 'find /etc /usr/local /var/lib/mailhost -path "*nginx.conf" -o -name "web.json"'),
+    ).toBe('');
+
+    await stack.unset('mailhost:web');
+    await up();
+    expect((await ask(`https://${hostName}/mail/config-v1.1.xml`, outputs.ipv6)).status).toBe(200);
+  });
+});

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import type { HostFiles } from '../components/files';
+import { mtaStsPolicy, webFiles } from '../components/webFiles';
+import { exampleMail } from './example';
+
+const root = '/usr/local/share/mailhost/web';
+const text = (files: HostFiles, path: string) => files[path]!.text;
+/** The texts of all elements of a name. */
+const elements = (xml: string, name: string) =>
+  [...xml.matchAll(new RegExp(`<${name}>(.*)</${name}>`, 'g'))].map(([, content]) => content);
+
+describe('the web side', () => {
+  it.each([
+    ['virtual', '%EMAILADDRESS%', '$1'],
+    ['system', '%EMAILLOCALPART%', '$2'],
+  ] as const)('tells mail clients how to log in: %s accounts', (accountKind, user, captured) => {
+    const files = webFiles(exampleMail({ accountKind }));
+    const autoconfig = text(files, `${root}/mail/config-v1.1.xml`);
+    expect(elements(autoconfig, 'username')).toEqual([user, user, user]);
+    expect(new Set(elements(autoconfig, 'hostname'))).toEqual(new Set(['mail.example.org']));
+    expect(elements(autoconfig, 'port')).toEqual(['993', '465', '587']);
+    expect(elements(autoconfig, 'socketType')).toEqual(['SSL', 'SSL', 'STARTTLS']);
+
+    const autodiscover = text(files, `${root}/autodiscover/autodiscover.xml`);
+    expect(elements(autodiscover, 'LoginName')).toEqual([user, user]);
+    expect(elements(autodiscover, 'Port')).toEqual(['993', '465']);
+    expect(elements(autodiscover, 'SSL')).toEqual(['on', 'on']);
+
+    const nginx = text(files, '/etc/nginx/nginx.conf');
+    expect(nginx).toContain(`sub_filter ${user} $user_name;`);
+    expect(nginx).toContain(`</EMailAddress>" ${captured};`);
+  });
+
+  it('says the same whatever the domains and accounts', () => {
+    const change = { domains: [{ name: 'example.org' }], accounts: [] };
+    expect(webFiles(exampleMail({ ...change, postmaster: 'someone@elsewhere.example' }))).toEqual(
+      webFiles(exampleMail()),
+    );
+  });
+
+  it('serves on ports 80 and 443 of both families, and answers itself on loopback', () => {
+    const nginx = text(webFiles(exampleMail()), '/etc/nginx/nginx.conf');
+    expect(nginx.match(/(?<=listen )\S+/g)).toEqual([
+      '80',
+      '[::]:80',
+      '443',
+      '[::]:443',
+      '127.0.0.1:8080;',
+    ]);
+  });
+
+  it('promises nothing of TLS to other mail systems before a domain announces it', () => {
+    const policy = text(webFiles(exampleMail()), `${root}/.well-known/mta-sts.txt`);
+    expect(policy).toContain('mode: none\r\n');
+  });
+});
+
+describe('mtaStsPolicy', () => {
+  it('has a line for each key and each MX, each with the line break of the standard', () => {
+    expect(
+      mtaStsPolicy({ mode: 'enforce', mx: ['a.example.org', 'b.example.org'], maxAge: 604800 }),
+    ).toBe(
+      'version: STSv1\r\nmode: enforce\r\nmx: a.example.org\r\nmx: b.example.org\r\nmax_age: 604800\r\n',
+    );
+  });
+});
