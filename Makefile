@@ -41,3 +41,4 @@ down: install
 
 bench: install
 	node --import tsx bench/noop.ts
+	node --import tsx bench/scale.ts

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Stack } from '../lab/stack';
 import { findLab } from '../lab/state';
+import { secondsText, spread, timed, type Spread } from './statistics';
 
 /**
  * How long a `pulumi up` takes that has nothing to do, as a ratio to that of a bare program with as many resources of the
@@ -35,37 +36,34 @@ const pulumi = (cwd: string, name: string, ...args: string[]) =>
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-const timed = (cwd: string, name: string) => {
-  const start = process.hrtime.bigint();
-  pulumi(cwd, name, 'up', '--yes', '--skip-preview', '--expect-no-changes');
-  return Number(process.hrtime.bigint() - start) / 1e9;
-};
-const spread = (seconds: number[]) => {
-  const sorted = [...seconds].sort((a, b) => a - b);
-  return { min: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]!, max: sorted.at(-1)! };
-};
-const text = ({ min, median, max }: ReturnType<typeof spread>) =>
-  `${median.toFixed(2)} s (${min.toFixed(2)} to ${max.toFixed(2)})`;
+const up = (cwd: string, name: string) =>
+  timed(() => pulumi(cwd, name, 'up', '--yes', '--skip-preview', '--expect-no-changes'));
 
-for (const name of Object.keys(bare)) {
-  pulumi(other, name, 'stack', 'select', '--create');
-  pulumi(other, name, 'up', '--yes', '--skip-preview');
+async function main(): Promise<void> {
+  for (const name of Object.keys(bare)) {
+    pulumi(other, name, 'stack', 'select', '--create');
+    pulumi(other, name, 'up', '--yes', '--skip-preview');
+  }
+  const seconds = { mailHost: [] as number[], packages: [] as number[], nothing: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    seconds.mailHost.push(await up(project, 'dev'));
+    seconds.packages.push(await up(other, 'packages'));
+    seconds.nothing.push(await up(other, 'nothing'));
+  }
+  pulumi(other, 'packages', 'destroy', '--yes', '--skip-preview');
+  const [mailHost, packages, nothing] = [
+    spread(seconds.mailHost),
+    spread(seconds.packages),
+    spread(seconds.nothing),
+  ];
+  const ratio = (of: Spread) => (mailHost.median / of.median).toFixed(2);
+  console.log(`no-op up of the mail host, ${count} resources: ${secondsText(mailHost)}`);
+  console.log(
+    `bare program, as many of the same packages: ${secondsText(packages)}; ratio ${ratio(packages)}`,
+  );
+  console.log(
+    `bare program, as many of no package: ${secondsText(nothing)}; ratio ${ratio(nothing)}`,
+  );
 }
-const seconds = { mailHost: [] as number[], packages: [] as number[], nothing: [] as number[] };
-for (let round = 0; round < rounds; round++) {
-  seconds.mailHost.push(timed(project, 'dev'));
-  seconds.packages.push(timed(other, 'packages'));
-  seconds.nothing.push(timed(other, 'nothing'));
-}
-pulumi(other, 'packages', 'destroy', '--yes', '--skip-preview');
-const [mailHost, packages, nothing] = [
-  spread(seconds.mailHost),
-  spread(seconds.packages),
-  spread(seconds.nothing),
-];
-const ratio = (of: ReturnType<typeof spread>) => (mailHost.median / of.median).toFixed(2);
-console.log(`no-op up of the mail host, ${count} resources: ${text(mailHost)}`);
-console.log(
-  `bare program, as many of the same packages: ${text(packages)}; ratio ${ratio(packages)}`,
-);
-console.log(`bare program, as many of no package: ${text(nothing)}; ratio ${ratio(nothing)}`);
+
+void main();

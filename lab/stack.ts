@@ -33,10 +33,14 @@ export function engine(): string | undefined {
 export class Stack {
   readonly env: Record<string, string | undefined>;
 
-  /** @param configFile instead of the project's Pulumi.dev.yaml */
+  /**
+   * @param configFile instead of the project's Pulumi.dev.yaml
+   * @param folder of another project
+   */
   constructor(
     private readonly lab: Lab,
     readonly configFile?: string,
+    private readonly folder = project,
   ) {
     this.env = { ...process.env, ...environment(lab, engine()) };
   }
@@ -44,7 +48,7 @@ export class Stack {
   private arguments(args: string[]): string[] {
     const takesConfig = ['config', 'destroy', 'preview', 'refresh', 'up'].includes(args[0]!);
     const config = takesConfig && this.configFile ? ['--config-file', this.configFile] : [];
-    return [...args, '--cwd', project, ...config];
+    return [...args, '--cwd', this.folder, ...config];
   }
 
   /** Runs one command to its end; `onOutput` sees what it prints as it comes. */
@@ -69,8 +73,8 @@ export class Stack {
   }
 
   /** Makes the stack where the lab's backend has none yet. */
-  async select(): Promise<void> {
-    const { status, output } = await this.run(['stack', 'select', '--create', 'dev']);
+  async select(name = 'dev'): Promise<void> {
+    const { status, output } = await this.run(['stack', 'select', '--create', name]);
     if (status !== 0) throw new Error(output);
   }
 

@@ -10,6 +10,7 @@ import {
   waitForReceived,
   type Login,
 } from '../../lab/mail';
+import { manyDomains } from '../../bench/manyDomains/preview';
 import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
@@ -75,6 +76,12 @@ describe('a mail host', () => {
     expect(changes(output)).not.toHaveProperty('created');
     // Written over by the next stack's copy.
     stack = new TestStack(lab);
+  });
+
+  it('previews 200 domains with 2,000 accounts', async () => {
+    const { resources, output } = await manyDomains(lab, 200);
+    // A component, five records, a component for the keys and two of these, for each; 45 for the host.
+    expect(resources, output).toBeGreaterThan(200 * 9);
   });
 
   it('stands up from nothing, also after a first try that was killed half-way', async () => {
