@@ -66,6 +66,6 @@ export class Daemon extends pulumi.ComponentResource {
   }
 }
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

@@ -2,7 +2,7 @@ import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { hostProgram, systemFiles } from './hostFiles';
 import { readHostFile } from './files';
-import type { HostAccess } from './daemon';
+import { sha256, type HostAccess } from './daemon';
 import type { MailSettings } from './mailSettings';
 
 export interface HostArgs {
@@ -22,12 +22,13 @@ export class Host extends pulumi.ComponentResource {
     super('mailhost:index:Host', name, {}, opts);
     const { connection, serverId } = args.access;
 
+    const programText = JSON.stringify(hostProgram());
     const program = new command.remote.Command(
       `${name}-program`,
       {
         connection,
         create: `cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
-        stdin: JSON.stringify(hostProgram()),
+        stdin: programText,
         triggers: [serverId],
       },
       { parent: this },
@@ -36,7 +37,8 @@ export class Host extends pulumi.ComponentResource {
       `${name}-system`,
       {
         connection,
-        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize}`,
+        // Another program may prepare more.
+        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`,
         stdin: JSON.stringify(systemFiles(args.mail, args.adminSshKeys)),
         triggers: [serverId],
       },

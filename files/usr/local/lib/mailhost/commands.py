@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     preparation = command("prepare", run_prepare, f"make the system ready; {files}")
     preparation.add_argument("--volume-device", required=True)
     preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
+    preparation.add_argument("--program", help="its hash; so that what a new program prepares is prepared")
     command("stage", run_stage, f"keep the secret files of a daemon; {files}").add_argument(
         "daemon", choices=DAEMONS
     )
