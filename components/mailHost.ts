@@ -19,9 +19,11 @@ import { preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
   isPasswordHash,
+  isSmarthostPassword,
   parseSettings,
   passwordHashForm,
   SettingsError,
+  smarthostPasswordForm,
   type Settings,
 } from './settings';
 import { spamAssassinFiles } from './spamAssassinFiles';
@@ -197,7 +199,9 @@ export class MailHost extends pulumi.ComponentResource {
         push: 'opensmtpd',
         host,
         files: openSmtpdFiles(mail),
-        secrets: credentials.apply((hashes) => openSmtpdSecrets(mail, hashes)),
+        secrets: pulumi
+          .all([credentials, pulumi.secret(settings.smarthost?.password).apply(checkedPassword)])
+          .apply(([hashes, password]) => openSmtpdSecrets(mail, hashes, password)),
       },
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
@@ -259,4 +263,13 @@ function checkedHashes(
     }
     return { address, passwordHash };
   });
+}
+
+/** As checkedHashes(), for the smarthost's password. */
+function checkedPassword(password?: string | object): string | undefined {
+  if (password === undefined) return undefined;
+  if (typeof password !== 'string' || !isSmarthostPassword(password)) {
+    throw new pulumi.RunError(`the password of the smarthost ${smarthostPasswordForm}`);
+  }
+  return password;
 }

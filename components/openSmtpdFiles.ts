@@ -2,19 +2,31 @@ import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from '.
 import { probeAddress, probeDomain, type Credential, type MailSettings } from './mailSettings';
 import { localPartOf } from './names';
 
-/** RFC 2142: what every domain has to answer; `root` is for the host's own messages. */
-const roles = ['abuse', 'hostmaster', 'postmaster'];
+/** What every domain has to answer (RFC 2142, RFC 7489, RFC 8460); `root` is for the host's own messages. */
+const roles = ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'];
+
+const mebibyte = 1 << 20;
+
+/** Octets that a message may grow by on its way through the host: Received, spam headers, signature. */
+const roomForHeaders = 64 << 10;
+
+const filters = '/usr/local/lib/mailhost/filters';
 
 const table = (lines: string[], mode?: string, owner?: string) =>
   hostFile(textOfLines(lines), mode, owner);
 
-/** OpenSMTPD's configuration and tables. */
+/** OpenSMTPD's configuration, tables and filters. */
 export function openSmtpdFiles(mail: MailSettings): HostFiles {
   const aliases = aliasTargets(mail);
+  const maxSize = mail.messageSize * mebibyte;
   return {
     ...filledFile('/etc/smtpd.conf', {
-      hostName: mail.hostName,
+      ...mail,
+      addresses: mail.ipv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'],
+      maxSize,
+      maxMessageSize: maxSize + roomForHeaders,
       probeDomain,
+      route: route(mail),
       virtual: mail.accountKind === 'virtual',
     }),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
@@ -22,19 +34,50 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
     '/etc/smtpd/virtuals': table([...aliases, [probeAddress, account] as const].map(mapLine(mail))),
     '/etc/smtpd/identities': table(
       mail.accounts.map(
-        ({ address, aliases: own }) => `${userName(mail, address)} ${[address, ...own].join(',')}`,
+        ({ address, aliases: own, sendAs }) =>
+          `${userName(mail, address)} ${[...new Set([address, ...own, ...sendAs])].join(',')}`,
       ),
     ),
+    ...fileAsItIs(`${filters}/inbound`, '0755'),
+    ...fileAsItIs(`${filters}/submission`, '0755'),
+    ...fileAsItIs(`${filters}/header.py`),
+    ...fileAsItIs(`${filters}/limits.py`),
+    ...fileAsItIs(`${filters}/protocol.py`),
     ...fileAsItIs('/etc/systemd/system/opensmtpd.service.d/mailhost.conf'),
   };
 }
 
-/** Password hashes by user name; OpenSMTPD reads them again after it has given up root. */
-export function openSmtpdSecrets(mail: MailSettings, accounts: Credential[]): HostFiles {
-  const lines = accounts.map(
-    ({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`,
-  );
-  return { '/etc/smtpd/credentials': table(lines, '0640', 'root:opensmtpd') };
+/** Password hashes by user name, and the login at the smarthost; OpenSMTPD reads them after it has given up root. */
+export function openSmtpdSecrets(
+  mail: MailSettings,
+  accounts: Credential[],
+  smarthostPassword?: string,
+): HostFiles {
+  const secret = (lines: string[]) => table(lines, '0640', 'root:opensmtpd');
+  return {
+    '/etc/smtpd/credentials': secret(
+      accounts.map(({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`),
+    ),
+    ...(mail.smarthost
+      ? {
+          '/etc/smtpd/smarthost': secret([
+            `login ${mail.smarthost.username}:${smarthostPassword ?? ''}`,
+          ]),
+        }
+      : {}),
+  };
+}
+
+/** How mail leaves, where it does not go straight to its recipients by either family. */
+function route({ smarthost, ipv6 }: MailSettings): string {
+  const protocol = smarthost?.port === 465 ? 'smtps' : 'smtp+tls';
+  return [
+    // Its certificate has to be right: it gets a password.
+    smarthost
+      ? ` host ${protocol}://login@${smarthost.host}:${smarthost.port} auth <smarthost> tls`
+      : '',
+    ipv6 ? '' : ' src 0.0.0.0',
+  ].join('');
 }
 
 /** The domains that mail is taken in for: the hosted ones, and the host's own name. */
@@ -49,27 +92,34 @@ function userName(mail: MailSettings, address: string): string {
 
 const account = Symbol('account');
 
-/** Every address, and where its mail goes: to an account of that address, or on to another address. */
-function aliasTargets(mail: MailSettings): Map<string, string | typeof account> {
-  const targets = new Map<string, string | typeof account>();
+/** Where mail for an address goes: to the account of that address, or on to others. */
+type Target = string[] | typeof account;
+
+/** Every address, and `@domain` for the rest of a domain, with where its mail goes. */
+function aliasTargets(mail: MailSettings): Map<string, Target> {
+  const targets = new Map<string, Target>();
   for (const { address, aliases } of mail.accounts) {
     targets.set(address, account);
-    for (const alias of aliases) targets.set(alias, address);
+    for (const alias of aliases) targets.set(alias, [address]);
   }
+  for (const { address, recipients } of mail.aliases) targets.set(address, recipients);
   for (const domain of mailDomains(mail)) {
     for (const role of roles) {
       const address = `${role}@${domain}`;
-      if (!targets.has(address)) targets.set(address, mail.postmaster);
+      if (!targets.has(address)) targets.set(address, [mail.postmaster]);
     }
   }
+  for (const { name, catchAll } of mail.domains) {
+    if (catchAll !== undefined) targets.set(`@${name}`, [catchAll]);
+  }
   // Messages of cron and the daemons; from this host alone, because `recipients` names whole addresses.
-  targets.set('root', mail.postmaster);
+  targets.set('root', [mail.postmaster]);
   return targets;
 }
 
 const mapLine =
   (mail: MailSettings) =>
-  ([address, target]: readonly [string, string | typeof account]) => {
+  ([address, target]: readonly [string, Target]) => {
     const user = mail.accountKind === 'virtual' ? 'vmail' : localPartOf(address);
-    return `${address} ${target === account ? user : target}`;
+    return `${address} ${target === account ? user : target.join(',')}`;
   };

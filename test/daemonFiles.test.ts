@@ -4,6 +4,7 @@ import { accountFiles, accountSecrets } from '../components/accountFiles';
 import { amavisFiles, amavisSecrets } from '../components/amavisFiles';
 import { dovecotFiles, dovecotSecrets } from '../components/dovecotFiles';
 import type { HostFiles } from '../components/files';
+import type { MailHostArgs } from '../components/mailHostArgs';
 import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
@@ -38,13 +39,15 @@ describe('OpenSMTPD', () => {
       'match tag Sieve from any for domain <domains> action mailbox',
       'match tag Sieve from any for any action outbound',
       'match tag Filtered from any for domain <domains> action mailbox',
-      'match tag Filtered from any for any action outbound',
+      'match tag Filtered from any for any action forward',
       'match tag Signed from any for domain <domains> action mailbox',
       'match tag Signed from any for any action outbound',
       'match auth from any for any action sign',
       'match from local for domain "mailhost-probe.invalid" action scan',
+      'match from any for domain <domains> rcpt-to regex "^[Ss][Rr][Ss][01]=" reject',
       'match from any for domain <domains> rcpt-to <recipients> action scan',
       'match from local for domain <domains> action mailbox',
+      'match from local mail-from regex "^@$" for any action scan',
       'match from local for any action outbound',
     ]);
   });
@@ -60,9 +63,9 @@ describe('OpenSMTPD', () => {
         ).toHaveLength(1);
       } else if (!listener.includes(' port 25 ')) {
         expect(listener).toMatch(
-          / (smtps|tls-require) .* auth <credentials> senders <identities> masquerade mask-src$/,
+          / (smtps|tls-require) .* auth <credentials> mask-src filter submission$/,
         );
-      }
+      } else expect(listener).toMatch(/ no-dsn filter inbound$/);
     }
   });
 
@@ -110,6 +113,75 @@ describe('OpenSMTPD', () => {
         text: 'anna@example.org $6$anna$aaaa\nbert@example.net $6$bert$bbbb\n',
       },
     });
+  });
+
+  it('leads an alias to all its recipients, and the rest of a domain to its catch-all', () => {
+    const many = openSmtpdFiles(
+      exampleMail({
+        domains: [{ name: 'example.org' }, { name: 'example.net', catchAll: 'team@example.org' }],
+        aliases: [
+          { address: 'team@example.org', recipients: ['bert@example.net', 'erika@remote.example'] },
+          { address: 'abuse@example.org', recipients: ['bert@example.net'] },
+        ],
+      }),
+    );
+    const virtuals = lines(many, '/etc/smtpd/virtuals');
+    for (const line of [
+      'team@example.org bert@example.net,erika@remote.example',
+      'abuse@example.org bert@example.net',
+      '@example.net team@example.org',
+      ...['dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'].map(
+        (role) => `${role}@example.net anna@example.org`,
+      ),
+    ]) {
+      expect(virtuals).toContain(line);
+    }
+    expect(lines(many, '/etc/smtpd/recipients').filter((a) => a.startsWith('@'))).toEqual([
+      '@example.net',
+    ]);
+  });
+
+  it('lets an account send as what it is given besides its own', () => {
+    const [anna] = exampleMail().accounts;
+    const accounts = [{ ...anna!, passwordHash: hash, sendAs: ['team@example.org'] }];
+    expect(
+      lines(openSmtpdFiles(exampleMail({ accounts })), '/etc/smtpd/identities').map((line) =>
+        line.endsWith(',team@example.org'),
+      ),
+    ).toEqual([true]);
+  });
+
+  it('sends by a smarthost whose certificate is right, with a password in a file of its own', () => {
+    const actions = (change: Partial<MailHostArgs>) =>
+      directives(openSmtpdFiles(exampleMail(change)), '/etc/smtpd.conf').filter((line) =>
+        /^action (outbound|forward) /.test(line),
+      );
+    const smarthost = { host: 'smtp.remote.example', username: 'us', password: 'secret' };
+    const route = (url: string) => `host ${url} auth <smarthost> tls`;
+    expect(actions({ smarthost })).toEqual([
+      `action outbound relay helo mail.example.org ${route('smtp+tls://login@smtp.remote.example:587')}`,
+      `action forward relay helo mail.example.org ${route('smtp+tls://login@smtp.remote.example:587')} srs`,
+    ]);
+    expect(actions({ smarthost: { ...smarthost, port: 465 } })[0]).toContain(
+      route('smtps://login@smtp.remote.example:465'),
+    );
+    expect(
+      openSmtpdSecrets(exampleMail({ smarthost }), [], 'secret')['/etc/smtpd/smarthost'],
+    ).toEqual({ mode: '0640', owner: 'root:opensmtpd', text: 'login us:secret\n' });
+    expect(JSON.stringify(openSmtpdFiles(exampleMail({ smarthost })))).not.toContain('us:secret');
+  });
+
+  it('listens and sends by IPv4 alone where there is no IPv6', () => {
+    const text = openSmtpdFiles(exampleMail({ ipv6: false }))['/etc/smtpd.conf']!.text;
+    expect(text).not.toMatch(/^listen on ::/m);
+    expect(text.match(/^action (outbound|forward) .* src 0\.0\.0\.0( srs)?$/gm)).toHaveLength(2);
+    expect(files['/etc/smtpd.conf']!.text).not.toContain(' src ');
+  });
+
+  it('takes messages of the size that is set, and has room for what the host adds', () => {
+    const text = openSmtpdFiles(exampleMail({ messageSize: 2 }))['/etc/smtpd.conf']!.text;
+    expect(text).toMatch(/^smtp max-message-size 2162688$/m);
+    expect(text.match(/--max-size 2097152\b/g)).toHaveLength(2);
   });
 
   it('uses no word of the grammar before 6.4', () => {

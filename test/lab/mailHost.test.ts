@@ -147,14 +147,9 @@ describe('a mail host', () => {
     expect(signers(await waitForMail(bert, subject))).toEqual(['example.org']);
 
     const asBert = { from: bert.user, to: erika, subject: 'not mine', text: 'x' };
-    await expect(submit(anna, 465, asBert)).rejects.toThrow('Sender rejected');
-
-    const alsoAsBert = { ...asBert, envelope: anna.user, subject: 'not mine either' };
-    await submit(anna, 465, alsoAsBert);
-    const { raw, dmarc } = await waitForReceived(lab, alsoAsBert.subject);
-    expect(raw).toMatch(/^From: .*anna@example\.org/m);
-    expect(raw).not.toContain(bert.user);
-    expect(dmarc).toBe('pass');
+    await expect(submit(anna, 465, asBert)).rejects.toThrow('the envelope sender is bert@');
+    const alsoAsBert = { ...asBert, envelope: anna.user };
+    await expect(submit(anna, 465, alsoAsBert)).rejects.toThrow('From is bert@example.net');
 
     const forged = {
       from: anna.user,

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pathlib
 import pwd
+import secrets
 import shutil
 
 from daemons import DAEMONS, wanted
@@ -52,6 +53,7 @@ def prepare(files: dict, volume_device: str) -> None:
     mount_volume(volume_device)
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     create_folders()
+    create_srs_key()
     for daemon in DAEMONS.values():
         if daemon not in wanted():
             withdraw(daemon)
@@ -144,6 +146,7 @@ def create_folders() -> None:
         ("home", "root", "root", 0o755),
         ("home/mailhost-probe", "mailhost-probe", "mailhost-probe", 0o700),
         ("acme", "root", "root", 0o700),
+        ("submission", "opensmtpd", "opensmtpd", 0o700),
         ("queue", "root", "root", 0o711),
         ("queue/offline", "root", "opensmtpq", 0o770),
         ("queue/purge", "opensmtpq", "root", 0o700),
@@ -156,3 +159,10 @@ def create_folders() -> None:
         folder.mkdir(exist_ok=True)
         shutil.chown(folder, owner, group)
         folder.chmod(mode)
+
+
+def create_srs_key() -> None:
+    """Nobody else needs to know it, so it never leaves the volume. Bounces come to addresses made with it for days."""
+    path = ROOT / "srs.conf"
+    if not path.exists():
+        put(str(path), {"mode": "0600", "owner": "root:root", "text": f'srs key "{secrets.token_hex(32)}"\n'})

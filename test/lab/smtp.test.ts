@@ -1,0 +1,466 @@
+import { simpleParser } from 'mailparser';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSmtpdFiles, openSmtpdSecrets } from '../../components/openSmtpdFiles';
+import { readMailbox, sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
+import { addresses } from '../../lab/network';
+import { loginOf, passwords } from '../../lab/proof';
+import { received } from '../../lab/remote/mailbox';
+import type { StackOutputs } from '../../lab/stack';
+import { waitFor, type Lab } from '../../lab/state';
+import { exampleMail } from '../example';
+import { SmtpDialogue, type Target } from './smtpDialogue';
+import { endLab, onHost, startLab, TestStack } from './testLab';
+
+const name = 'smtp';
+const erika = 'erika@remote.example';
+const anna = 'anna@example.org';
+const bert = 'bert@example.net';
+let lab: Lab;
+let outputs: StackOutputs;
+
+beforeAll(async () => {
+  lab = startLab(name);
+  const stack = new TestStack(lab);
+  await stack.select();
+  const settings: Record<string, string> = {
+    'aliases[0].address': 'team@example.org',
+    'aliases[0].recipients[0]': bert,
+    'aliases[0].recipients[1]': erika,
+    'accounts[1].sendAs[0]': 'team@example.org',
+    'domains[1].catchAll': bert,
+    messageSize: '1',
+    newRecipientsPerDay: '12',
+  };
+  for (const [key, value] of Object.entries(settings)) {
+    await stack.set(`mailhost:${key}`, value, '--path');
+  }
+  const { status, output } = await stack.up();
+  if (status !== 0) throw new Error(output);
+  outputs = stack.outputs();
+});
+afterAll(() => endLab(name));
+
+const login = (user: keyof typeof passwords) => loginOf(outputs, user);
+const loggedIn = (user: keyof typeof passwords): Target['login'] => ({
+  user,
+  password: passwords[user],
+});
+const fromRemote = (message: {
+  to: string;
+  subject: string;
+  from?: string;
+  envelopeFrom?: string;
+}) => sendFromRemote(lab, { from: erika, text: 'x', ...message });
+const queueIsEmpty = () =>
+  waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
+
+/** How often amavis has had a message. */
+const passes = (messageId: string) =>
+  Number(
+    onHost(
+      lab,
+      `journalctl --unit amavis --output cat | grep -cF 'Message-ID: ${messageId}' || true`,
+    ),
+  );
+
+/** Sends one message byte for byte; gives the first answer that refuses it, or the last. */
+async function attempt(
+  target: Target,
+  from: string,
+  to: string[],
+  lines: string[],
+): Promise<string> {
+  const dialogue = await SmtpDialogue.open(target);
+  try {
+    const commands = [`MAIL FROM:<${from}>`, ...to.map((rcpt) => `RCPT TO:<${rcpt}>`), 'DATA'];
+    for (const command of [...commands, `${lines.join('\r\n')}\r\n.`]) {
+      const answer = await dialogue.say(command);
+      if (!/^[23]/.test(answer) || !commands.includes(command)) return answer;
+    }
+    throw new Error('nothing was said');
+  } finally {
+    dialogue.end();
+  }
+}
+
+describe('a mail client', () => {
+  const send = (lines: string[], { from = anna, to = [erika] } = {}) =>
+    attempt({ host: outputs.ipv4, port: 465, login: loggedIn(anna) }, from, to, [
+      ...lines,
+      '',
+      'x',
+    ]);
+
+  it('sends as its own addresses, and as those that it may send as', async () => {
+    for (const [user, from] of [
+      [anna, 'Anna <anna@example.org>'],
+      [anna, 'info+x@example.org'],
+      [bert, 'team@example.org'],
+    ] as const) {
+      const subject = `as ${from.replace(/\W/g, ' ')}`;
+      await submit(login(user), 587, { from, to: erika, subject, text: 'x' });
+      const { raw, dmarc } = await waitForReceived(lab, subject);
+      expect((await simpleParser(raw)).from!.text.replace(/"/g, '')).toBe(from);
+      expect(dmarc).toBe('pass');
+    }
+  });
+
+  it('is refused another sender, in the envelope and in every form of header', async () => {
+    expect(await send(['From: anna@example.org'], { from: bert })).toMatch(
+      /^550 .*bert@example\.net/,
+    );
+    for (const lines of [
+      ['From: bert@example.net'],
+      ['From: ceo@example.org'],
+      ['FROM : anna@example.org'],
+      ['From\t: anna@example.org'],
+      ['From: us: anna@example.org, bert@example.net;'],
+      ['From: anna@example.org, bert@example.net'],
+      ['From: "anna@example.org" <bert@example.net>'],
+      ['From: anna@example.org', 'From: bert@example.net'],
+      ['From: anna@example.org', '.From: bert@example.net'],
+      ['From: anna@example.org', 'Sender: bert@example.net'],
+      ['Subject: no From'],
+    ]) {
+      expect(await send(lines), lines.join()).toMatch(/^550 5\.[67]\.[01] /);
+    }
+  });
+
+  it('confirms that a message was read, without an envelope sender', async () => {
+    expect(await send(['From: anna@example.org', 'Subject: read'], { from: '' })).toMatch(/^250 /);
+    const { from, dkim } = await waitForReceived(lab, 'read');
+    expect([from, dkim.map(({ result }) => result)]).toEqual(['', ['pass']]);
+  });
+
+  it('is held back at a limit, whichever way it comes, and the postmaster is told once', async () => {
+    const to = Array.from({ length: 12 }, (_, i) => `person${i}@remote.example`);
+    const from = ['From: bert@example.net', '', 'x'];
+    const at = { host: outputs.ipv6, port: 465, login: loggedIn(bert) } as const;
+    // One recipient of the twelve is known by now.
+    expect(await attempt(at, bert, to.slice(1), from)).toMatch(/^250 /);
+    onHost(lab, 'systemctl restart opensmtpd; until ss -Hltn | grep -q :465; do sleep 0.1; done');
+    for (const user of [bert, 'BERT@example.net']) {
+      const again = { ...at, login: { user, password: passwords[bert] } };
+      expect(await attempt(again, bert, to.slice(0, 1), from)).toMatch(
+        /^451 4\.7\.1 bert@example\.net has reached the limit of 12 new recipients a day, try again after \d{4}-/,
+      );
+    }
+    expect(await attempt(at, bert, [to[3]!], from)).toMatch(/^250 /);
+    const notice = await waitForMail(
+      login(anna),
+      'bert@example.net has reached a limit for sending',
+    );
+    expect(notice.text).toContain('12 new recipients a day');
+    await queueIsEmpty();
+    const notices = (await readMailbox(login(anna))).filter(
+      ({ subject }) => subject === notice.subject,
+    );
+    expect(notices).toHaveLength(1);
+  });
+
+  it('comes back after a filter has died', async () => {
+    const main = () => onHost(lab, 'systemctl show --property MainPID --value opensmtpd').trim();
+    const before = main();
+    onHost(lab, "pkill --signal KILL --full '^/usr/bin/python3 .*/filters/submission'");
+    await waitFor('OpenSMTPD runs again', () => !['0', before].includes(main()));
+    const message = { from: anna, to: erika, subject: 'after a crash', text: 'x' };
+    await waitFor('it takes mail', () =>
+      submit(login(anna), 465, message).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await waitForReceived(lab, 'after a crash');
+  });
+});
+
+describe('an address that leads to other systems', () => {
+  const signers = ({ dkim }: { dkim: { result: string; domain: string }[] }) =>
+    dkim.map(({ result, domain }) => `${result} ${domain}`);
+  const inbox = () => received(lab.dir).length;
+  let back: string;
+
+  it('forwards under a sender of its own, with the original signature whole and none of ours', async () => {
+    await fromRemote({ to: 'Team+x@example.org', subject: 'for all' });
+    await waitForMail(login(bert), 'for all');
+    const message = await waitForReceived(lab, 'for all');
+    expect(message.from).toMatch(/^SRS0=\S+=remote\.example=erika@example\.org$/);
+    expect([message.spf, signers(message), message.dmarc]).toEqual([
+      'pass',
+      ['pass remote.example'],
+      'pass',
+    ]);
+    back = message.from;
+  });
+
+  it('brings bounces back to the original sender, unsigned, whoever they say that they are from', async () => {
+    await fromRemote({ to: back, subject: 'a bounce', envelopeFrom: '' });
+    const bounce = await waitForReceived(lab, 'a bounce');
+    expect(passes(/^Message-ID: (.*)\r$/im.exec(bounce.raw)![1]!)).toBe(1);
+    expect([bounce.from, bounce.to, signers(bounce)]).toEqual([
+      '',
+      [erika],
+      ['pass remote.example'],
+    ]);
+    const forged = fromRemote({ to: back, subject: 'forged', envelopeFrom: '', from: anna });
+    await expect(forged).rejects.toThrow(/550 5\.7\.1 .* has to come with a login/);
+  });
+
+  it('refuses addresses of that kind that it has not made, also where a domain has a catch-all', async () => {
+    for (const to of [
+      back.replace(/=remote/, '=other'),
+      'SRS0=aaaa=AA=remote.example=erika@example.net',
+      'srs1=aaaa=remote.example==aaaa=AA=x.example=y@example.net',
+    ]) {
+      for (const envelopeFrom of ['', erika]) {
+        await expect(fromRemote({ to, subject: 'x', envelopeFrom }), to).rejects.toThrow('550');
+      }
+    }
+    await expect(fromRemote({ to: back, subject: 'x' }), 'with a sender').rejects.toThrow('550');
+  });
+
+  it('does not forward what claims to be ours', async () => {
+    const before = inbox();
+    const forged = { to: 'team@example.org', subject: 'forged' };
+    await expect(fromRemote({ ...forged, from: anna, envelopeFrom: erika })).rejects.toThrow(
+      '550 5.7.1',
+    );
+    await expect(fromRemote({ ...forged, envelopeFrom: anna })).rejects.toThrow('550 5.7.1');
+    await queueIsEmpty();
+    expect(inbox()).toBe(before);
+  });
+
+  it('leaves the sender of what a program of the host sends as it is', async () => {
+    onHost(
+      lab,
+      `python3 -c 'import smtplib; smtplib.SMTP("127.0.0.1").sendmail("root@mail.example.org", "${erika}", "Subject: program\\n\\nx\\n")'`,
+    );
+    const { from, dkim, spf } = await waitForReceived(lab, 'program');
+    expect([from, dkim.map(({ result }) => result), spf]).toEqual([
+      'root@mail.example.org',
+      ['none'],
+      'pass',
+    ]);
+  });
+
+  it('forwards what its own users send, signed by us', async () => {
+    await submit(login(anna), 465, {
+      from: anna,
+      to: 'team@example.org',
+      subject: 'to the team',
+      text: 'x',
+    });
+    await waitForMail(login(bert), 'to the team');
+    const message = await waitForReceived(lab, 'to the team');
+    expect([message.from, signers(message), message.dmarc]).toEqual([
+      anna,
+      ['pass example.org'],
+      'pass',
+    ]);
+  });
+});
+
+describe('a domain', () => {
+  it('has a catch-all that takes neither accounts, nor aliases, nor role addresses', async () => {
+    const to = async (address: string, user: keyof typeof passwords) => {
+      await fromRemote({ to: address, subject: `caught ${address}` });
+      await waitForMail(login(user), `caught ${address}`);
+    };
+    await to('Nobody+x@example.net', bert);
+    for (const role of ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports']) {
+      await to(`${role}@example.net`, anna);
+    }
+    await expect(fromRemote({ to: 'nobody@example.org', subject: 'x' })).rejects.toThrow('550');
+  });
+});
+
+describe('relaying', () => {
+  /** All of them lead to others, or would, to whoever reads them in another way. */
+  const foreign = ({ v4, v6 }: { v4: string; v6: string }) => [
+    erika,
+    erika.toUpperCase(),
+    'erika+x@remote.example',
+    'anna+x@remote.example',
+    'root@remote.example',
+    'root+x@remote.example',
+    'postmaster@remote.example',
+    'erika@remote.example.',
+    'erika%remote.example@example.org',
+    'erika%remote.example@mail.example.org',
+    'erika@remote.example@example.org',
+    'anna@example.org@remote.example',
+    '"erika@remote.example"@example.org',
+    '"anna@example.org"@remote.example',
+    '@example.org:erika@remote.example',
+    '@example.org,@mail.example.org:erika@remote.example',
+    'remote.example!erika',
+    'remote.example!erika@example.org',
+    'example.org!remote.example!erika',
+    'erika',
+    'erika%remote.example',
+    'anna@example.org%remote.example',
+    'anna@example.org,erika@remote.example',
+    'anna@example.org erika@remote.example',
+    'anna@example.org\t@remote.example',
+    `erika@[${v4}]`,
+    `erika@${v4}`,
+    `erika@[IPv6:${v6}]`,
+    'mailhost-probe@mailhost-probe.invalid',
+    'vmail@remote.example',
+    '@remote.example',
+    'SRS0=aaaa=AA=remote.example=erika@example.org',
+    'SRS0=aaaa=AA=remote.example=erika@mail.example.org',
+  ];
+  const senders = ['', erika, anna, 'postmaster@mail.example.org', 'root'];
+
+  it('takes nothing for others without a login, in no form of address, by either family', async () => {
+    const accepted: string[] = [];
+    const targets = foreign(addresses(lab).remote);
+    let tried = 0;
+    for (const host of [outputs.ipv4, outputs.ipv6]) {
+      for (const from of senders) {
+        let dialogue = await SmtpDialogue.open({ host, port: 25 });
+        for (const to of targets) {
+          await dialogue.say('RSET');
+          let answer = await dialogue.say(`MAIL FROM:<${from}>`);
+          if (answer.startsWith('421')) {
+            dialogue = await SmtpDialogue.open({ host, port: 25 });
+            answer = await dialogue.say(`MAIL FROM:<${from}>`);
+          }
+          expect(answer, from).toMatch(/^250 /);
+          tried++;
+          if ((await dialogue.say(`RCPT TO:<${to}>`)).startsWith('2')) accepted.push(to);
+        }
+        dialogue.end();
+      }
+    }
+    expect(accepted).toEqual([]);
+    expect(tried).toBe(2 * senders.length * targets.length);
+  });
+
+  it('takes no login on 25, nothing before a login on 465, and with it no sender but one’s own', async () => {
+    for (const host of [outputs.ipv4, outputs.ipv6]) {
+      const open = await SmtpDialogue.open({ host, port: 25 });
+      expect(await open.say('AUTH PLAIN AGFubmEAeA==')).toMatch(/^50[23] /);
+      open.end();
+      expect(await attempt({ host, port: 465 }, anna, [erika], [])).toMatch(/^530 /);
+      for (const from of [
+        erika,
+        bert,
+        'root',
+        'postmaster@mail.example.org',
+        `@x.example:${anna}`,
+        `${anna}@remote.example`,
+      ]) {
+        expect(
+          await attempt({ host, port: 465, login: loggedIn(anna) }, from, [erika], []),
+          from,
+        ).toMatch(/^55[03] /);
+      }
+    }
+  });
+});
+
+describe('every message', () => {
+  it('passes amavis once, whichever way it goes', async () => {
+    const raw = (id: string, from: string) =>
+      `From: ${from}\nMessage-ID: <${id}>\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nSubject: ${id}\n\nx\n`;
+    const host = { host: outputs.ipv4, port: 25 } as const;
+    const ids = {
+      inbound: 'in@x',
+      forwarded: 'forwarded@x',
+      submitted: 'out@x',
+      colleague: 'colleague@x',
+      local: 'local@x',
+      both: 'both@x',
+    };
+    const outside = (id: string, to: string) =>
+      attempt(
+        host,
+        'someone@elsewhere.example',
+        [to],
+        raw(id, 'someone@elsewhere.example').trimEnd().split('\n'),
+      );
+    expect(await outside(ids.inbound, anna)).toMatch(/^250/);
+    expect(await outside(ids.forwarded, 'team@example.org')).toMatch(/^250/);
+    const own = (id: string, to: string) =>
+      submit(login(anna), 587, { from: anna, to, subject: id, raw: raw(id, anna) });
+    await own(ids.submitted, erika);
+    await own(ids.colleague, bert);
+    await own(ids.both, 'team@example.org');
+    onHost(
+      lab,
+      `printf '%b' '${raw(ids.local, 'root@mail.example.org').replaceAll('\n', '\\n')}' | sendmail -f root@mail.example.org ${erika} root`,
+    );
+    await Promise.all([
+      waitForMail(login(anna), ids.inbound),
+      waitForMail(login(anna), ids.local),
+      ...[ids.forwarded, ids.colleague, ids.both].map((id) => waitForMail(login(bert), id)),
+      ...[ids.forwarded, ids.submitted, ids.both, ids.local].map((id) => waitForReceived(lab, id)),
+    ]);
+    await queueIsEmpty();
+    for (const [way, id] of Object.entries(ids)) expect(passes(`<${id}>`), way).toBe(1);
+    for (const id of [ids.submitted, ids.both, ids.local]) {
+      expect(received(lab.dir).filter(({ raw: text }) => text.includes(`<${id}>`))).toHaveLength(1);
+    }
+  });
+
+  it('has at most the size that is set, on every port, and gets through up to that', async () => {
+    const message = (size: number) => {
+      const header = ['From: anna@example.org', `Subject: of ${size} octets`, ''];
+      const rest = size - header.join('\n').length - 1;
+      const lines = Array.from({ length: Math.ceil(rest / 71) }, () => 'x'.repeat(70));
+      return [...header, ...lines].join('\n').slice(0, size).split('\n');
+    };
+    const limit = 1 << 20;
+    for (const target of [
+      { host: outputs.ipv4, port: 25 },
+      { host: outputs.ipv6, port: 465, login: loggedIn(anna) },
+    ] as const) {
+      const dialogue = await SmtpDialogue.open(target);
+      // What comes back from amavis is larger, and has to pass, too.
+      expect(dialogue.extensions).toContain(`SIZE ${limit + 65536}\r\n`);
+      dialogue.end();
+      const to = (size: number) => attempt(target, anna, [bert], message(size));
+      expect(await to(limit)).toMatch(/^552 5\.3\.4 .*1048576/);
+      const size = limit - 1000 - target.port;
+      expect(await to(size)).toMatch(/^250 /);
+      await Promise.any(
+        ['INBOX', 'Junk'].map((box) => waitForMail(login(bert), `of ${size} octets`, box)),
+      );
+    }
+    await queueIsEmpty();
+  });
+});
+
+describe('the configuration', () => {
+  it.each([
+    [
+      'a smarthost, STARTTLS',
+      { smarthost: { host: 'smtp.remote.example', username: 'us', password: 'x' } },
+    ],
+    [
+      'a smarthost, TLS',
+      { smarthost: { host: 'smtp.remote.example', port: 465, username: 'us', password: 'x' } },
+    ],
+    ['IPv4 alone', { ipv6: false }],
+    ['system users', { accountKind: 'system' }],
+  ] as const)('is one that OpenSMTPD takes, with %s', (_what, change) => {
+    const mail = exampleMail(change);
+    const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
+    const check = `import json, pathlib, sys
+sys.path.insert(0, "/usr/local/lib/mailhost")
+from daemons import DAEMONS
+from transaction import in_stage, put
+files, stage = json.load(sys.stdin), pathlib.Path("/run/stage-of-the-test")
+for path, file in files.items(): put(f"{stage}{path}", file)
+DAEMONS["opensmtpd"].check(files, lambda *command: print(in_stage(stage, files, command)), {})`;
+    onHost(
+      lab,
+      `python3 -c '${check}' <<'FILES'
+${JSON.stringify(files).replaceAll("'", '\\u0027')}
+FILES
+rm -r /run/stage-of-the-test`,
+    );
+  });
+});

@@ -1,0 +1,70 @@
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+
+/** Where and how to talk to a mail host, byte for byte: mail libraries would not send what a battery has to. */
+export interface Target {
+  host: string;
+  port: 25 | 465;
+  login?: { user: string; password: string };
+}
+
+/** One SMTP session. */
+export class SmtpDialogue {
+  /** The answer to EHLO. */
+  extensions = '';
+  private pending = '';
+  private closed = false;
+  private change = () => {};
+
+  private constructor(private readonly socket: Socket) {
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      this.pending += text;
+      this.change();
+    });
+    socket.on('close', () => {
+      this.closed = true;
+      this.change();
+    });
+    // Told by the answer that does not come.
+    socket.on('error', () => undefined);
+  }
+
+  static async open({ host, port, login }: Target): Promise<SmtpDialogue> {
+    const dialogue = new SmtpDialogue(
+      port === 465
+        ? connectTls({ host, port, rejectUnauthorized: false })
+        : connect({ host, port }),
+    );
+    await dialogue.answer();
+    dialogue.extensions = await dialogue.say('EHLO client.example');
+    if (login) {
+      const text = Buffer.from(`\0${login.user}\0${login.password}`).toString('base64');
+      const answer = await dialogue.say(`AUTH PLAIN ${text}`);
+      if (!answer.startsWith('235')) throw new Error(answer);
+    }
+    return dialogue;
+  }
+
+  /** Sends a command, or a whole message, and gives the answer to it. */
+  async say(text: string): Promise<string> {
+    this.socket.write(`${text}\r\n`, 'latin1');
+    return this.answer();
+  }
+
+  end(): void {
+    this.socket.end('QUIT\r\n');
+  }
+
+  private async answer(): Promise<string> {
+    for (;;) {
+      const end = /^\d{3} .*\r\n/m.exec(this.pending);
+      if (end) {
+        const answer = this.pending.slice(0, end.index + end[0].length);
+        this.pending = this.pending.slice(answer.length);
+        return answer.trim();
+      }
+      if (this.closed) throw new Error('the mail host closed the connection');
+      await new Promise<void>((resolve) => (this.change = resolve));
+    }
+  }
+}
