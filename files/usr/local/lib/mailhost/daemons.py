@@ -119,19 +119,23 @@ class Dovecot(Daemon):
     public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
+    # By the file: else it goes by what the running Dovecot has read.
+    compiler = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
 
     def check(self, files, staged, owned):
         staged("doveconf", "-n")
         for path in files:
             if path.endswith(".sieve"):
                 with tempfile.TemporaryDirectory() as folder:
-                    staged("sievec", path, f"{folder}/script.svbin")
+                    staged(*self.compiler, path, f"{folder}/script.svbin")
 
     def prepare_restart(self):
         # Compiled by root: the mail user may not write there.
-        for script in sorted(os.listdir(self.scripts)):
-            if script.endswith(".sieve"):
-                run("sievec", f"{self.scripts}/{script}")
+        for file in sorted(os.listdir(self.scripts)):
+            if file.endswith(".sieve"):
+                run(*self.compiler, f"{self.scripts}/{file}")
+            elif f"{file.removesuffix('.svbin')}.sieve" not in os.listdir(self.scripts):
+                os.unlink(f"{self.scripts}/{file}")
 
 
 class Amavis(Daemon):
