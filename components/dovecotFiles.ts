@@ -5,12 +5,12 @@ import { domainOf, localPartOf } from './names';
 /** Score from which mail is filed into Junk; what is tagged below it stays in the inbox, with its headers. */
 const junkLevel = 5;
 
-/** Dovecot's configuration, with the list of virtual users where accounts are such. */
+/** Dovecot's configuration, with the list of users. */
 export function dovecotFiles(mail: MailSettings): HostFiles {
   const virtual = mail.accountKind === 'virtual';
   return {
     ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, virtual }),
-    ...(virtual ? { '/etc/dovecot/users': hostFile(users(mail)) } : {}),
+    '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
     ...fileAsItIs('/etc/logrotate.d/mailhost-dovecot'),
@@ -19,6 +19,7 @@ export function dovecotFiles(mail: MailSettings): HostFiles {
     ...filledFile('/etc/dovecot/sieve/junk.sieve', {
       stars: '*'.repeat(Math.max(junkLevel, Math.ceil(mail.spamTagLevel))),
     }),
+    ...filledFile('/usr/local/lib/mailhost/quota-warning', mail, '0755'),
     ...fileAsItIs('/usr/local/lib/mailhost/learn/learn', '0755'),
   };
 }
@@ -30,11 +31,24 @@ export function dovecotSecrets(mail: MailSettings, accounts: Credential[]): Host
   return { '/etc/dovecot/passwords': hostFile(textOfLines(lines), '0640', 'root:dovecot') };
 }
 
-/** passwd-file(5): only the home, the last field that is needed, differs from one user to the next. */
-function users(mail: MailSettings): string {
-  const addresses = [...mail.accounts.map(({ address }) => address), probeAddress];
-  const home = (address: string) => `${domainOf(address)}/${localPartOf(address)}`;
-  return textOfLines(
-    addresses.map((address) => `${address}:::::/srv/mailhost/mail/${home(address)}`),
-  );
+/** passwd-file(5): home and quota alone differ from one user to the next. */
+function virtualUsers(mail: MailSettings): string[] {
+  const home = (address: string) =>
+    `/srv/mailhost/mail/${domainOf(address)}/${localPartOf(address)}`;
+  return [
+    ...mail.accounts.map(
+      ({ address, quota }) => `${address}:::::${home(address)}${quotaField(quota)}`,
+    ),
+    `${probeAddress}:::::${home(probeAddress)}`,
+  ];
 }
+
+/** Only who has a quota: all else is in /etc/passwd. */
+function systemUsers(mail: MailSettings): string[] {
+  return mail.accounts
+    .filter(({ quota }) => quota > 0)
+    .map(({ address, quota }) => `${localPartOf(address)}:::::${quotaField(quota)}`);
+}
+
+/** Behind the empty field of the shell; none for no limit. */
+const quotaField = (quota: number) => (quota > 0 ? `::userdb_quota_storage_size=${quota}M` : '');

@@ -37,8 +37,8 @@ export const hostFile = (text: string, mode = '0644', owner = 'root:root'): Host
 });
 
 /** The file that `files/<path>.hbs` gives with `values` filled in, at its path. */
-export const filledFile = (path: string, values: object): HostFiles => ({
-  [path]: hostFile(renderTemplate(path, values)),
+export const filledFile = (path: string, values: object, mode?: string): HostFiles => ({
+  [path]: hostFile(renderTemplate(path, values), mode),
 });
 
 /** `files/<path>` as it is, at its path. */

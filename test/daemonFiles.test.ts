@@ -9,7 +9,7 @@ import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { webFiles } from '../components/webFiles';
-import { exampleMail, hash } from './example';
+import { example, exampleMail, hash } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>
   exampleMail({ accountKind, dkimGeneration: 2, spamTagLevel: 2.5 });
@@ -204,7 +204,8 @@ describe('Dovecot', () => {
       'ssl_key =',
       'mail_location',
       'disable_plaintext_auth',
-      'args =',
+      'passdb {',
+      'userdb {',
       'plugin {',
       '$mail_plugins',
     ]) {
@@ -214,8 +215,8 @@ describe('Dovecot', () => {
 
   it('gives every address a mailbox of its own, and keeps hashes out of the readable file', () => {
     expect(lines(dovecotFiles(mail()), '/etc/dovecot/users')).toEqual([
-      'anna@example.org:::::/srv/mailhost/mail/example.org/anna',
-      'bert@example.net:::::/srv/mailhost/mail/example.net/bert',
+      'anna@example.org:::::/srv/mailhost/mail/example.org/anna::userdb_quota_storage_size=2000M',
+      'bert@example.net:::::/srv/mailhost/mail/example.net/bert::userdb_quota_storage_size=2000M',
       'mailhost-probe@mailhost-probe.invalid:::::/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe',
     ]);
     expect(dovecotSecrets(mail(), credentials)).toEqual({
@@ -227,12 +228,40 @@ describe('Dovecot', () => {
     });
   });
 
+  it('gives every account its own quota, or that of all, or none', () => {
+    const accounts = [
+      ...example.accounts!.map((account, i) => ({ ...account, quota: [0, 70][i]! })),
+      { address: 'carl@example.org', passwordHash: hash },
+    ];
+    const usersOf = (accountKind: AccountKind) =>
+      lines(dovecotFiles(exampleMail({ accountKind, accounts, quota: 50 })), '/etc/dovecot/users');
+    expect(usersOf('virtual').slice(0, 3)).toEqual([
+      'anna@example.org:::::/srv/mailhost/mail/example.org/anna',
+      'bert@example.net:::::/srv/mailhost/mail/example.net/bert::userdb_quota_storage_size=70M',
+      'carl@example.org:::::/srv/mailhost/mail/example.org/carl::userdb_quota_storage_size=50M',
+    ]);
+    expect(usersOf('system')).toEqual([
+      'bert:::::::userdb_quota_storage_size=70M',
+      'carl:::::::userdb_quota_storage_size=50M',
+    ]);
+  });
+
+  it('loads what every protocol needs before any protocol adds its own', () => {
+    const text = directives(dovecotFiles(mail()), '/etc/dovecot/dovecot.conf');
+    const protocols = text.filter((line) => line.startsWith('protocol '));
+    expect(protocols).not.toEqual([]);
+    expect(text.indexOf('mail_plugins {')).toBeLessThan(text.indexOf(protocols[0]!));
+  });
+
   it('asks PAM and /etc/passwd where accounts are system users', () => {
     const files = dovecotFiles(mail('system'));
     expect(files['/etc/dovecot/dovecot.conf']!.text).toMatch(
       /passdb pam \{[\s\S]*userdb passwd \{/,
     );
-    expect(files).not.toHaveProperty(['/etc/dovecot/users']);
+    expect(lines(files, '/etc/dovecot/users')).toEqual([
+      'anna:::::::userdb_quota_storage_size=2000M',
+      'bert:::::::userdb_quota_storage_size=2000M',
+    ]);
     expect(dovecotSecrets(mail('system'), credentials)).toEqual({});
     expect(lines(accountFiles(mail('system')), '/etc/mailhost/system-users')).toEqual([
       'anna',

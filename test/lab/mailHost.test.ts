@@ -281,7 +281,7 @@ describe('a mail host', () => {
     expect(added.filter(([sign, line]) => sign === '-' || before.has(line))).toEqual([]);
     expect(added.map(([, line]) => line)).toEqual(
       expect.arrayContaining([
-        'carl@example.org:::::/srv/mailhost/mail/example.org/carl',
+        'carl@example.org:::::/srv/mailhost/mail/example.org/carl::userdb_quota_storage_size=2000M',
         'carl@example.org vmail',
         'carl@example.org carl@example.org',
         'carl@example.org',
