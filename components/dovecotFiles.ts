@@ -2,23 +2,18 @@ import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from '.
 import { probeAddress, type Credential, type MailSettings } from './mailSettings';
 import { domainOf, localPartOf } from './names';
 
-/** Score from which mail is filed into Junk; what is tagged below it stays in the inbox, with its headers. */
-const junkLevel = 5;
-
 /** Dovecot's configuration, with the list of users. */
 export function dovecotFiles(mail: MailSettings): HostFiles {
   const virtual = mail.accountKind === 'virtual';
+  const filesSpam = mail.spamAction === 'file';
   return {
-    ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, virtual }),
+    ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, virtual, filesSpam }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
     ...fileAsItIs('/etc/logrotate.d/mailhost-dovecot'),
     ...fileAsItIs('/etc/systemd/system/dovecot.service.d/mailhost.conf'),
-    // amavis writes one star for each point of the score.
-    ...filledFile('/etc/dovecot/sieve/junk.sieve', {
-      stars: '*'.repeat(Math.max(junkLevel, Math.ceil(mail.spamTagLevel))),
-    }),
+    ...(filesSpam ? fileAsItIs('/etc/dovecot/sieve/junk.sieve') : {}),
     ...filledFile('/usr/local/lib/mailhost/quota-warning', mail, '0755'),
     ...fileAsItIs('/usr/local/lib/mailhost/learn/learn', '0755'),
   };

@@ -246,6 +246,18 @@ describe('Dovecot', () => {
     ]);
   });
 
+  it('files spam by its score, where it is to be filed', () => {
+    const filed = dovecotFiles(exampleMail({ spamJunkLevel: 6.5 }));
+    expect(directives(filed, '/etc/dovecot/dovecot.conf')).toContain(
+      'sieve_spamtest_score_max_value = 6.5',
+    );
+    for (const spamAction of ['hold', 'drop'] as const) {
+      const files = dovecotFiles(exampleMail({ spamAction }));
+      expect(files).not.toHaveProperty(['/etc/dovecot/sieve/junk.sieve']);
+      expect(files['/etc/dovecot/dovecot.conf']!.text).not.toContain('junk.sieve');
+    }
+  });
+
   it('loads what every protocol needs before any protocol adds its own', () => {
     const text = directives(dovecotFiles(mail()), '/etc/dovecot/dovecot.conf');
     const protocols = text.filter((line) => line.startsWith('protocol '));
