@@ -34,7 +34,7 @@ export interface ClientMessage {
 }
 
 /** What certificate a client accepts. */
-const trust = ({ ca, hostName }: Login) =>
+export const trust = ({ ca, hostName }: Login) =>
   ca === undefined ? { rejectUnauthorized: false } : { ca, servername: hostName };
 
 /**
@@ -119,7 +119,11 @@ export async function moveMail(
   });
 }
 
-async function withImap<T>(login: Login, work: (client: ImapFlow) => Promise<T>): Promise<T> {
+/** Works in a mailbox as a mail client does, over IMAPS. */
+export async function withImap<T>(
+  login: Login,
+  work: (client: ImapFlow) => Promise<T>,
+): Promise<T> {
   const client = new ImapFlow({
     host: login.host,
     port: 993,

@@ -11,7 +11,7 @@ export const passwords = {
 };
 
 /** SpamAssassin's own test line (GTUBE), in two parts so that this file is none. */
-const gtube = `XJS*C4JDBQADN1.NSBN3*2IDNEN*${'GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X'}`;
+export const gtube = `XJS*C4JDBQADN1.NSBN3*2IDNEN*${'GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X'}`;
 const erika = 'erika@remote.example';
 const anna = 'anna@example.org';
 
