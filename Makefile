@@ -42,3 +42,4 @@ down: install
 bench: install
 	node --import tsx bench/noop.ts
 	node --import tsx bench/scale.ts
+	node --import tsx bench/mail.ts

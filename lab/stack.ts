@@ -12,6 +12,7 @@ export interface StackOutputs {
   ipv6: string;
   caCertPem: string;
   mailClient: { incoming: { host: string } };
+  nextSteps: string;
 }
 
 export interface Result {
@@ -46,7 +47,9 @@ export class Stack {
   }
 
   private arguments(args: string[]): string[] {
-    const takesConfig = ['config', 'destroy', 'preview', 'refresh', 'up'].includes(args[0]!);
+    const takesConfig = ['config', 'destroy', 'import', 'preview', 'refresh', 'up'].includes(
+      args[0]!,
+    );
     const config = takesConfig && this.configFile ? ['--config-file', this.configFile] : [];
     return [...args, '--cwd', this.folder, ...config];
   }

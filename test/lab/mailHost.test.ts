@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ParsedMail } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,16 +16,18 @@ import { manyDomains } from '../../bench/manyDomains/preview';
 import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
+import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
 import { page, plans } from './planTable';
-import { changes, endLab, onHost, startLab, TestStack } from './testLab';
+import { changes, endLab, onHost, startLab, TestStack, zoneOf } from './testLab';
 
 const name = 'test';
 const erika = 'erika@remote.example';
 let lab: Lab;
 let stack: TestStack;
 let outputs: StackOutputs;
+let firstPreview: string;
 let firstUp: string;
 
 beforeAll(async () => {
@@ -64,10 +68,10 @@ describe('a mail host', () => {
     expect(status).not.toBe(0);
     expect(output.replace(/\s+/g, ' ')).toContain('5 mistakes; nothing was changed');
     for (const key of [
-      'mailhost:domains[2].name is no domain name',
+      'mailhost:domains[2].name = "not_a_domain" is no domain name',
       'mailhost:accounts[1].address is "anna@example.org" again',
-      'mailhost:accounts[0].passwordHash must be',
-      'mailhost:dkimGeneration must be a whole number',
+      'mailhost:accounts[0].passwordHash is missing: must be',
+      'mailhost:dkimGeneration = "two" must be a whole number',
       'mailhost:colour is no setting',
     ]) {
       expect(output).toContain(key);
@@ -84,6 +88,44 @@ describe('a mail host', () => {
     expect(resources, output).toBeGreaterThan(200 * 9);
   });
 
+  it('is stopped by records that collide, and adopts what is there already', async () => {
+    const zone = await zoneOf(lab, 'example.org');
+    const record = { ttl: 300, name: 'example.org' };
+    const mx = { ...record, type: 'MX', content: 'mail.example.org', priority: 10 };
+    await zone.create(mx);
+    await zone.create({ ...record, type: 'TXT', content: '"site-verification=1"' });
+    const other = await zone.create({
+      ...record,
+      type: 'TXT',
+      content: '"v=spf1 a:x.example -all"',
+    });
+    const refused = await stack.run(['preview']);
+    expect(refused.status).not.toBe(0);
+    expect(refused.output).toContain('example.org already has MX mail.example.org: adopt it');
+    expect(refused.output).toContain('example.org already has TXT "v=spf1 a:x.example -all"');
+    expect(refused.output).not.toContain('site-verification');
+    expect(refused.output).not.toMatch(/at .*\.ts:\d+/);
+    // The stack itself, and nothing in it.
+    expect(refused.output).toMatch(/\+ 1 to create\s+1 errored/);
+
+    await zone.delete(other);
+    const [, importFile, command] = /echo '(\{.*\})' > adopt\.json && pulumi (import .*)$/m.exec(
+      refused.output,
+    )!;
+    const path = join(lab.dir, 'adopt.json');
+    writeFileSync(path, importFile!);
+    const words = command!
+      .trim()
+      .split(' ')
+      .map((word) => (word === 'adopt.json' ? path : word));
+    const imported = await stack.run([...words, '--yes']);
+    expect(imported.status, imported.output).toBe(0);
+    const { status, output } = await stack.run(['preview', '--diff']);
+    expect(status, output).toBe(0);
+    expect(output).not.toContain('mail-example.org/mx');
+    firstPreview = output;
+  });
+
   it('stands up from nothing, also after a first try that was killed half-way', async () => {
     let killed = false;
     await stack.up((text, kill) => {
@@ -98,6 +140,14 @@ describe('a mail host', () => {
     firstUp = output;
     expect(status, output).toBe(0);
     outputs = stack.outputs();
+    expect(outputs.nextSteps).toContain('IMAP: mail.example.org, port 993, TLS');
+    // Nothing was made that the first preview did not show.
+    const { resources } = (
+      JSON.parse(stack.state()) as { checkpoint: { latest: { resources: { type: string }[] } } }
+    ).checkpoint.latest;
+    const made = resources.filter(({ type }) => !type.startsWith('pulumi:providers:'));
+    const planned = /\+ (\d+) to create\s+(\d+) unchanged/.exec(firstPreview)!;
+    expect(Number(planned[1]) + Number(planned[2])).toBe(made.length);
   });
 
   it('works, seen from outside', async () => {
@@ -240,7 +290,9 @@ describe('a mail host', () => {
   });
 
   it('touches no more than what carries a change, and tells it in docs/changes.md', async () => {
+    const before = sshLogins();
     const found = await plans(stack);
+    expect(sshLogins()).toBe(before);
     expect(found.get('nothing')).toEqual([]);
     expect(found.get('the order of every list')).toEqual([]);
     const lost = [...found].flatMap(([title, steps]) =>
@@ -252,6 +304,42 @@ describe('a mail host', () => {
     expect(lost).toHaveLength(2);
     expect(lost.every((text) => text.startsWith('a domain less (confirmed): '))).toBe(true);
     await expect(await page(found)).toMatchFileSnapshot('../../docs/changes.md');
+  });
+
+  it('stops what would lose something until it is confirmed, and warns of addresses that go', async () => {
+    const original = readFileSync(stack.configFile!);
+    await stack.unset('mailhost:accounts[1]');
+    await stack.unset('mailhost:accounts[0].aliases[0]');
+    const before = sshLogins();
+    const refused = await stack.up();
+    expect(refused.status).not.toBe(0);
+    const words = 'remove bert@example.net';
+    expect(refused.output).toContain(`pulumi config set --path 'mailhost:confirm[0]' '${words}'`);
+    expect(refused.output).toContain('/srv/mailhost/mail/example.net/bert');
+    expect(sshLogins()).toBe(before);
+
+    await stack.set('mailhost:confirm[0]', words, '--path');
+    const { status, output } = await stack.run(['preview']);
+    expect(status, output).toBe(0);
+    expect(output).toContain('confirmed: bert@example.net would no longer be an account');
+    expect(output).toContain('mail to info@example.org is refused from now on');
+
+    writeFileSync(stack.configFile!, original);
+    await stack.set('mailhost:confirm[0]', words, '--path');
+    const stale = await stack.run(['preview', '--expect-no-changes']);
+    expect(stale.status, stale.output).toBe(0);
+    expect(stale.output).toContain(`confirm holds "${words}", which nothing asks for any more`);
+    writeFileSync(stack.configFile!, original);
+  });
+
+  it('deletes what an account has left, and no account', () => {
+    onHost(lab, 'mkdir -p /srv/mailhost/mail/example.org/gone/mail');
+    expect(onHost(lab, 'mailhost purge gone@example.org')).toContain('deleted');
+    expect(onHost(lab, 'ls /srv/mailhost/mail/example.org')).not.toContain('gone');
+    for (const address of ['anna@example.org', 'gone@example.org', '../../x@example.org']) {
+      expect(() => onHost(lab, `mailhost purge '${address}' 2>/dev/null`), address).toThrow();
+    }
+    expect(onHost(lab, 'ls /srv/mailhost/mail/example.org')).toContain('anna');
   });
 
   it('previews a change as the lines that change, and no secret', async () => {
@@ -440,8 +528,28 @@ print(json.dumps(files))'`;
     await proveAll();
   });
 
+  it('parks a domain: the world is told that it has no mail, and mail to it comes back at once', async () => {
+    await stack.set('mailhost:domains[2]', '{"name": "example.com", "parked": true}', '--path');
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    expect(changes(output)).toMatchObject({ created: 5 });
+    const resolve = labResolver(addresses(lab).resolver.v4);
+    expect(await resolve('example.com', 'MX')).toEqual([{ priority: 0, exchange: '' }]);
+    expect(await resolve('example.com', 'TXT')).toEqual([['v=spf1 -all']]);
+    const again = await stack.up();
+    expect(Object.keys(changes(again.output))).toEqual(['unchanged']);
+
+    const anna = loginOf(outputs, 'anna@example.org');
+    const subject = 'to a parked domain';
+    await submit(anna, 465, { from: anna.user, to: 'x@example.com', subject, text: 'x' });
+    const isBounce = ({ text }: ParsedMail) => text?.includes('x@example.com') === true;
+    await waitFor('the bounce', async () => (await readMailbox(anna)).some(isBounce));
+    expect(onHost(lab, 'smtpctl show queue')).toBe('');
+  });
+
   it('can have system users for accounts instead', async () => {
     await stack.set('mailhost:accountKind', 'system');
+    await stack.set('mailhost:confirm[0]', 'make accounts system', '--path');
     const { status, output } = await stack.up();
     expect(status, output).toBe(0);
     const login = { ...loginOf(outputs, 'anna@example.org'), user: 'anna' };
@@ -466,6 +574,22 @@ print(json.dumps(files))'`;
     expect(
       onHost(lab, 'ls /srv/mailhost/home/anna/mail/cur /srv/mailhost/home/anna/mail/new'),
     ).toMatch(/\d/);
+  });
+
+  it('is not destroyed while it is protected, nor any of its records', async () => {
+    await stack.set('mailhost:protect', 'true');
+    const up = await stack.up();
+    expect(up.status, up.output).toBe(0);
+    const { status, output } = await stack.run(['destroy', '--yes']);
+    expect(status).not.toBe(0);
+    expect(output).toMatch(/protected/);
+    const resolve = labResolver(addresses(lab).resolver.v4);
+    expect(await resolve('example.org', 'MX')).toEqual([
+      { priority: 10, exchange: 'mail.example.org' },
+    ]);
+    await stack.set('mailhost:protect', 'false');
+    const down = await stack.up();
+    expect(down.status, down.output).toBe(0);
   });
 
   it('is gone after destroy', async () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { apiAccess } from '../../lab/env';
 import { Stack } from '../../lab/stack';
 import { findLab, run, type Lab } from '../../lab/state';
 import { Machines } from '../../lab/machines';
@@ -56,4 +57,28 @@ export function changes(output: string): Record<string, number> {
       ([, count, what]) => [what!, Number(count)],
     ),
   );
+}
+
+/** A zone of the lab's Cloudflare account, as a person sees it there. */
+export async function zoneOf(lab: Lab, name: string) {
+  const { CLOUDFLARE_BASE_URL: base, CLOUDFLARE_API_TOKEN: token } = apiAccess(lab);
+  const call = async <T>(method: string, path: string, body?: object): Promise<T> => {
+    const response = await fetch(`${base}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    if (!response.ok) throw new Error(await response.text());
+    return ((await response.json()) as { result: T }).result;
+  };
+  const [zone] = await call<{ id: string }[]>('GET', `/zones?name=${name}`);
+  const records = `/zones/${zone!.id}/dns_records`;
+  return {
+    /** @returns the record's id */
+    create: async (record: object) => (await call<{ id: string }>('POST', records, record)).id,
+    delete: (id: string) => call('DELETE', `${records}/${id}`),
+  };
 }
