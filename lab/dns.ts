@@ -7,6 +7,14 @@ import { nameServers } from './cloud/cloudflare';
 import { addresses, namespaceOf } from './network';
 import { run, say, start, waitFor, type Lab } from './state';
 
+/** A zone that its parent vouches for with another key: whoever validates has no answer from it. */
+export const bogusZone = 'bogus.example';
+
+export interface RootFiles {
+  key: string;
+  hints: string;
+}
+
 /**
  * The lab's DNS: Knot answers for the root and for every zone, each signed and delegated from its parent; unbound is the
  * validating resolver that starts at that root.
@@ -49,13 +57,10 @@ export class Dns {
     await waitFor('the authoritative DNS server answers', () => this.signed(''), 60);
     this.delegateSigned();
 
-    const ds = this.dsRecords('');
-    this.put('etc/unbound/root.key', ds.map((rdata) => `. IN DS ${rdata}\n`).join(''));
-    this.put(
-      'etc/unbound/root.hints',
-      nameServers.map((name) => `. NS ${name}.\n${name}. A ${authoritative.v4}\n`).join(''),
-    );
-    this.put('etc/unbound/lab.conf', unboundConfig(resolver, this.reverseZones));
+    const { key, hints } = this.rootFiles();
+    this.put('etc/unbound/root.key', key);
+    this.put('etc/unbound/root.hints', hints);
+    this.put('etc/unbound/lab.conf', unboundConfig(resolver));
     this.inRouter('unbound', 'unbound', '-d', '-c', '/etc/unbound/lab.conf');
     await waitFor(
       'the resolver validates',
@@ -63,6 +68,19 @@ export class Dns {
       60,
     );
     say(`DNS on ${authoritative.v4} (authoritative) and ${resolver.v4} (resolver)`);
+  }
+
+  /** What a validating resolver starts from: the root's key and name servers, in the form of Debian's dns-root-data. */
+  rootFiles(): RootFiles {
+    const { v4, v6 } = addresses(this.lab).authoritative;
+    return {
+      key: this.dsRecords('')
+        .map((rdata) => `. IN DS ${rdata}\n`)
+        .join(''),
+      hints: nameServers
+        .map((name) => `. NS ${name}.\n${name}. A ${v4}\n${name}. AAAA ${v6}\n`)
+        .join(''),
+    };
   }
 
   /** Publishes the zone's records, besides the SOA, NS and keys that are the server's own matter. */
@@ -166,7 +184,10 @@ export class Dns {
     ];
     for (const child of this.children(zone)) {
       lines.push(...nameServers.map((name) => `${child}. 300 NS ${name}.`));
-      if (withDs) lines.push(...this.dsRecords(child).map((rdata) => `${child}. 300 DS ${rdata}`));
+      if (withDs) {
+        const key = child === bogusZone ? '' : child;
+        lines.push(...this.dsRecords(key).map((rdata) => `${child}. 300 DS ${rdata}`));
+      }
     }
     const glue = zone === '' || zone === 'example' || zone === 'lab-cloud.example';
     if (glue) {
@@ -253,11 +274,12 @@ function reverseName(address: string): string {
   return `${[...hex].reverse().join('.')}.ip6.arpa`;
 }
 
-function unboundConfig({ v4, v6 }: { v4: string; v6: string }, reverseZones: string[]): string {
-  // unbound answers for private address space by itself unless told that a zone is served.
-  const privateZones = reverseZones.map((zone) =>
-    zone.endsWith('in-addr.arpa') ? '10.in-addr.arpa' : 'd.f.ip6.arpa',
-  );
+/** unbound answers for private address space by itself unless told that it is served. */
+export const privateReverseZones = `  local-zone: "10.in-addr.arpa." nodefault
+  local-zone: "d.f.ip6.arpa." nodefault
+`;
+
+function unboundConfig({ v4, v6 }: { v4: string; v6: string }): string {
   return `server:
   interface: ${v4}
   interface: ${v6}
@@ -273,7 +295,7 @@ function unboundConfig({ v4, v6 }: { v4: string; v6: string }, reverseZones: str
   trust-anchor-file: "root.key"
   val-permissive-mode: no
   do-not-query-localhost: no
-${[...new Set(privateZones)].map((zone) => `  local-zone: "${zone}." nodefault\n`).join('')}remote-control:
+${privateReverseZones}remote-control:
   control-enable: no
 `;
 }

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
+import { privateReverseZones } from './dns';
 import { cacheRoot, run, say } from './state';
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -61,12 +62,32 @@ const machinePackages = [
 /** The lab's own daemons run from an image of their own, so that none is installed as a service of this machine. */
 const servicePackages = ['knot', 'knot-dnsutils', 'unbound', 'squid', 'ca-certificates'];
 
+/** In ClamAV's form: name, any type of file, anywhere in it, the octets. Its text would alarm scanners of this machine. */
+const eicarSignature =
+  'Eicar-Test:0:*:58354f2150254041505b345c505a58353428505e2937434329377d2445494341522d' +
+  '5354414e444152442d414e544956495255532d544553542d46494c452124482b482a';
+
 const machineSetup = `
 cat >"$1/etc/cloud/cloud.cfg.d/90_lab.cfg" <<'EOF'
 datasource_list: [NoCloud]
 network: {config: disabled}
 disable_root: false
 system_info: {default_user: {name: root}}
+EOF
+# The lab's own root and its own list of public suffixes stay where Debian's packages would put the real ones.
+for file in dns/root.key dns/root.hints publicsuffix/public_suffix_list.dat; do
+  dpkg-divert --root="$1" --quiet --add --no-rename --divert "/usr/share/$file.debian" "/usr/share/$file"
+done
+mkdir -p "$1/usr/share/publicsuffix" "$1/etc/unbound/unbound.conf.d"
+printf '%s\\n' arpa com example net org >"$1/usr/share/publicsuffix/public_suffix_list.dat"
+cat >"$1/etc/unbound/unbound.conf.d/lab.conf" <<'EOF'
+server:
+${privateReverseZones}EOF
+# ClamAV gets its signatures from servers that the lab has not; it knows the EICAR test file by this one, and starts
+# where the two folders are.
+mkdir -p "$1"/var/lib/clamav/main.inc "$1"/var/lib/clamav/daily.inc
+cat >"$1/var/lib/clamav/lab.ndb" <<'EOF'
+${eicarSignature}
 EOF
 rm -f "$1"/etc/ssh/ssh_host_*
 : >"$1/etc/machine-id"

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { MachineSpec } from './backend';
+import type { RootFiles } from './dns';
 import { machineImage, mountOverlay } from './images';
 import { addresses, createLink, deleteNamespace, namespaceOf, namespaces } from './network';
 import { kill, processes, run, start, waitFor, type Lab } from './state';
@@ -33,7 +34,8 @@ export class Machines {
     return JSON.parse(readFileSync(join(this.dir(id), 'spec.json'), 'utf8')) as MachineSpec;
   }
 
-  create(spec: MachineSpec): void {
+  /** @param rootFiles take the place of Debian's */
+  create(spec: MachineSpec, rootFiles: RootFiles): void {
     const { outside, resolver } = addresses(this.lab);
     mkdirSync(this.disks(spec.id), { recursive: true });
     // The user data holds the host key.
@@ -47,6 +49,8 @@ export class Machines {
     put('etc/hostname', `${spec.name}\n`);
     rmSync(join(root, 'etc/resolv.conf'), { force: true });
     put('etc/resolv.conf', `nameserver ${resolver.v4}\n`);
+    put('usr/share/dns/root.key', rootFiles.key);
+    put('usr/share/dns/root.hints', rootFiles.hints);
     // Takes the place of the machine's way to Debian's mirrors.
     put('etc/apt/apt.conf.d/00lab', `Acquire::http::Proxy "http://${outside.v4}:3128";\n`);
     const seed = 'var/lib/cloud/seed/nocloud';

@@ -4,7 +4,8 @@ import type { Backend, FirewallRule } from '../backend';
 import { mountOverlay, serviceImage } from '../images';
 import { Machines } from '../machines';
 import { addresses, applyFirewalls } from '../network';
-import { Dns } from '../dns';
+import { bogusZone, Dns } from '../dns';
+import { dnsLists } from '../dnsLists';
 import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
 import { hcloudApi } from './hcloud';
@@ -21,10 +22,18 @@ async function main(): Promise<void> {
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
   await startPackageProxy(lab, root);
-  const dns = new Dns(lab, root, ['lab-cloud.example', remoteZone, ...accountZones]);
+  const dns = new Dns(lab, root, [
+    'lab-cloud.example',
+    remoteZone,
+    bogusZone,
+    ...Object.keys(dnsLists),
+    ...accountZones,
+  ]);
   await dns.start();
   const { remote } = addresses(lab);
   await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
+  await dns.putZone(bogusZone, [{ name: bogusZone, type: 'A', ttl: 300, rdata: remote.v4 }]);
+  for (const [zone, records] of Object.entries(dnsLists)) await dns.putZone(zone, records);
   for (const address of [remote.v4, remote.v6]) await dns.setReverse(address, `mx.${remoteZone}`);
 
   const backend = labBackend(lab, dns);
@@ -50,7 +59,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
   return {
     network: { ipv4Pool, ipv6Networks },
     createMachine: async (spec) => {
-      machines.create(spec);
+      machines.create(spec, dns.rootFiles());
       await machines.powerOn(spec.id);
     },
     deleteMachine: async (id) => {

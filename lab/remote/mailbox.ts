@@ -38,6 +38,8 @@ export interface OutsideMessage {
   envelopeFrom?: string;
   /** Envelope recipient, where it is not `to`. */
   envelopeTo?: string;
+  /** Without the remote domain's signature. */
+  unsigned?: boolean;
   /** Deliver over IPv6. */
   ipv6?: boolean;
 }
