@@ -9,7 +9,14 @@ export function amavisFiles(mail: MailSettings): HostFiles {
     ...filledFile('/etc/amavis/conf.d/60-mailhost', {
       ...mail,
       localDomains: [...mailDomains(mail), probeDomain],
+      probeDomain,
+      sizeLimit: mail.messageSize + 1,
+      passSpam: mail.spamAction === 'file',
+      holdSpam: mail.spamAction === 'hold',
+      spamFate: { file: 'filed into Junk', hold: 'held', drop: 'dropped' }[mail.spamAction],
+      holdVirus: mail.virusAction === 'hold',
     }),
+    ...fileAsItIs('/etc/tmpfiles.d/mailhost-quarantine.conf'),
     // The host program reads from it which keys must be published before they sign.
     '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(selectors, undefined, 2)}\n`),
     ...fileAsItIs('/etc/systemd/system/amavis.service.d/mailhost.conf'),

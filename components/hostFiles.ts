@@ -21,10 +21,12 @@ export function hostProgram(): HostFiles {
 /** What the host gets pushed. It stops what one brought that is no longer among them. */
 export function pushes(mail: MailSettings): string[] {
   return [
+    'resolver',
     'tls',
     ...(mail.accountKind === 'system' ? ['accounts'] : []),
     'spamassassin',
     'dovecot',
+    ...(mail.antivirus ? ['antivirus'] : []),
     'amavis',
     'opensmtpd',
     ...(mail.web ? ['web'] : []),

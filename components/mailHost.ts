@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { accountFiles, accountSecrets } from './accountFiles';
 import { amavisFiles, amavisSecrets } from './amavisFiles';
 import { summaryOf } from './changes';
+import { antivirusFiles } from './antivirusFiles';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
@@ -26,6 +27,7 @@ import {
   smarthostPasswordForm,
   type Settings,
 } from './settings';
+import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Certificate } from './tls';
 import { webFiles } from './webFiles';
@@ -131,6 +133,11 @@ export class MailHost extends pulumi.ComponentResource {
     );
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
+    const resolver = new Daemon(
+      `${name}-resolver`,
+      { push: 'resolver', host, files: resolverFiles(mail) },
+      { ...own, dependsOn: [system] },
+    );
     const tls = new Daemon(
       `${name}-tls`,
       {
@@ -149,7 +156,7 @@ export class MailHost extends pulumi.ComponentResource {
     const spamAssassin = new Daemon(
       `${name}-spamassassin`,
       { push: 'spamassassin', host, files: spamAssassinFiles(mail) },
-      { ...own, dependsOn: [system] },
+      { ...own, dependsOn: [resolver] },
     );
     const accounts =
       settings.accountKind === 'system'
@@ -176,6 +183,15 @@ export class MailHost extends pulumi.ComponentResource {
       },
       { ...own, dependsOn: [tls, ...accounts] },
     );
+    const antivirus = mail.antivirus
+      ? [
+          new Daemon(
+            `${name}-antivirus`,
+            { push: 'antivirus', host, files: antivirusFiles() },
+            { ...own, dependsOn: [resolver] },
+          ),
+        ]
+      : [];
     const amavis = new Daemon(
       `${name}-amavis`,
       {
@@ -191,7 +207,7 @@ export class MailHost extends pulumi.ComponentResource {
           ),
       },
       // The host refuses to sign with a key that the domain's name servers do not answer.
-      { ...own, dependsOn: [spamAssassin, ...domains.map(({ dns }) => dns)] },
+      { ...own, dependsOn: [spamAssassin, ...antivirus, ...domains.map(({ dns }) => dns)] },
     );
     const openSmtpd = new Daemon(
       `${name}-opensmtpd`,
@@ -217,7 +233,21 @@ export class MailHost extends pulumi.ComponentResource {
       : [];
     const check = new Check(
       `${name}-check`,
-      { host, mail, pushes: [tls, ...accounts, spamAssassin, dovecot, amavis, openSmtpd, ...web] },
+      {
+        host,
+        mail,
+        pushes: [
+          resolver,
+          tls,
+          ...accounts,
+          spamAssassin,
+          dovecot,
+          ...antivirus,
+          amavis,
+          openSmtpd,
+          ...web,
+        ],
+      },
       { ...own, dependsOn: [openSmtpd, ...web] },
     );
 

@@ -2,6 +2,9 @@ import type { MailSettings } from './mailSettings';
 
 /** Debian packages of the mail host; none is taken along only because another recommends it. */
 export const packages = (mail: MailSettings): string[] => [
+  'unbound',
+  // The root's name servers and its key, from which unbound starts.
+  'dns-root-data',
   'opensmtpd',
   'dovecot-core',
   'dovecot-imapd',
@@ -16,9 +19,13 @@ export const packages = (mail: MailSettings): string[] => [
   'libmail-spf-perl',
   'libmail-dkim-perl',
   'libmail-dmarc-perl',
+  // Rule updates are signed.
+  'gpg',
+  'gpg-agent',
   'logrotate',
   'openssl',
   // The host program asks the zones' own name servers.
   'python3-dnspython',
+  ...(mail.antivirus ? ['clamav-daemon', 'clamav-freshclam'] : []),
   ...(mail.web ? ['nginx'] : []),
 ];

@@ -7,6 +7,7 @@ import type { HostFiles } from '../components/files';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
+import { resolverFiles } from '../components/resolverFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { webFiles } from '../components/webFiles';
 import { example, exampleMail, hash } from './example';
@@ -22,6 +23,7 @@ const allFiles = (settings: MailSettings): HostFiles => ({
   ...openSmtpdFiles(settings),
   ...dovecotFiles(settings),
   ...amavisFiles(settings),
+  ...resolverFiles(settings),
   ...spamAssassinFiles(settings),
   ...webFiles(settings),
 });
@@ -309,13 +311,6 @@ describe('amavis and SpamAssassin', () => {
     ).toEqual({
       '/etc/amavis/dkim/example.org.s2.pem': { mode: '0640', owner: 'root:amavis', text: 'PEM\n' },
     });
-  });
-
-  it('decides on every kind of finding, and turns the spam check on', () => {
-    for (const kind of ['spam', 'virus', 'banned', 'bad_header']) {
-      expect(text).toMatch(new RegExp(`^\\$final_${kind}_destiny = D_PASS;$`, 'm'));
-    }
-    expect(text).toContain('@bypass_spam_checks_maps = (0);');
   });
 
   it('has one threshold in both', () => {

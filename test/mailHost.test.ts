@@ -26,6 +26,7 @@ describe('MailHost', () => {
       'mail-host-system',
       'mail-opensmtpd',
       'mail-opensmtpd-secrets',
+      'mail-resolver',
       'mail-spamassassin',
       'mail-tls',
       'mail-tls-secrets',

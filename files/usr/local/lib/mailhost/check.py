@@ -12,7 +12,8 @@ import ssl
 import time
 import uuid
 
-from daemons import DAEMONS, resume_relaying, wanted
+import resolver
+from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
 from failure import Failure
 from system import is_active, run, succeeds, wait_for
 
@@ -21,25 +22,37 @@ PROBE = "mailhost-probe@mailhost-probe.invalid"
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 #: A mail exchanger that is always there, to learn whether outbound port 25 is open.
 OUTSIDE = "gmail-smtp-in.l.google.com"
+#: The entry for tests of a list that refuses many (RFC 5782, section 5).
+LIST_ENTRY = "2.0.0.127.zen.spamhaus.org"
 
 
 def check(mail: dict) -> None:
-    reasons = [*services(), *listeners(), *certificates(mail["hostName"]), *web_pages(mail["hostName"])]
+    reasons = [
+        *services(), *name_resolution(), *listeners(), *certificates(mail["hostName"]), *web_pages(mail["hostName"])
+    ]  # fmt: skip
     if not reasons:
         reasons = [*spam_probe(), *signing_probes(mail["domains"])]
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
-    print("services, listeners, certificates, web pages, spam probe and signatures are as they should be")
+    print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
     warn_of_blocked_port()
+    warn_of_refusing_list()
 
 
 def services():
     units = [daemon.unit for daemon in wanted() if daemon.unit is not None]
-    for unit in [*units, "metadata-guard"]:
+    for unit in [*units, RULE_UPDATES, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
         if not succeeds("systemctl", "is-enabled", "--quiet", unit):
             yield f"service {unit} would not start at boot"
+
+
+def name_resolution():
+    if resolver.name_servers("/etc/resolv.conf")[:1] != [resolver.ADDRESS]:
+        yield f"/etc/resolv.conf does not name the host's own resolver, {resolver.ADDRESS}, first"
+    if not resolver.validates():
+        yield "the host's own resolver does not validate the root of DNS: journalctl --unit unbound"
 
 
 def public_ports() -> set:
@@ -192,4 +205,13 @@ def warn_of_blocked_port() -> None:
         print(
             f"WARNING: outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
             "the provider opens it: at Hetzner, ask for it under Limits in the Cloud Console"
+        )
+
+
+def warn_of_refusing_list() -> None:
+    answers = resolver.addresses(LIST_ENTRY)
+    if "127.0.0.2" not in answers:
+        print(
+            f"WARNING: the DNS list of {LIST_ENTRY} refuses this host: it answers {answers or 'nothing'}, not 127.0.0.2. "
+            "Without it less spam is found"
         )

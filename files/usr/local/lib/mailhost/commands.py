@@ -4,6 +4,8 @@ import argparse
 import fcntl
 import hashlib
 import json
+import pathlib
+import re
 import signal
 import sys
 
@@ -12,6 +14,7 @@ from daemons import DAEMONS, resume_relaying
 from failure import Failure
 from prepare import prepare
 from purge import purge
+from system import run
 from transaction import activate, staged_path
 
 
@@ -52,6 +55,12 @@ def parse() -> argparse.Namespace:
     activation = command("activate", run_activate, f"put a daemon's files in force; {files}")
     activation.add_argument("daemon", choices=DAEMONS)
     activation.add_argument("--secrets", help="SHA-256 of the staged secret files that belong to them")
+    command("restart", run_restart, "restart a daemon, with no mail held back or doubled").add_argument(
+        "daemon", choices=[name for name, daemon in DAEMONS.items() if daemon.unit is not None]
+    )
+    command("release", run_release, "deliver a message that was held").add_argument(
+        "id", help="its name in /srv/mailhost/quarantine, as the notice to root says"
+    )
     command("check", run_check, "tell whether mail works; settings as JSON on standard input").add_argument(
         "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
     )
@@ -86,6 +95,23 @@ def run_activate(arguments) -> None:
             )
         files.update(json.loads(text))
     print(activate(DAEMONS[arguments.daemon], files))
+
+
+def run_restart(arguments) -> None:
+    daemon = DAEMONS[arguments.daemon]
+    if daemon.is_running():
+        daemon.restart_service()
+
+
+def run_release(arguments) -> None:
+    path = pathlib.Path("/srv/mailhost/quarantine", arguments.id)
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+", arguments.id) or not path.is_file():
+        raise Failure(f"no message {arguments.id} is held: ls {path.parent}")
+    # It fails without a word of that in its exit status.
+    answer = run("sh", "-c", 'amavisd-release "$1" 2>&1', "sh", arguments.id).strip()
+    if not answer.startswith("250 "):
+        raise Failure(f"{arguments.id} is not released: {answer}")
+    print(answer)
 
 
 def run_purge(arguments) -> None:

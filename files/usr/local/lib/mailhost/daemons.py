@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 
 import accounts
+import antivirus
 import dkim
+import resolver
 from failure import Failure
 from system import answers, is_active, run, succeeds, wait_for
 
@@ -179,6 +181,43 @@ def resume_relaying() -> None:
         succeeds("smtpctl", *command)
 
 
+class Resolver(Daemon):
+    name = "resolver"
+    unit = "unbound"
+    endpoints = [((resolver.ADDRESS, 53), b"")]
+
+    def check(self, files, staged, owned):
+        # As the unit does at each start: before the first there is no copy of the root's key, which the check asks for.
+        run("/usr/libexec/unbound-helper", "root_trust_anchor_update")
+        staged("unbound-checkconf")
+
+    def restart(self, changed):
+        super().restart(changed)
+        resolver.ask_own_resolver()
+
+
+class ClamAv(Daemon):
+    name = "antivirus"
+    unit = "clamav-daemon"
+
+    def prepare_restart(self):
+        # amavis shows it the parts of a message as files.
+        run("usermod", "--append", "--groups", "amavis", "clamav")
+        run("systemctl", "enable", "--now", "--quiet", antivirus.UPDATES)
+
+    def restart_service(self):
+        # Before its signatures have come it does not start, and says nothing.
+        succeeds("systemctl", "stop", self.unit)
+        wait_for(f"ClamAV gets its signatures: journalctl --unit {antivirus.UPDATES}", antivirus.started, antivirus.PATIENCE)
+
+    def stop(self):
+        run("systemctl", "disable", "--now", "--quiet", "clamav-daemon.socket", self.unit, antivirus.UPDATES)
+
+
+#: Off in Debian.
+RULE_UPDATES = "spamassassin-maintenance.timer"
+
+
 class SpamAssassin(Daemon):
     name = "spamassassin"
     unit = "spamd"
@@ -187,6 +226,9 @@ class SpamAssassin(Daemon):
 
     def check(self, files, staged, owned):
         staged("spamassassin", "--lint")
+
+    def prepare_restart(self):
+        run("systemctl", "enable", "--now", "--quiet", RULE_UPDATES)
 
 
 class Web(Daemon):
@@ -243,7 +285,12 @@ class Accounts(Daemon):
         accounts.apply()
 
 
-DAEMONS = {daemon.name: daemon for daemon in (Tls(), Accounts(), SpamAssassin(), Dovecot(), Amavis(), OpenSmtpd(), Web())}
+DAEMONS = {
+    daemon.name: daemon
+    for daemon in (
+        Resolver(), Tls(), Accounts(), SpamAssassin(), Dovecot(), ClamAv(), Amavis(), OpenSmtpd(), Web()
+    )
+}  # fmt: skip
 
 
 def wanted() -> list:

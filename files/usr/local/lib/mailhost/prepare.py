@@ -7,6 +7,7 @@ import pwd
 import secrets
 import shutil
 
+import antivirus
 from daemons import DAEMONS, wanted
 from system import run, succeeds, wait_for
 from transaction import described, live, manifest_path, put, withdraw
@@ -51,6 +52,8 @@ def prepare(files: dict, volume_device: str) -> None:
     for name, (number, home) in USERS.items():
         create_user(name, number, home)
     mount_volume(volume_device)
+    if DAEMONS["antivirus"] in wanted():
+        antivirus.check_memory()
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     create_folders()
     create_srs_key()
@@ -143,6 +146,7 @@ def create_folders() -> None:
     for path, owner, group, mode in (
         ("mail", "vmail", "vmail", 0o700),
         ("bayes", "amavis", "amavis", 0o700),
+        ("quarantine", "amavis", "amavis", 0o700),
         ("home", "root", "root", 0o755),
         ("home/mailhost-probe", "mailhost-probe", "mailhost-probe", 0o700),
         ("acme", "root", "root", 0o700),

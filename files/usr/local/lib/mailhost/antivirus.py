@@ -1,0 +1,43 @@
+"""ClamAV: what it takes for it to run."""
+
+import socket
+import time
+
+from failure import Failure
+from system import succeeds
+
+UPDATES = "clamav-freshclam"
+SOCKET = "/run/clamav/clamd.ctl"
+#: Bytes. Its signatures alone take more than 1 GB, and twice that while they are loaded anew.
+LEAST_MEMORY = 3.5e9
+#: Seconds. Some 300 MB of signatures have to come first.
+PATIENCE = 600
+
+
+def check_memory() -> None:
+    with open("/proc/meminfo") as file:
+        memory = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemTotal:"))
+    if memory < LEAST_MEMORY:
+        raise Failure(
+            f"antivirus needs 4 GB of memory, and this machine has {memory / 1e9:.1f}: "
+            "choose a larger serverType, or set antivirus to false"
+        )
+
+
+def started() -> bool:
+    succeeds("systemctl", "start", "clamav-daemon")
+    if answers():
+        return True
+    time.sleep(5)
+    return False
+
+
+def answers() -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(SOCKET)
+            connection.sendall(b"zPING\0")
+            return connection.recv(10) == b"PONG\0"
+    except OSError:
+        return False
