@@ -161,7 +161,7 @@ describe('a mail client', () => {
   it('comes back after a filter has died', async () => {
     const main = () => onHost(lab, 'systemctl show --property MainPID --value opensmtpd').trim();
     const before = main();
-    onHost(lab, "pkill --signal KILL --full '^/usr/bin/python3 .*/filters/submission'");
+    onHost(lab, "kill -KILL $(pgrep --uid opensmtpd --full '^/usr/bin/python3 .*/submission ')");
     await waitFor('OpenSMTPD runs again', () => !['0', before].includes(main()));
     const message = { from: anna, to: erika, subject: 'after a crash', text: 'x' };
     await waitFor('it takes mail', () =>
@@ -331,6 +331,7 @@ describe('relaying', () => {
           tried++;
           if ((await dialogue.say(`RCPT TO:<${to}>`)).startsWith('2')) accepted.push(to);
         }
+        expect(await dialogue.say(`RCPT TO:<${anna}>`)).toMatch(/^250 /);
         dialogue.end();
       }
     }
