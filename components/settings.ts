@@ -207,7 +207,7 @@ export const settingsShape = z.strictObject({
   spamTagLevel: number(0, 100).default(2).meta({
     description: 'SpamAssassin score from which a message is marked as spam in its headers.',
   }),
-  spamJunkLevel: number(0, 100).default(5).meta({
+  spamJunkLevel: number(0.1, 100).default(5).meta({
     description: 'SpamAssassin score from which `spamAction` happens to a message from outside.',
   }),
   spamAction: oneOf(SpamAction).default('file').meta({
