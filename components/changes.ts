@@ -1,14 +1,12 @@
 import { domainOf, localPartOf } from './names';
 import type { Settings } from './settings';
 
-/** What a later change is judged against: kept in the state as an output of the mail host. */
+/** What a later change is judged against: kept in the state once the host has it. */
 export interface Summary {
   hostName: string;
   accountKind: string;
-  location: string;
-  serverType: string;
-  /** GB. */
-  volumeSize: number;
+  ipv6: boolean;
+  dkimGeneration: number;
   /** Domains with mail. */
   domains: string[];
   accounts: string[];
@@ -18,14 +16,12 @@ export interface Summary {
 
 /** @returns what of the settings later changes are judged against */
 export function summaryOf(settings: Settings): Summary {
-  const { hostName, accountKind, location, serverType, volumeSize } = settings;
-  const { domains, accounts, aliases } = settings;
+  const { hostName, accountKind, ipv6, dkimGeneration, domains, accounts, aliases } = settings;
   return {
     hostName,
     accountKind,
-    location,
-    serverType,
-    volumeSize,
+    ipv6,
+    dkimGeneration,
     domains: domains.filter(({ parked }) => !parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
     addresses: [
@@ -62,10 +58,22 @@ export function dangers(before: Summary, after: Summary): Danger[] {
     })),
     ...goneAccounts
       .filter((address) => !goneDomains.includes(domainOf(address)))
+      .filter((address) => heir(address, after) === undefined)
       .map((address) => ({
         words: `remove ${address}`,
-        message: `${address} would no longer be an account: it cannot log in from then on. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}`,
+        message: `${address} would no longer be an account: it cannot log in from then on. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}, for whoever gets that address again`,
       })),
+    ...goneAccounts.flatMap((address) => {
+      const next = heir(address, after);
+      return next === undefined
+        ? []
+        : [
+            {
+              words: `hand the mailbox of ${address} to ${next}`,
+              message: `${next} would be the same system user as ${address}, and read all of its mail`,
+            },
+          ];
+    }),
     ...(before.hostName === after.hostName
       ? []
       : [
@@ -82,22 +90,55 @@ export function dangers(before: Summary, after: Summary): Danger[] {
             message: `accounts would be ${after.accountKind} instead of ${before.accountKind}, with mailboxes elsewhere on the host: each is empty at first, and the mail stays where it was`,
           },
         ]),
-    ...(before.location === after.location
-      ? []
-      : [
-          {
-            words: `move to ${after.location} without the mail`,
-            message: `a volume cannot move from ${before.location} to ${after.location}: an empty one and new addresses would take its place`,
-          },
-        ]),
-    ...(after.volumeSize < before.volumeSize
+    ...(before.ipv6 && !after.ipv6
       ? [
           {
-            message: `a volume cannot shrink from ${before.volumeSize} to ${after.volumeSize} GB: set volumeSize back to ${before.volumeSize}`,
+            words: 'give up the IPv6 address',
+            message: 'the IPv6 address would go for good, and with it what others think of it',
+          },
+        ]
+      : []),
+    ...(Math.abs(after.dkimGeneration - before.dkimGeneration) > 1
+      ? [
+          {
+            words: `sign with generation ${after.dkimGeneration}`,
+            message: `DKIM keys would jump from generation ${before.dkimGeneration} to ${after.dkimGeneration}, to keys that have not been in DNS before: go one step at a time`,
           },
         ]
       : []),
   ];
+}
+
+/** Who is the same system user as an account that goes: their names are local parts. */
+const heir = (address: string, after: Summary): string | undefined =>
+  after.accountKind === 'system'
+    ? after.accounts.find((other) => localPartOf(other) === localPartOf(address))
+    : undefined;
+
+/** The machine as the cloud has it. */
+export interface MachineState {
+  location?: string;
+  /** GB. */
+  volumeSize?: number;
+}
+
+/** @returns what would be lost of the machine's own */
+export function machineDangers(before: MachineState, after: Required<MachineState>): Danger[] {
+  if (before.location !== undefined && before.location !== after.location) {
+    return [
+      {
+        words: `move to ${after.location} without the mail`,
+        message: `a volume cannot move from ${before.location} to ${after.location}: an empty one and new addresses would take its place. Set protect to false and \`pulumi up\` first`,
+      },
+    ];
+  }
+  return before.volumeSize !== undefined && after.volumeSize < before.volumeSize
+    ? [
+        {
+          message: `a volume cannot shrink from ${before.volumeSize} to ${after.volumeSize} GB: set volumeSize back to ${before.volumeSize}`,
+        },
+      ]
+    : [];
 }
 
 /**

@@ -89,11 +89,14 @@ export function domainRecords({ domain, hostName, spf }: DomainNames): PlainReco
   ];
 }
 
+/** That nobody sends for it. */
+export const parkedSpf = 'v=spf1 -all';
+
 /** What a domain without mail publishes, so that nobody can send in its name: a null MX (RFC 7505) and no sender at all. */
 export function parkedRecords(domain: string): PlainRecord[] {
   return [
     { key: 'mx', type: 'MX', name: domain, content: '.', priority: 0 },
-    { key: 'spf', type: 'TXT', name: domain, content: quoteTxt('v=spf1 -all') },
+    { key: 'spf', type: 'TXT', name: domain, content: quoteTxt(parkedSpf) },
     { key: 'dmarc', type: 'TXT', name: `_dmarc.${domain}`, content: quoteTxt(rejectAll) },
     {
       key: 'dkim',

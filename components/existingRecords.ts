@@ -26,8 +26,8 @@ export interface ExistingRecord {
 export interface RecordConflict {
   wanted: WantedRecord;
   existing: ExistingRecord;
-  /** Whether the stack can take it over: it is the same, or may be. */
-  adoptable: boolean;
+  /** Whether the stack can take it over as it is; `maybe` where only who made it knows. */
+  adoptable: boolean | 'maybe';
   /** What the setting `confirm` has to hold for both to stand side by side; none where they cannot. */
   words?: string;
   /** What stands there, why it cannot, and what to do. */
@@ -41,6 +41,7 @@ const singleText = (content: string): string | undefined =>
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
 function clashes(wanted: WantedRecord, existing: ExistingRecord): boolean {
+  if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
   if (existing.type === 'CNAME') return true;
   if (existing.type !== wanted.type) return false;
@@ -54,18 +55,20 @@ function clashes(wanted: WantedRecord, existing: ExistingRecord): boolean {
 /** What to do about it where it is not the same record. */
 function remedy(wanted: WantedRecord, existing: ExistingRecord): string {
   const remove = 'delete it at Cloudflare';
+  if (existing.type === 'NS')
+    return `what lies below is looked up elsewhere: set the zone of the domain to one that answers for it`;
   if (existing.type === 'CNAME') return `a CNAME allows nothing beside it: ${remove}`;
   if (existing.proxied) return `a proxied name leads to Cloudflare, not to this host: ${remove}`;
   if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
   if (isDkimName(wanted.name))
-    return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it: then adopt it`;
+    return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
   switch (singleText(wanted.content ?? '')) {
     case 'v=spf1':
       return `receivers reject a name with two (RFC 7208, section 4.5): put what it allows into spf of the domain, and ${remove}`;
     case 'v=dmarc1':
       return `receivers ignore a name with two (RFC 7489, section 6.6.3): ${remove}`;
     default:
-      return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it: then adopt it`;
+      return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
   }
 }
 
@@ -78,26 +81,41 @@ export function recordConflicts(
   wanted: WantedRecord[],
   existing: ExistingRecord[],
 ): RecordConflict[] {
-  return wanted.flatMap((record) =>
-    existing
-      .filter((other) => clashes(record, other))
-      .map((other) => {
-        const same =
-          other.type === record.type &&
-          other.content === record.content &&
-          other.proxied !== true &&
-          (record.priority === undefined || other.priority === record.priority);
-        const words = record.type === 'MX' && other.type === 'MX' && !same;
-        return {
-          wanted: record,
-          existing: other,
-          adoptable: same || (record.content === undefined && other.type === record.type),
-          ...(words ? { words: `keep MX ${other.content}` } : {}),
-          message: `${other.name} already has ${other.type} ${other.content}: ${same ? 'adopt it' : remedy(record, other)}`,
-        };
-      }),
+  const found = wanted.flatMap((record) => {
+    const clashing = existing.filter((other) => clashes(record, other));
+    return clashing.map((other) => {
+      const same = isSame(record, other);
+      // Nothing can stand beside a null MX (RFC 7505, section 3).
+      const words =
+        record.type === 'MX' && other.type === 'MX' && !same && ![record, other].some(isNull);
+      const maybe =
+        record.content === undefined &&
+        other.type === record.type &&
+        other.proxied !== true &&
+        clashing.length === 1;
+      return {
+        wanted: record,
+        existing: other,
+        adoptable: maybe ? ('maybe' as const) : same,
+        ...(words ? { words: `keep MX ${other.content} of ${other.name}` } : {}),
+        message: `${other.name} already has ${other.type} ${other.content}: ${same ? 'adopt it' : remedy(record, other)}`,
+      };
+    });
+  });
+  // A delegation is in the way of all that lies below it.
+  return found.filter(
+    ({ existing: { type, id } }, i) =>
+      type !== 'NS' || found.findIndex((other) => other.existing.id === id) === i,
   );
 }
+
+const isNull = ({ content }: { content?: string }): boolean => content === '.';
+
+/** The priority of a lone MX says nothing. */
+const isSame = (record: WantedRecord, other: ExistingRecord): boolean =>
+  other.type === record.type &&
+  other.proxied !== true &&
+  (record.type === 'MX' ? other.content.toLowerCase() : other.content) === record.content;
 
 /** Name of the resource that a record is. */
 export const resourceNameOf = ({ parent, key }: WantedRecord): string => `${parent.name}/${key}`;

@@ -1,7 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { accountFiles, accountSecrets } from './accountFiles';
 import { amavisFiles, amavisSecrets } from './amavisFiles';
-import { summaryOf } from './changes';
 import { antivirusFiles } from './antivirusFiles';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
@@ -29,6 +28,7 @@ import {
 } from './settings';
 import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
+import { Summary } from './summary';
 import { Certificate } from './tls';
 import { webFiles } from './webFiles';
 
@@ -222,6 +222,7 @@ export class MailHost extends pulumi.ComponentResource {
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
+    new Summary(`${name}-summary`, settings, { ...own, dependsOn: [openSmtpd] });
     const web = mail.web
       ? [
           new Daemon(
@@ -265,7 +266,6 @@ export class MailHost extends pulumi.ComponentResource {
       caCertPem: this.caCertPem,
       sshPrivateKey: this.sshPrivateKey,
       openTasks: this.openTasks,
-      summary: summaryOf(settings),
     });
   }
 }

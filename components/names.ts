@@ -1,4 +1,5 @@
 import { domainToASCII } from 'node:url';
+import ipaddr from 'ipaddr.js';
 
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
 const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
@@ -35,6 +36,28 @@ export function normalAddress(address: string): string | undefined {
   const domain = normalDomain(domainOf(address));
   if (!address.includes('@') || !localPart.test(local) || domain === undefined) return undefined;
   return `${local}@${domain}`;
+}
+
+/** As normalAddress(), for an address that others may have made up: it may have a tag, and what other hosts allow. */
+export function normalRecipient(address: string): string | undefined {
+  const local = localPartOf(address).toLowerCase();
+  const domain = normalDomain(domainOf(address));
+  // No form that aliases(5) takes for a file, a command or a list.
+  const isLocal = /^(?!.*\.\.)[a-z0-9_](?:[a-z0-9._+'=&~-]{0,62}[a-z0-9_+=~-])?$/.test(local);
+  return address.includes('@') && isLocal && domain !== undefined
+    ? `${local}@${domain}`
+    : undefined;
+}
+
+/** A network in CIDR form (RFC 4632, RFC 4291), by its first address in the shortest form. */
+export function normalNetwork(text: string): string | undefined {
+  if (!ipaddr.isValidCIDR(text)) return undefined;
+  const [address, bits] = ipaddr.parseCIDR(text);
+  if (address.kind() === 'ipv4')
+    return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${bits}`;
+  // An IPv4 network in disguise would open less than it seems to.
+  if ((address as ipaddr.IPv6).isIPv4MappedAddress()) return undefined;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(text).toString()}/${bits}`;
 }
 
 /** What stands before the last `@` of a mail address. */

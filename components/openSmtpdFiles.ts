@@ -1,9 +1,12 @@
 import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
-import { probeAddress, probeDomain, type Credential, type MailSettings } from './mailSettings';
+import {
+  probeAddress,
+  probeDomain,
+  roles,
+  type Credential,
+  type MailSettings,
+} from './mailSettings';
 import { localPartOf } from './names';
-
-/** What every domain has to answer (RFC 2142, RFC 7489, RFC 8460); `root` is for the host's own messages. */
-const roles = ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'];
 
 const mebibyte = 1 << 20;
 

@@ -2,13 +2,20 @@ import { promises as dns } from 'node:dns';
 import * as cloudflare from '@pulumi/cloudflare';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
-import { dangers, droppedAddresses, summaryOf, type Danger, type Summary } from './changes';
+import {
+  dangers,
+  droppedAddresses,
+  machineDangers,
+  summaryOf,
+  type Danger,
+  type Summary,
+} from './changes';
 import { importFile, recordConflicts, resourceNameOf, type WantedRecord } from './existingRecords';
 import type { Zone } from './nextSteps';
 import { plannedRecords } from './plannedRecords';
 import type { Settings } from './settings';
 import { spfMistake, spfRecord, type TxtLookup } from './spf';
-import { quoteTxt } from './dnsRecords';
+import { parkedSpf, quoteTxt } from './dnsRecords';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
@@ -25,17 +32,31 @@ export interface Preflight {
  */
 export async function preflight(name: string, settings: Settings): Promise<Preflight> {
   const state = await ownState();
-  const before = state.find(({ urn }) => urn.endsWith(`mailhost:index:MailHost::${name}`))?.outputs
-    .summary as Summary | undefined;
+  const outputsOf = (type: string, resource: string) =>
+    state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
+  const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as
+    Partial<Summary> | undefined;
+  // What an earlier version did not write down is as it was.
+  const before: Summary | undefined = summary && { ...summaryOf(settings), ...summary };
+  const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
+  const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const records = state.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
-  const isNew = (record: WantedRecord) =>
-    !records.some(({ urn }) => urn.endsWith(`::${resourceNameOf(record)}`));
 
   const { zones, mistakes } = await findZones(settings);
+  const isNew = (record: WantedRecord, zoneId: string) =>
+    !records.some(
+      ({ urn, outputs }) =>
+        urn.endsWith(`::${resourceNameOf(record)}`) && outputs.zoneId === zoneId,
+    );
+  const machine = {
+    location: volume?.location as string | undefined,
+    volumeSize: volume?.size as number | undefined,
+  };
   const stops: Danger[] = [
     ...mistakes.map((message) => ({ message })),
     ...(before ? dangers(before, summaryOf(settings)) : []),
-    ...(await offerMistakes(settings, before)).map((message) => ({ message })),
+    ...machineDangers(machine, settings),
+    ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...(await conflicts(name, settings, zones, isNew)),
     ...(await spfMistakes(settings, records)).map((message) => ({ message })),
   ];
@@ -63,11 +84,15 @@ interface OwnResource {
 /** The resources that the stack has now. A StackReference would tell outputs of the program alone, and none after a first `up` that failed. */
 async function ownState(): Promise<OwnResource[]> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  const { outputs } = (await pulumi.runtime.invoke(
-    'pulumi:pulumi:readStackResourceOutputs',
-    { stackName },
-    { async: true },
-  )) as { outputs: Record<string, Omit<OwnResource, 'urn'>> };
+  const { outputs } = (await pulumi.runtime
+    .invoke('pulumi:pulumi:readStackResourceOutputs', { stackName }, { async: true })
+    .catch((error: Error) => {
+      throw new Refusal([
+        {
+          message: `the stack's own state cannot be read, so no change can be judged (${error.message})`,
+        },
+      ]);
+    })) as { outputs: Record<string, Omit<OwnResource, 'urn'>> };
   return Object.entries(outputs).map(([urn, resource]) => ({ urn, ...resource }));
 }
 
@@ -79,7 +104,7 @@ async function ownState(): Promise<OwnResource[]> {
  */
 class Refusal extends pulumi.RunError {
   /** @param confirmed how many words `confirm` has already */
-  constructor(stops: Danger[], confirmed: number) {
+  constructor(stops: Danger[], confirmed = 0) {
     let next = confirmed;
     const lines = stops.map(({ message, words }) =>
       words === undefined
@@ -97,13 +122,13 @@ class Refusal extends pulumi.RunError {
 async function findZones(
   settings: Settings,
 ): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
-  const zones = new Map<string, Zone>();
+  const found: Zone[] = [];
   const mistakes: string[] = [];
   const names = [...new Set(settings.domains.map(({ zone }) => zone))];
   await Promise.all(
     names.map((name) =>
       cloudflare.getZone({ filter: { name } }).then(
-        ({ zoneId: id, status, nameServers }) => zones.set(name, { id, name, status, nameServers }),
+        ({ zoneId: id, status, nameServers }) => found.push({ id, name, status, nameServers }),
         (error: Error) =>
           mistakes.push(
             `the zone ${name} cannot be read at Cloudflare: make it there, let the API token read it, or mend the ` +
@@ -112,28 +137,53 @@ async function findZones(
       ),
     ),
   );
-  return { zones, mistakes: mistakes.sort() };
+  // In an order that does not hang on who answers first.
+  found.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { zones: new Map(found.map((zone) => [zone.name, zone])), mistakes: mistakes.sort() };
 }
 
-/** Asked only where an answer matters: for a host that is new, or becomes another. */
+/**
+ * Asked only where an answer matters: for a server that is new, or becomes another. One that cannot become what is asked
+ * for would be left turned off.
+ *
+ * @param server what the stack has of it
+ */
 async function offerMistakes(
   { location, serverType }: Settings,
-  before: Summary | undefined,
+  server: Record<string, unknown> | undefined,
 ): Promise<string[]> {
-  const known = (what: string, found: Promise<unknown>) =>
-    found.then(
-      () => [],
-      (error: Error) => [`${what} is not known at Hetzner (${error.message})`],
-    );
-  const asked = await Promise.all([
-    before?.location === location
-      ? []
-      : known(`the location ${location}`, hcloud.getLocation({ name: location })),
-    before?.serverType === serverType
-      ? []
-      : known(`the server type ${serverType}`, hcloud.getServerType({ name: serverType })),
-  ]);
-  return asked.flat();
+  const mistakes: string[] = [];
+  const known = <T>(what: string, found: Promise<T>) =>
+    found.catch((error: Error) => {
+      mistakes.push(`${what} is not known at Hetzner (${error.message})`);
+      return undefined;
+    });
+  if (server?.location !== location) {
+    await known(`the location ${location}`, hcloud.getLocation({ name: location }));
+  }
+  const present = server?.serverType as string | undefined;
+  if (present !== serverType) {
+    const [next, now] = await Promise.all([
+      known(`the server type ${serverType}`, hcloud.getServerType({ name: serverType })),
+      present === undefined
+        ? undefined
+        : known(`the server type ${present}`, hcloud.getServerType({ name: present })),
+    ]);
+    if (next && !next.locations.some(({ name }) => name === location)) {
+      mistakes.push(`${serverType} is not offered in ${location}: choose another of the two`);
+    }
+    if (next && now && next.architecture !== now.architecture) {
+      mistakes.push(
+        `a server cannot change from ${now.architecture} (${present}) to ${next.architecture} (${serverType}): choose a type of the same`,
+      );
+    }
+    if (next && now && next.disk < now.disk) {
+      mistakes.push(
+        `the disk of ${serverType} is smaller than that of ${present} (${next.disk} and ${now.disk} GB): choose a larger type`,
+      );
+    }
+  }
+  return mistakes;
 }
 
 /** Zones are listed only where the plan creates a record in them. */
@@ -141,23 +191,38 @@ async function conflicts(
   name: string,
   settings: Settings,
   zones: Map<string, Zone>,
-  isNew: (record: WantedRecord) => boolean,
+  isNew: (record: WantedRecord, zoneId: string) => boolean,
 ): Promise<Danger[]> {
+  const unreadable: Danger[] = [];
   const found = await Promise.all(
     [...plannedRecords(name, settings)].map(async ([zone, records]) => {
       const zoneId = zones.get(zone)?.id;
-      const wanted = records.filter(isNew);
+      const wanted = zoneId === undefined ? [] : records.filter((r) => isNew(r, zoneId));
       if (zoneId === undefined || wanted.length === 0) return [];
-      const { results } = await cloudflare.getDnsRecords({ zoneId, maxItems: 100_000 });
+      const { results } = await cloudflare
+        .getDnsRecords({ zoneId, maxItems: 100_000 })
+        .catch((error: Error) => {
+          unreadable.push({
+            message: `the records of the zone ${zone} cannot be read: give the API token DNS:Edit for it (${error.message})`,
+          });
+          return { results: [] };
+        });
       return recordConflicts(wanted, results).map((conflict) => ({ zoneId, conflict }));
     }),
   );
   const all = found.flat();
-  const adoptable = all.filter(({ conflict }) => conflict.adoptable);
-  const adoption = {
-    message: `to adopt what can be: echo '${importFile(name, adoptable)}' > adopt.json && pulumi import --protect=false --generate-code=false --file adopt.json`,
-  };
-  return [...all.map(({ conflict }) => conflict), ...(adoptable.length > 0 ? [adoption] : [])];
+  const command = (adopted: typeof all) =>
+    `echo '${importFile(name, adopted)}' > adopt.json && pulumi import --protect=false --generate-code=false --file adopt.json`;
+  const same = all.filter(({ conflict }) => conflict.adoptable === true);
+  return [
+    ...unreadable,
+    ...all.map(({ zoneId, conflict }) =>
+      conflict.adoptable === 'maybe'
+        ? { message: `${conflict.message}; then: ${command([{ zoneId, conflict }])}` }
+        : conflict,
+    ),
+    ...(same.length > 0 ? [{ message: `to adopt what is the same: ${command(same)}` }] : []),
+  ];
 }
 
 const lookUpTxt: TxtLookup = async (name) => {
@@ -169,19 +234,28 @@ const lookUpTxt: TxtLookup = async (name) => {
   }
 };
 
-/** Follows the includes of each SPF record that is not published yet. */
-async function spfMistakes(
-  { domains }: Settings,
-  records: OwnResource[],
-  lookUp = lookUpTxt,
-): Promise<string[]> {
-  const published = new Set(records.map(({ outputs }) => outputs.content));
+/** Follows the includes of SPF records where one of them is not published yet; those of the plan are as it has them. */
+async function spfMistakes({ domains }: Settings, records: OwnResource[]): Promise<string[]> {
+  const published = new Set(
+    records.map(({ outputs }) => `${String(outputs.name)} ${String(outputs.content)}`),
+  );
+  const planned = new Map(
+    domains.map(({ name, parked, spf }) => [name, parked ? parkedSpf : spfRecord(spf)]),
+  );
+  const isChanged = [...planned].some(
+    ([name, text]) => !published.has(`${name} ${quoteTxt(text)}`),
+  );
+  if (!isChanged) return [];
+  const lookUp: TxtLookup = async (name) => {
+    const text = planned.get(name.toLowerCase());
+    return text === undefined ? lookUpTxt(name) : [text];
+  };
   const judged = await Promise.all(
     domains
-      .filter(({ spf }) => spf.length > 0 && !published.has(quoteTxt(spfRecord(spf))))
+      .filter(({ spf }) => spf.length > 0)
       .map(async ({ name, spf }) => {
         try {
-          const mistake = await spfMistake(spfRecord(spf), lookUp);
+          const mistake = await spfMistake(name, spfRecord(spf), lookUp);
           return mistake
             ? [`the SPF record of ${name} does not hold: ${mistake}; mend its spf`]
             : [];

@@ -1,7 +1,7 @@
 import { getDomain } from 'tldts';
 import { z } from 'zod';
 import { AccountKind, SpamAction, VirusAction } from './mailSettings';
-import { normalAddress, normalDomain } from './names';
+import { normalAddress, normalDomain, normalNetwork, normalRecipient } from './names';
 import { settingsMistakes } from './settingsRules';
 import { isSpfMechanism } from './spf';
 
@@ -34,12 +34,31 @@ const address = normalised(
   'is no mail address: write letters, digits, dots, hyphens and underscores before the @, without a +tag, e.g. anna@example.org',
 );
 
+const recipient = normalised(
+  'a mail address, e.g. anna@example.org',
+  normalRecipient,
+  'is no mail address that mail can be sent on to, e.g. anna@example.org',
+);
+
+const network = normalised(
+  'a network, e.g. 192.0.2.0/24',
+  normalNetwork,
+  'must be a network, e.g. 192.0.2.0/24 or 2001:db8::/32',
+);
+
 const makeHash =
   'make one with `openssl passwd -6`, and set it with `pulumi config set --secret --path`';
 
+/** crypt(5): sha512-crypt, sha256-crypt, bcrypt, yescrypt; whole, and of a cost that does not stop the host. */
+const hashForms = [
+  /^\$6\$(?:rounds=[1-9]\d{3,6}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}$/,
+  /^\$5\$(?:rounds=[1-9]\d{3,6}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{43}$/,
+  /^\$2[by]\$(?:0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/,
+  /^\$g?y\$[./A-Za-z0-9]{1,20}\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}$/,
+];
+
 /** Whether it is of a crypt(5) form that OpenSMTPD and Dovecot on Debian 13 both verify. */
-export const isPasswordHash = (text: string): boolean =>
-  /^\$(?:5|6|y|gy|2b|2y)\$[./A-Za-z0-9$=,]{20,200}$/.test(text);
+export const isPasswordHash = (text: string): boolean => hashForms.some((form) => form.test(text));
 
 export const passwordHashForm = `must be a yescrypt, sha512-crypt, sha256-crypt or bcrypt hash: ${makeHash}`;
 
@@ -56,17 +75,32 @@ const secret = (isRight: (text: string) => boolean, form: string) =>
     { error: ({ input }) => `${input === undefined ? 'is missing: ' : ''}${form}` },
   );
 
-const number = (minimum: number, maximum: number, unit = '') => {
-  const error = `must be a number from ${minimum} to ${maximum}${unit}`;
-  return z.coerce.number({ error }).min(minimum, { error }).max(maximum, { error });
-};
+/** A number, or the text of one as stack config has it: neither an empty value nor a truth value counts as one. */
+const numberOf = (form: RegExp, minimum: number, maximum: number, error: string) =>
+  z
+    .union([z.number(), z.string()], { error })
+    .refine((value) => form.test(String(value)), { error, abort: true })
+    .transform(Number)
+    .pipe(z.number().min(minimum, { error }).max(maximum, { error }));
 
-const wholeNumber = (minimum: number, maximum: number, unit = '') => {
-  const error = `must be a whole number from ${minimum} to ${maximum}${unit}`;
-  return z.coerce.number({ error }).int({ error }).min(minimum, { error }).max(maximum, { error });
-};
+/** A score: SpamAssassin's have at most three decimal places. */
+const score = (minimum: number, maximum: number) =>
+  numberOf(
+    /^\d{1,4}(?:\.\d{1,3})?$/,
+    minimum,
+    maximum,
+    `must be a number from ${minimum} to ${maximum}, with at most three decimal places`,
+  ).meta({ type: 'number', minimum, maximum });
 
-const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
+const wholeNumber = (minimum: number, maximum: number, unit = '') =>
+  numberOf(
+    /^\d{1,9}$/,
+    minimum,
+    maximum,
+    `must be a whole number from ${minimum} to ${maximum}${unit}`,
+  ).meta({ type: 'number', minimum, maximum });
+
+export const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
 
 const oneOf = <const T extends Record<string, string>>(values: T) =>
   z.enum(
@@ -138,9 +172,11 @@ const account = z.strictObject(
 const alias = z.strictObject(
   {
     address: address.meta({ description: 'An address in a hosted domain.' }),
-    recipients: addresses.min(1, { error: 'is empty: name at least one address' }).meta({
-      description: 'Who gets its mail: accounts, aliases, or addresses elsewhere.',
-    }),
+    recipients: listOf(recipient, 'a list of mail addresses: set [0], [1] … with --path')
+      .min(1, { error: 'is empty: name at least one address' })
+      .meta({
+        description: 'Who gets its mail: accounts, aliases, or addresses elsewhere.',
+      }),
   },
   expected('an alias, with address and recipients'),
 );
@@ -204,10 +240,10 @@ export const settingsShape = z.strictObject({
   messageSize: wholeNumber(1, 150, ' MB').default(35).meta({
     description: 'MB that one message may have, as it is on the wire: attachments grow by a third.',
   }),
-  spamTagLevel: number(0, 100).default(2).meta({
+  spamTagLevel: score(0, 100).default(2).meta({
     description: 'SpamAssassin score from which a message is marked as spam in its headers.',
   }),
-  spamJunkLevel: number(0.1, 100).default(5).meta({
+  spamJunkLevel: score(1, 100).default(5).meta({
     description: 'SpamAssassin score from which `spamAction` happens to a message from outside.',
   }),
   spamAction: oneOf(SpamAction).default('file').meta({
@@ -270,10 +306,7 @@ export const settingsShape = z.strictObject({
     .meta({
       description: 'OpenSSH public keys that may log in as root, besides the key of the stack.',
     }),
-  adminNetworks: listOf(
-    z.union([z.cidrv4(), z.cidrv6()], { error: 'must be a network, e.g. 192.0.2.0/24' }),
-    'a list of networks, e.g. ["192.0.2.0/24"]',
-  )
+  adminNetworks: listOf(network, 'a list of networks, e.g. ["192.0.2.0/24"]')
     .min(1, { error: 'is empty: name the networks that may use SSH, e.g. ["192.0.2.0/24"]' })
     .default(['0.0.0.0/0', '::/0'])
     .meta({
@@ -377,9 +410,12 @@ function registrableDomain(name: string): string {
 
 const secretKeys = ['passwordHash', 'password'];
 
-/** The wrong value as the message shows it, where it is short text and no secret. */
+/** The wrong value as the message shows it, where it is short text, and neither a secret nor what may hold one. */
 function shownValue(input: unknown, path: PropertyKey[]): string {
-  if (secretKeys.includes(String(path.at(-1)))) return '';
+  const [key, ...inside] = path;
+  const mayHoldSecret = ['accounts', 'smarthost'].includes(String(key)) && inside.length < 2;
+  const isOpen = key === 'smarthost' && ['host', 'port'].includes(String(inside[0]));
+  if (secretKeys.includes(String(path.at(-1))) || (mayHoldSecret && !isOpen)) return '';
   const value = valueAt(input, path);
   if (!['string', 'number', 'boolean'].includes(typeof value)) return '';
   const text = JSON.stringify(value);

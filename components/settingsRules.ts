@@ -1,6 +1,8 @@
+import { z } from 'zod';
 import type { Mistake } from './settings';
-import { domainOf, localPartOf, normalAddress, normalDomain } from './names';
-import { hasTooManyLookups, leastLookups, spfRecord } from './spf';
+import { roles } from './mailSettings';
+import { domainOf, localPartOf, normalAddress, normalDomain, normalRecipient } from './names';
+import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from './spf';
 
 /** A text of the input in its normal form, and where it stands. */
 interface Item {
@@ -30,7 +32,8 @@ const field = (value: unknown, key: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 
 /** A truth value as stack config has it. */
-const isTrue = (value: unknown): boolean => value === true || value === 'true';
+const isTrue = (value: unknown): boolean =>
+  value === true || z.stringbool().safeParse(value).data === true;
 
 type Normal = (text: string) => string | undefined;
 
@@ -39,8 +42,8 @@ function item(path: string, value: unknown, normal: Normal): Item | undefined {
   return form === undefined ? undefined : { path, value: form };
 }
 
-const items = (path: string, value: unknown): Item[] =>
-  list(value).flatMap((v, i) => item(`${path}[${i}]`, v, normalAddress) ?? []);
+const items = (path: string, value: unknown, normal = normalAddress): Item[] =>
+  list(value).flatMap((v, i) => item(`${path}[${i}]`, v, normal) ?? []);
 
 function estateOf(input: unknown): Estate {
   const at = <T>(key: string, read: (value: unknown, path: string) => T): T[] =>
@@ -67,7 +70,7 @@ function estateOf(input: unknown): Estate {
     aliases: at('aliases', (value, path) => ({
       path,
       address: item(`${path}.address`, field(value, 'address'), normalAddress),
-      recipients: items(`${path}.recipients`, field(value, 'recipients')),
+      recipients: items(`${path}.recipients`, field(value, 'recipients'), normalRecipient),
     })),
   };
 }
@@ -118,6 +121,12 @@ function domainMistakes({ domains }: Estate): Mistake[] {
         });
       }
     }
+    if (spfRecord(spf).length > maximumRecordLength) {
+      mistakes.push({
+        path: `${path}.spf`,
+        message: `makes an SPF record of ${spfRecord(spf).length} octets, and a record takes ${maximumRecordLength}: write networks instead of single addresses`,
+      });
+    }
     if (hasTooManyLookups(spfRecord(spf))) {
       mistakes.push({
         path: `${path}.spf`,
@@ -131,6 +140,8 @@ function domainMistakes({ domains }: Estate): Mistake[] {
 function hostNameMistakes({ hostName, domains }: Estate): Mistake[] {
   if (hostName === undefined) return [];
   const names = domains.map(({ name }) => name);
+  // Another mistake tells of the name that cannot be compared.
+  if (names.includes(undefined)) return [];
   const isBelow = names.some((name) => hostName.value.endsWith(`.${name}`));
   if (isBelow && !names.includes(hostName.value)) return [];
   return [
@@ -193,6 +204,9 @@ function homelessAddresses(estate: Estate): Mistake[] {
 function danglingTargets(estate: Estate): Mistake[] {
   const { domains, hostName, postmaster, aliases } = estate;
   const known = new Set(ownAddresses(estate).map(({ value }) => value));
+  const isRole = (address: string) =>
+    roles.includes(localPartOf(address)) &&
+    domains.some(({ name, parked }) => name === domainOf(address) && !parked);
   const isHere = (address: string) =>
     domainOf(address) === hostName?.value || domains.some(({ name }) => name === domainOf(address));
   const dangling = ({ path, value }: Item): Mistake[] =>
@@ -204,26 +218,50 @@ function danglingTargets(estate: Estate): Mistake[] {
             message: `is "${value}", which no account or alias has: make it, or name one that exists`,
           },
         ];
-  const strayCatchAll = ({ path, value }: Item): Mistake[] =>
-    isHere(value)
+  const next = nextHops(estate);
+  const strayCatchAll = ({ path, value }: Item): Mistake[] => {
+    const outside = reachable(value, next).find((address) => !isHere(address));
+    return outside === undefined
       ? dangling({ path, value })
       : [
           {
             path,
-            message: `is "${value}", elsewhere: all spam to the domain would be sent on, so name an account or alias of this host`,
+            message: `is "${value}", whose mail goes to ${outside}: all spam to the domain would be sent on, so name an account of this host`,
           },
         ];
+  };
   return [
-    ...aliases.flatMap(({ recipients }) => recipients.flatMap(dangling)),
+    ...aliases.flatMap(({ recipients }) =>
+      recipients.filter(({ value }) => !isRole(value)).flatMap(dangling),
+    ),
     ...(postmaster ? dangling(postmaster) : []),
     ...domains.flatMap(({ catchAll }) => (catchAll ? strayCatchAll(catchAll) : [])),
   ];
 }
 
-function aliasLoops({ aliases }: Estate): Mistake[] {
-  const next = new Map(
-    aliases.map(({ address, recipients }) => [address?.value, recipients.map((r) => r.value)]),
+/** Where mail for an address goes on to: an alias to its recipients, a role address that nobody has to the postmaster. */
+function nextHops({ aliases, domains, postmaster }: Estate): Map<string | undefined, string[]> {
+  const ofRoles = domains.flatMap(({ name }) =>
+    roles.map((role) => [`${role}@${name}`, postmaster ? [postmaster.value] : []] as const),
   );
+  return new Map<string | undefined, string[]>([
+    ...ofRoles,
+    ...aliases.map(
+      ({ address, recipients }) => [address?.value, recipients.map((r) => r.value)] as const,
+    ),
+  ]);
+}
+
+/** Every address that mail for `start` can come to, itself among them. */
+function reachable(start: string, next: Map<string | undefined, string[]>): string[] {
+  const found = new Set([start]);
+  for (const address of found) for (const to of next.get(address) ?? []) found.add(to);
+  return [...found];
+}
+
+function aliasLoops(estate: Estate): Mistake[] {
+  const { aliases } = estate;
+  const next = nextHops(estate);
   const loopFrom = (start: string): string[] | undefined => {
     const seen = new Set<string>();
     const visit = (address: string, way: string[]): string[] | undefined => {
@@ -251,6 +289,15 @@ function aliasLoops({ aliases }: Estate): Mistake[] {
   });
 }
 
+/** Users that Debian's base system and the packages of the host bring along. */
+const systemNames = new Set(
+  (
+    'root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody _apt ' +
+    'systemd-network systemd-resolve systemd-timesync messagebus sshd polkitd amavis clamav debian-spamd dovecot ' +
+    'dovenull opensmtpd opensmtpq unbound vmail mailhost-probe'
+  ).split(' '),
+);
+
 /** Local parts become names of system users (useradd(8)), so each can exist once, whatever its domain. */
 function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
   if (field(input, 'accountKind') !== 'system') return [];
@@ -258,6 +305,11 @@ function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
   return names.flatMap((name, i) => {
     const path = `accounts[${i}].address`;
     if (name === undefined) return [];
+    if (systemNames.has(name)) {
+      return [
+        { path, message: `cannot be a system user: Debian has one named "${name}" for itself` },
+      ];
+    }
     if (!/^[a-z][a-z0-9._-]{0,30}$/.test(name)) {
       return [
         {
@@ -279,8 +331,22 @@ function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
 }
 
 /** Settings that cannot work with each other. */
-function clashes({ input, accounts }: Estate): Mistake[] {
+function clashes({ input, accounts, domains, hostName }: Estate): Mistake[] {
   const mistakes: Mistake[] = [];
+  const smarthost = field(field(input, 'smarthost'), 'host');
+  if (typeof smarthost === 'string') {
+    if (normalDomain(smarthost) === hostName?.value) {
+      mistakes.push({ path: 'smarthost.host', message: 'is this host itself: name another' });
+    }
+    for (const { path, name, parked, spf } of domains) {
+      if (name !== undefined && !parked && spf.length === 0) {
+        mistakes.push({
+          path: `${path}.spf`,
+          message: `is empty, but the smarthost sends for ${name}: put in its SPF mechanism, e.g. include:_spf.${smarthost.split('.').slice(-2).join('.')}`,
+        });
+      }
+    }
+  }
   const numberAt = (key: string, standard: number) => Number(field(input, key) ?? standard);
   const tag = numberAt('spamTagLevel', 2);
   const junk = numberAt('spamJunkLevel', 5);

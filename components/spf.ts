@@ -1,15 +1,39 @@
+import { isIPv4, isIPv6 } from 'node:net';
+
 /** What a receiver may look up at most to judge one SPF record (RFC 7208, section 4.6.4). */
 const maximumLookups = 10;
 /** How many of these may find nothing. */
 const maximumVoidLookups = 2;
 
-const name = String.raw`[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?`;
-const mechanism = new RegExp(
-  `^(?:include:${name}|exists:${name}|(?:a|mx)(?::${name})?(?:/\\d{1,2})?(?://\\d{1,3})?|ip4:[0-9.]{7,15}(?:/\\d{1,2})?|ip6:[0-9a-fA-F:.]{2,39}(?:/\\d{1,3})?)$`,
-);
+const label = String.raw`(?:[A-Za-z0-9_-]|%\{[a-z]\d*r?[.-]?\})+`;
+const named = new RegExp(`^(?:include|exists|a|mx):${label}(?:\\.${label})+$`);
 
-/** Whether `text` is a mechanism that lets a sender pass; macros, `all`, `ptr` and modifiers are not for merging. */
-export const isSpfMechanism = (text: string): boolean => mechanism.test(text);
+/**
+ * Whether `text` is a mechanism that lets a sender pass (RFC 7208, section 5). `all`, `ptr`, qualifiers and modifiers
+ * are not for merging.
+ */
+export function isSpfMechanism(text: string): boolean {
+  const [, term, v4Bits, v6Bits] = /^([^/]+?)(?:\/(\d{1,3}))?(?:\/\/(\d{1,3}))?$/.exec(text) ?? [];
+  if (term === undefined) return false;
+  const within = (bits: string | undefined, most: number) =>
+    bits === undefined || Number(bits) <= most;
+  const [kind, ...rest] = term.split(':');
+  const value = rest.join(':');
+  switch (kind) {
+    case 'ip4':
+      return isIPv4(value) && within(v4Bits, 32) && v6Bits === undefined;
+    case 'ip6':
+      return isIPv6(value) && within(v4Bits, 128) && v6Bits === undefined;
+    case 'a':
+    case 'mx':
+      return (term === kind || named.test(term)) && within(v4Bits, 32) && within(v6Bits, 128);
+    default:
+      return named.test(term) && term === text;
+  }
+}
+
+/** Octets of a text that DNS providers take in one record. */
+export const maximumRecordLength = 2048;
 
 /**
  * The one SPF record of a name (RFC 7208, section 3.2): its MX, what the operator adds, and nobody else.
@@ -43,10 +67,15 @@ const isSpf = (text: string): boolean => /^v=spf1(?: |$)/i.test(text);
 /**
  * What is wrong with an SPF record as receivers will see it, its includes followed.
  *
+ * @param name that it is published at
  * @param lookup rejects where DNS does not answer; a name with a macro is not followed
  * @returns undefined where it holds within the limits
  */
-export async function spfMistake(record: string, lookup: TxtLookup): Promise<string | undefined> {
+export async function spfMistake(
+  name: string,
+  record: string,
+  lookup: TxtLookup,
+): Promise<string | undefined> {
   const cost: SpfCost = { lookups: 0, voidLookups: 0 };
   const wrong: string[] = [];
   const visit = async (text: string, seen: string[]): Promise<void> => {
@@ -66,7 +95,7 @@ export async function spfMistake(record: string, lookup: TxtLookup): Promise<str
       else await visit(records[0]!, [...seen, next.toLowerCase()]);
     }
   };
-  await visit(record, []);
+  await visit(record, [name]);
   if (cost.lookups > maximumLookups)
     wrong.push(`it takes more than ${maximumLookups} DNS look-ups`);
   if (cost.voidLookups > maximumVoidLookups)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dangers, droppedAddresses, summaryOf } from '../components/changes';
+import { dangers, droppedAddresses, machineDangers, summaryOf } from '../components/changes';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings } from '../components/settings';
 import { example, hash } from './example';
@@ -19,8 +19,10 @@ describe('a change', () => {
       'an account more',
       { accounts: [...example.accounts!, { ...bert!, address: 'c@example.net' }] },
     ],
-    ['another password', { accounts: [anna!, { ...bert!, passwordHash: `${hash}b` }] }],
-    ['a larger volume', { volumeSize: 30 }],
+    [
+      'another password',
+      { accounts: [anna!, { ...bert!, passwordHash: hash.replace('salt', 'SALT') }] },
+    ],
     ['another server type', { serverType: 'cx33' }],
     ['the next key', { dkimGeneration: 2 }],
   ])('of %s is not stopped', (_, change) => {
@@ -51,10 +53,34 @@ describe('a change', () => {
       ['rename mail.example.org to mx.example.org'],
     ],
     ['system users', { accountKind: 'system' }, ['make accounts system']],
-    ['another location', { location: 'nbg1' }, ['move to nbg1 without the mail']],
-    ['a smaller volume, which nothing confirms', { volumeSize: 10 }, [undefined]],
+    ['keys that have never been in DNS', { dkimGeneration: 3 }, ['sign with generation 3']],
+    ['a host without IPv6', { ipv6: false }, ['give up the IPv6 address']],
   ])('to %s is stopped', (_, change, stopped) => {
     expect(words(change)).toEqual(stopped);
+  });
+
+  it('to another with the same name as a system user is stopped as what it is', () => {
+    const before = summary({ accountKind: 'system' });
+    const next = { ...bert!, address: 'bert@example.org' };
+    expect(words({ accountKind: 'system', accounts: [anna!, next] }, before)).toEqual([
+      'hand the mailbox of bert@example.net to bert@example.org',
+    ]);
+  });
+
+  it.each([
+    ['the same', {}, []],
+    ['a larger volume', { volumeSize: 30 }, []],
+    ['a smaller one, which nothing confirms', { volumeSize: 10 }, [undefined]],
+    ['another location', { location: 'nbg1' }, ['move to nbg1 without the mail']],
+    [
+      'another location with a smaller volume',
+      { location: 'nbg1', volumeSize: 10 },
+      ['move to nbg1 without the mail'],
+    ],
+  ])('of the machine to %s', (_, change, stopped) => {
+    const before = { location: 'fsn1', volumeSize: 20 };
+    expect(machineDangers(before, { ...before, ...change }).map((d) => d.words)).toEqual(stopped);
+    expect(machineDangers({}, { ...before, ...change })).toEqual([]);
   });
 
   it('says where the mail of who goes stays', () => {

@@ -69,7 +69,7 @@ describe('recordConflicts', () => {
     ).toEqual([]);
   });
 
-  it.each<[string, ExistingRecord, string, boolean]>([
+  it.each<[string, ExistingRecord, string, boolean | 'maybe']>([
     [
       'the same MX',
       existing('MX', 'example.org', 'mail.example.org', { priority: 10 }),
@@ -110,7 +110,7 @@ describe('recordConflicts', () => {
       'a key under the selector',
       existing('TXT', 's1._domainkey.example.org', '"v=DKIM1; p=AAAA"'),
       'mail-example.org/dkim-s1',
-      true,
+      'maybe',
     ],
   ])('finds %s', (_, found, key, adoptable) => {
     expect(judge(found)).toEqual([{ key, adoptable }]);
@@ -118,7 +118,11 @@ describe('recordConflicts', () => {
 
   it('lets another MX stand beside its own, if told so', () => {
     expect(judge(existing('MX', 'example.org', 'mx.other.example', { priority: 10 }))).toEqual([
-      { key: 'mail-example.org/mx', adoptable: false, words: 'keep MX mx.other.example' },
+      {
+        key: 'mail-example.org/mx',
+        adoptable: false,
+        words: 'keep MX mx.other.example of example.org',
+      },
     ]);
   });
 
@@ -130,6 +134,34 @@ describe('recordConflicts', () => {
     ]);
     expect(proxied.map(({ message }) => message).join()).toMatch(/proxied.*delete it/);
   });
+});
+
+it('offers no second MX beside a null MX, and adopts its own whatever the priority', () => {
+  expect(judge(existing('MX', 'example.org', '.'))).toEqual([
+    { key: 'mail-example.org/mx', adoptable: false },
+  ]);
+  expect(judge(existing('MX', 'example.org', 'Mail.Example.org', { priority: 0 }))).toEqual([
+    { key: 'mail-example.org/mx', adoptable: true },
+  ]);
+});
+
+it('tells once that a name is delegated elsewhere', () => {
+  const [conflict, ...more] = recordConflicts(wanted, [
+    existing('NS', 'mail.example.org', 'ns.x.example'),
+  ]);
+  expect(more).toEqual([]);
+  expect(conflict!.message).toContain('set the zone');
+});
+
+it('takes over nothing of which there are two, and nothing proxied', () => {
+  const two = [
+    existing('A', 'mail.example.org', '192.0.2.1', { id: 'a' }),
+    existing('A', 'mail.example.org', '192.0.2.2', { id: 'b' }),
+  ];
+  expect(judge(...two).map(({ adoptable }) => adoptable)).toEqual([false, false]);
+  expect(judge(existing('A', 'mail.example.org', '192.0.2.1', { proxied: true }))).toMatchObject([
+    { adoptable: false },
+  ]);
 });
 
 it('adopts records with the components above them, once each', () => {
@@ -162,5 +194,7 @@ it('adopts records with the components above them, once each', () => {
 
 it.each<WantedRecord>(wanted)('knows what $key at $name may not collide with: itself', (one) => {
   const same = existing(one.type, one.name, one.content ?? 'unknown', { priority: one.priority });
-  expect(recordConflicts([one], [same])).toMatchObject([{ adoptable: true }]);
+  expect(recordConflicts([one], [same])).toMatchObject([
+    { adoptable: one.content === undefined ? 'maybe' : true },
+  ]);
 });

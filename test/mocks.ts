@@ -38,6 +38,8 @@ function answer(token: string, inputs: Record<string, unknown>): object {
       };
     case 'cloudflare:index/getDnsRecords:getDnsRecords':
       return { results: [] };
+    case 'hcloud:index/getServerType:getServerType':
+      return { architecture: 'x86', disk: 40, locations: [{ name: 'fsn1' }] };
     case 'pulumi:pulumi:readStackResourceOutputs':
       return { outputs: {} };
     default:

@@ -255,12 +255,105 @@ describe('parseSettings', () => {
     ['a data center for a location', { ...good, location: 'fsn1-dc14' }, 'location'],
     ['networks that shut Pulumi out', { ...good, adminNetworks: ['::/0'] }, 'adminNetworks'],
     [
+      'an account in a domain that is parked in other words',
+      {
+        ...good,
+        domains: [{ name: 'example.org' }, { name: 'example.net', parked: 'yes' }],
+        accounts: [anna, { ...anna, address: 'bob@example.net' }],
+      },
+      'accounts[1].address',
+    ],
+    ['an empty quota', { ...good, accounts: [{ ...anna, quota: null }] }, 'accounts[0].quota'],
+    ['a truth value for a number', { ...good, messagesPerHour: true }, 'messagesPerHour'],
+    ['a number in another base', { ...good, dkimGeneration: '0x2' }, 'dkimGeneration'],
+    ['a score of too many digits', { ...good, spamJunkLevel: '5.123456' }, 'spamJunkLevel'],
+    [
+      'a hash that was cut off',
+      { ...good, accounts: [{ ...anna, passwordHash: hash.slice(0, -1) }] },
+      'accounts[0].passwordHash',
+    ],
+    [
+      'a catch-all that leads elsewhere',
+      {
+        ...good,
+        domains: [{ name: 'example.org', catchAll: 'team@example.org' }],
+        aliases: [{ address: 'team@example.org', recipients: ['x@elsewhere.example'] }],
+      },
+      'domains[0].catchAll',
+    ],
+    [
+      'an alias that leads back by a role address',
+      {
+        ...good,
+        aliases: [{ address: 'team@example.org', recipients: ['abuse@example.org'] }],
+        postmaster: 'team@example.org',
+      },
+      'aliases[0].recipients',
+    ],
+    [
+      'a system user that Debian has',
+      {
+        ...good,
+        accounts: [anna, { ...anna, address: 'news@example.org' }],
+        accountKind: 'system',
+      },
+      'accounts[1].address',
+    ],
+    [
+      'a smarthost that SPF forbids',
+      { ...good, smarthost: { host: 'smtp.example.com', username: 'x', password: 'y' } },
+      'domains[0].spf',
+    ],
+    [
+      'a smarthost that is the host',
+      { ...good, smarthost: { host: 'mail.example.org', username: 'x', password: 'y' } },
+      'smarthost.host',
+    ],
+    [
       'a smarthost without a password',
       { ...good, smarthost: { host: 'smtp.example.com', username: 'x' } },
       'smarthost.password',
     ],
   ])('refuses %s, naming the key', (_, input, path) => {
     expect(mistakesOf(input).map((m) => m.path)).toContain(path);
+  });
+
+  it.each([
+    ['a tag and an apostrophe elsewhere', ["o'brien+work@elsewhere.example"]],
+    ['a role address', ['abuse@example.org']],
+  ])('lets an alias lead to %s', (_, recipients) => {
+    const aliases = [{ address: 'team@example.org', recipients }];
+    expect(mistakesOf({ ...good, aliases })).toEqual([]);
+  });
+
+  it.each([
+    '|/bin/sh@elsewhere.example',
+    '/etc/passwd@elsewhere.example',
+    '"a b"@elsewhere.example',
+  ])('lets no alias lead to %s', (recipient) => {
+    const aliases = [{ address: 'team@example.org', recipients: [recipient] }];
+    expect(mistakesOf({ ...good, aliases }).map((m) => m.path)).toEqual([
+      'aliases[0].recipients[0]',
+    ]);
+  });
+
+  it('names a network by its first address, once', () => {
+    const adminNetworks = ['192.0.2.7/24', '192.0.2.0/24', '2001:DB8::1/32', '2001:db8::/32'];
+    expect(parseSettings({ ...good, adminNetworks }).adminNetworks).toEqual([
+      '192.0.2.0/24',
+      '2001:db8::/32',
+    ]);
+  });
+
+  it.each([
+    ['accounts', '[{"passwordHash":"$6$SALT$HASH"},]'],
+    ['accounts', ['anna@example.org:$6$SALT$HASH']],
+    ['smarthost', 'smtp://user:$6$SALT$HASH@example.com'],
+    ['smarthost', { host: 'smtp.example.com', username: 'user:$6$SALT$HASH', password: 'x' }],
+  ])('shows nothing of %s that may hold a secret: %j', (key, value) => {
+    const mistakes = mistakesOf({ ...good, [key]: value });
+    expect(mistakes).not.toEqual([]);
+    expect(JSON.stringify(mistakes)).not.toContain('SALT');
   });
 
   it('says how to make a hash where there is a password, without showing it', () => {
@@ -307,7 +400,7 @@ describe('parseSettings', () => {
         catchAll: 'anna@example.org',
         spf: ['a:b.example'],
       },
-      { name: 'example.net' },
+      { name: 'example.net', spf: ['a:b.example'] },
     ],
     accounts: [
       {

@@ -10,7 +10,8 @@ const zone: Record<string, string[]> = {
   'silent.example': ['no spf here'],
 };
 const lookUp = (name: string) => Promise.resolve(zone[name] ?? []);
-const mistake = (...mechanisms: string[]) => spfMistake(spfRecord(mechanisms), lookUp);
+const mistake = (...mechanisms: string[]) =>
+  spfMistake('own.example', spfRecord(mechanisms), lookUp);
 
 describe('spfMistake', () => {
   it.each([
@@ -25,6 +26,7 @@ describe('spfMistake', () => {
   it.each([
     ['more than ten look-ups, those of includes counted', ['include:ten.example'], /more than 10/],
     ['a circle', ['include:self.example'], /leads back/],
+    ['itself', ['include:own.example'], /leads back/],
     ['two records', ['include:two.example'], /2 SPF records/],
     ['none', ['include:silent.example'], /0 SPF records/],
     [
@@ -38,7 +40,9 @@ describe('spfMistake', () => {
 
   it('lets the caller know where DNS does not answer', async () => {
     const broken = () => Promise.reject(new Error('SERVFAIL'));
-    await expect(spfMistake('v=spf1 include:one.example -all', broken)).rejects.toThrow('SERVFAIL');
+    await expect(
+      spfMistake('own.example', 'v=spf1 include:one.example -all', broken),
+    ).rejects.toThrow('SERVFAIL');
   });
 });
 
@@ -56,6 +60,16 @@ it.each([
   ['ptr', false],
   ['ip4:192.0.2.1 all', false],
   ['include:a"b.example', false],
+  ['include:%{ir}.%{v}.%{d}.spf.example.com', true],
+  ['exists:%{i}._spf.example.com', true],
+  ['ip4:999.999.999.999', false],
+  ['ip4:192.0.2.1/99', false],
+  ['ip6:192.0.2.1', false],
+  ['ip6::::::', false],
+  ['a/99', false],
+  ['mx//129', false],
+  ['include:a..b.example', false],
+  ['a/24//64', true],
 ])('takes %s for a mechanism to merge: %s', (text, is) => {
   expect(isSpfMechanism(text)).toBe(is);
 });

@@ -7,7 +7,7 @@ import { loginOf, passwords } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
-import { exampleMail } from '../example';
+import { example, exampleMail } from '../example';
 import { SmtpDialogue, type Target } from './smtpDialogue';
 import { endLab, onHost, startLab, TestStack } from './testLab';
 
@@ -447,7 +447,8 @@ describe('the configuration', () => {
     ['IPv4 alone', { ipv6: false }],
     ['system users', { accountKind: 'system' }],
   ] as const)('is one that OpenSMTPD takes, with %s', (_what, change) => {
-    const mail = exampleMail(change);
+    const domains = example.domains.map((d) => ({ ...d, spf: ['include:remote.example'] }));
+    const mail = exampleMail({ domains, ...change });
     const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
     const check = `import json, pathlib, sys
 sys.path.insert(0, "/usr/local/lib/mailhost")

@@ -420,7 +420,7 @@ const offer = (path: string) => async (args: Properties) => {
   );
   const [first] = found[path]!;
   if (first === undefined) throw new Error(`${path} not found with name ${name}`);
-  return { ...args, id: first.id, name: first.name };
+  return { ...args, ...first };
 };
 
 serve({
