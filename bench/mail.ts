@@ -1,6 +1,5 @@
 import { createTransport } from 'nodemailer';
-import { ImapFlow } from 'imapflow';
-import { trust, waitForMail } from '../lab/mail';
+import { waitForMail, withImap } from '../lab/mail';
 import { Machines } from '../lab/machines';
 import { loginOf } from '../lab/proof';
 import { Stack } from '../lab/stack';
@@ -79,32 +78,24 @@ async function main(): Promise<void> {
       maxMessages: Infinity,
     });
 
-  const client = new ImapFlow({
-    host: login.host,
-    port: 993,
-    secure: true,
-    auth: { user: login.user, pass: login.password },
-    tls: trust(login),
-    logger: false,
-  });
-  await client.connect();
-  await client.mailboxOpen('INBOX');
   const latencies: number[] = [];
-  for (let i = 0; i < singles; i++) {
-    const transport = send(1);
-    const arrived = new Promise((resolve) => client.once('exists', resolve));
-    const idle = client.idle();
-    latencies.push(
-      await timed(async () => {
-        await transport.sendMail(message(i));
-        await arrived;
-      }),
-    );
-    transport.close();
-    await client.noop();
-    await idle;
-  }
-  await client.logout();
+  await withImap(login, async (client) => {
+    await client.mailboxOpen('INBOX');
+    for (let i = 0; i < singles; i++) {
+      const transport = send(1);
+      const arrived = new Promise((resolve) => client.once('exists', resolve));
+      const idle = client.idle();
+      latencies.push(
+        await timed(async () => {
+          await transport.sendMail(message(i));
+          await arrived;
+        }),
+      );
+      transport.close();
+      await client.noop();
+      await idle;
+    }
+  });
 
   const transport = send(4);
   const numbers = Array.from({ length: many }, (_, i) => 1000 + i);
