@@ -9,6 +9,7 @@ export interface Summary {
   dkimGeneration: number;
   /** Domains with mail. */
   domains: string[];
+  parked: string[];
   accounts: string[];
   /** Every address that mail is taken in for, role addresses aside; `@example.org` for a catch-all. */
   addresses: string[];
@@ -23,6 +24,7 @@ export function summaryOf(settings: Settings): Summary {
     ipv6,
     dkimGeneration,
     domains: domains.filter(({ parked }) => !parked).map(({ name }) => name),
+    parked: domains.filter(({ parked }) => parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
     addresses: [
       ...accounts.flatMap(({ address, aliases: own }) => [address, ...own]),
@@ -54,7 +56,11 @@ export function dangers(before: Summary, after: Summary): Danger[] {
   return [
     ...goneDomains.map((domain) => ({
       words: `remove ${domain}`,
-      message: `${domain} would no longer have mail${list(' with its accounts ', ofGoneDomain(domain))}: mail to it is refused from then on. Their mail stays on the host, below ${mailFolder(`*@${domain}`, before.accountKind)}`,
+      message: `${domain} would no longer have mail${list(' with its accounts ', ofGoneDomain(domain))}: mail to it is refused from then on. Their mail stays on the host, in ${mailFolder(`@${domain}`, before.accountKind)}. Should the domain come again, it gets other DKIM keys under the same names, and others refuse its mail until they forget the old ones`,
+    })),
+    ...without(before.parked, [...after.parked, ...after.domains]).map((domain) => ({
+      words: `remove ${domain}`,
+      message: `${domain} would no longer say that it has no mail: anybody could send in its name`,
     })),
     ...goneAccounts
       .filter((address) => !goneDomains.includes(domainOf(address)))

@@ -4,6 +4,8 @@ import type { AccountKind } from './mailSettings';
 export interface MailClient {
   incoming: Service;
   outgoing: Service;
+  /** Where the network lets nothing out on 465. */
+  outgoingElse: Service;
   sieve: Service;
   /** What to log in with. */
   userName: string;
@@ -19,6 +21,7 @@ interface Service {
 export const mailClient = (host: string, accountKind: AccountKind): MailClient => ({
   incoming: { protocol: 'IMAP', host, port: 993, security: 'TLS' },
   outgoing: { protocol: 'SMTP', host, port: 465, security: 'TLS' },
+  outgoingElse: { protocol: 'SMTP', host, port: 587, security: 'STARTTLS' },
   sieve: { protocol: 'ManageSieve', host, port: 4190, security: 'STARTTLS' },
   userName: accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
 });
@@ -51,13 +54,14 @@ export function openTasks(zones: Zone[], checkOutput: string): string[] {
 
 /** All of it as text for a person. */
 export function nextSteps(client: MailClient, tasks: string[]): string {
-  const services = [client.incoming, client.outgoing, client.sieve].map(
+  const services = [client.incoming, client.outgoing, client.outgoingElse, client.sieve].map(
     ({ protocol, host, port, security }) => `  ${protocol}: ${host}, port ${port}, ${security}`,
   );
   return [
     'Mail clients:',
     ...services,
     `  user name: ${client.userName}`,
+    '  to trust: the CA in `pulumi stack output caCertPem`',
     tasks.length === 0 ? 'Nothing is left to do.' : 'Left to do:',
     ...tasks.map((task) => `  - ${task}`),
   ].join('\n');

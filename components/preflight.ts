@@ -111,7 +111,7 @@ class Refusal extends pulumi.RunError {
         ? `  ${message}`
         : `  ${message}. To go on: pulumi config set --path 'mailhost:confirm[${next++}]' '${words}'`,
     );
-    const text = `the plan is stopped, for ${stops.length === 1 ? 'a reason' : `${stops.length} reasons`}; nothing was changed:\n${lines.join('\n')}`;
+    const text = `the plan is stopped, for ${stops.length === 1 ? 'one reason' : `${stops.length} reasons`}; nothing was changed:\n${lines.join('\n')}`;
     super(text);
     this.stack = undefined;
     Object.defineProperty(this, 'message', { get: () => text, set: () => undefined });

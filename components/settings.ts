@@ -8,6 +8,24 @@ import { isSpfMechanism } from './spf';
 /** A value that the plan may know only later, such as a secret of the stack: checked only where it is plain text. */
 type Later = object;
 
+/** Whether it is one line of authorized_keys(5) whose key is whole and of the type that stands before it (RFC 4253, section 6.6). */
+function isSshPublicKey(text: string): boolean {
+  const [, type, base64] =
+    /^((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})(?: [ -~]*)?$/.exec(
+      text,
+    ) ?? [];
+  if (type === undefined || base64 === undefined) return false;
+  const key = Buffer.from(base64, 'base64');
+  const fields: Buffer[] = [];
+  let at = 0;
+  for (; at + 4 <= key.length; at += 4 + fields.at(-1)!.length) {
+    const length = key.readUInt32BE(at);
+    if (at + 4 + length > key.length) return false;
+    fields.push(key.subarray(at + 4, at + 4 + length));
+  }
+  return at === key.length && fields.length > 1 && fields[0]!.toString('latin1') === type;
+}
+
 /** The words for a value that is missing or of another type. */
 const expected = (what: string) => ({
   error: ({ input }: { input?: unknown }) =>
@@ -295,11 +313,9 @@ export const settingsShape = z.strictObject({
   }),
   ipv6: truth.default(true).meta({ description: 'Whether the host has an IPv6 address, too.' }),
   adminSshKeys: listOf(
-    z
-      .string(expected('one line of OpenSSH public key'))
-      .regex(/^(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+(?: [ -~]*)?$/, {
-        error: 'must be one line of OpenSSH public key, e.g. "ssh-ed25519 AAAA… anna"',
-      }),
+    z.string(expected('one line of OpenSSH public key')).refine(isSshPublicKey, {
+      error: 'must be one whole line of OpenSSH public key, e.g. "ssh-ed25519 AAAA… anna"',
+    }),
     'a list of OpenSSH public keys: set [0], [1] … with --path',
   )
     .default([])

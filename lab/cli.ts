@@ -263,12 +263,12 @@ async function report(lab: Lab, stack: Stack): Promise<void> {
   console.log(`
 Try next:
   eval "$(./lab/lab env${other})"                     plain pulumi works in this shell
-  pulumi config set mailhost:spamTagLevel 4 && pulumi preview --diff
+  pulumi config set mailhost:spamTagLevel 4 && pulumi preview --diff --show-full-output
   pulumi config set mailhost:dkimGeneration 2 && pulumi up
   ./lab/lab send anna@example.org${other}             mail from the remote system
   ./lab/lab read anna@example.org --password anna-password${other}
   ./lab/lab shell${other} mail                        root on the mail host
-  make down                                   end it all`);
+  ./lab/lab down${other}                              end it all`);
 }
 
 async function loginOf(lab: Lab, user: string, password: string): Promise<Login> {

@@ -83,6 +83,13 @@ describe('a change', () => {
     expect(machineDangers({}, { ...before, ...change })).toEqual([]);
   });
 
+  it('stops a parked domain from going, which then anybody could send for', () => {
+    const parked = { name: 'example.com', parked: true };
+    const before = summary({ domains: [...example.domains, parked] });
+    expect(words({}, before)).toEqual(['remove example.com']);
+    expect(words({ domains: [...example.domains, { name: 'example.com' }] }, before)).toEqual([]);
+  });
+
   it('says where the mail of who goes stays', () => {
     const [danger] = dangers(summary(), summary({ accounts: [anna!] }));
     expect(danger!.message).toContain('/srv/mailhost/mail/example.net/bert');

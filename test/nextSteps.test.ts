@@ -21,8 +21,10 @@ it('tells a person all of it as text', () => {
       'Mail clients:',
       '  IMAP: mail.example.org, port 993, TLS',
       '  SMTP: mail.example.org, port 465, TLS',
+      '  SMTP: mail.example.org, port 587, STARTTLS',
       '  ManageSieve: mail.example.org, port 4190, STARTTLS',
       '  user name: the whole mail address',
+      '  to trust: the CA in `pulumi stack output caCertPem`',
       'Nothing is left to do.',
     ].join('\n'),
   );

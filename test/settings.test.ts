@@ -251,6 +251,8 @@ describe('parseSettings', () => {
     ],
     ['a quota below one message', { ...good, quota: 10, messageSize: 35 }, 'quota'],
     ['dropping viruses that nobody looks for', { ...good, virusAction: 'drop' }, 'virusAction'],
+    ['half an SSH key', { ...good, adminSshKeys: ['ssh-ed25519 AAAA me'] }, 'adminSshKeys[0]'],
+    ['nonsense for an SSH key', { ...good, adminSshKeys: ['ssh-rsa foo'] }, 'adminSshKeys[0]'],
     ['a numeric location', { ...good, location: '2' }, 'location'],
     ['a data center for a location', { ...good, location: 'fsn1-dc14' }, 'location'],
     ['networks that shut Pulumi out', { ...good, adminNetworks: ['::/0'] }, 'adminNetworks'],
@@ -414,7 +416,9 @@ describe('parseSettings', () => {
     smarthost: { host: 'smtp.example.com', username: 'user', password: 'secret' },
     serverType: 'cx23',
     location: 'fsn1',
-    adminSshKeys: ['ssh-ed25519 AAAA anna'],
+    adminSshKeys: [
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP anna',
+    ],
     adminNetworks: ['192.0.2.0/24'],
   };
   const texts = (value: unknown, path: string[] = []): string[][] => {

@@ -303,7 +303,7 @@ describe('a mail host', () => {
     );
     expect(lost).toHaveLength(2);
     expect(lost.every((text) => text.startsWith('a domain less (confirmed): '))).toBe(true);
-    await expect(await page(found)).toMatchFileSnapshot('../../docs/changes.md');
+    await expect(page(found)).toMatchFileSnapshot('../../docs/changes.md');
   });
 
   it('stops what would lose something until it is confirmed, and warns of addresses that go', async () => {

@@ -200,7 +200,7 @@ def warn_of_blocked_port() -> None:
     try:
         socket.create_connection((OUTSIDE, 25), timeout=10).close()
     except socket.gaierror:
-        print(f"whether outbound port 25 is open is not known: {OUTSIDE} has no address here")
+        print(f"WARNING: whether outbound port 25 is open is not known: {OUTSIDE} has no address here")
     except OSError as error:
         print(
             f"WARNING: outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
