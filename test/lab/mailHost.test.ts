@@ -362,6 +362,14 @@ describe('a mail host', () => {
     expect(output).not.toContain('PRIVATE KEY');
     await stack.set('mailhost:spamTagLevel', '2');
 
+    // The engine cuts longer lines unless it is asked not to.
+    await stack.set('mailhost:newRecipientsPerDay', '6');
+    const full = (await stack.run(['preview', '--diff', '--show-full-output'])).output;
+    expect(
+      changedLines(full).filter(([, line]) => line.includes('--new-recipients-per-day 6')),
+    ).toEqual([['+', expect.stringMatching(/^filter submission proc-exec .*"$/)]]);
+    await stack.unset('mailhost:newRecipientsPerDay');
+
     const before = new Set(onHost(lab, 'cat /etc/dovecot/users /etc/smtpd/*').split('\n'));
     await stack.set('mailhost:accounts[2].address', 'carl@example.org', '--path');
     await stack.set('mailhost:accounts[2].passwordHash', hashOfCarl, '--path', '--secret');
