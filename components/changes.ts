@@ -64,13 +64,13 @@ export function dangers(before: Summary, after: Summary): Danger[] {
     })),
     ...goneAccounts
       .filter((address) => !goneDomains.includes(domainOf(address)))
-      .filter((address) => heir(address, after) === undefined)
+      .filter((address) => heir(address, before, after) === undefined)
       .map((address) => ({
         words: `remove ${address}`,
         message: `${address} would no longer be an account: it cannot log in from then on. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}, for whoever gets that address again`,
       })),
     ...goneAccounts.flatMap((address) => {
-      const next = heir(address, after);
+      const next = heir(address, before, after);
       return next === undefined
         ? []
         : [
@@ -116,8 +116,8 @@ export function dangers(before: Summary, after: Summary): Danger[] {
 }
 
 /** Who is the same system user as an account that goes: their names are local parts. */
-const heir = (address: string, after: Summary): string | undefined =>
-  after.accountKind === 'system'
+const heir = (address: string, before: Summary, after: Summary): string | undefined =>
+  before.accountKind === 'system' && after.accountKind === 'system'
     ? after.accounts.find((other) => localPartOf(other) === localPartOf(address))
     : undefined;
 

@@ -65,6 +65,11 @@ describe('a change', () => {
     expect(words({ accountKind: 'system', accounts: [anna!, next] }, before)).toEqual([
       'hand the mailbox of bert@example.net to bert@example.org',
     ]);
+    // Mailboxes of another kind are elsewhere.
+    expect(words({ accountKind: 'system', accounts: [anna!, next] })).toEqual([
+      'remove bert@example.net',
+      'make accounts system',
+    ]);
   });
 
   it.each([
