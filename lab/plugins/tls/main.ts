@@ -38,14 +38,13 @@ const privateKey: ResourceKind = {
 };
 
 function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Made {
-  const pair =
+  const { pair, parsed } = wholePair(() =>
     algorithm === 'RSA'
       ? utils.generateKeyPairSync('rsa', { bits: rsaBits as number })
       : algorithm === 'ECDSA'
         ? utils.generateKeyPairSync('ecdsa', { bits: curveBits[ecdsaCurve as Curve] })
-        : utils.generateKeyPairSync('ed25519');
-  const parsed = utils.parseKey(pair.private);
-  if (parsed instanceof Error) throw parsed;
+        : utils.generateKeyPairSync('ed25519'),
+  );
   const key = createPrivateKey(parsed.getPrivatePEM());
   const publicKey = createPublicKey(key);
   const der = publicKey.export({ type: 'spki', format: 'der' });
@@ -64,6 +63,15 @@ function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Made {
       publicKeyFingerprintSha256: `SHA256:${sha256.replace(/=+$/, '')}`,
     },
   };
+}
+
+/** The library makes about one ED25519 key in 300 that it cannot read again. */
+function wholePair(generate: () => { private: string; public: string }) {
+  for (;;) {
+    const pair = generate();
+    const parsed = utils.parseKey(pair.private);
+    if (!(parsed instanceof Error)) return { pair, parsed };
+  }
 }
 
 /** PEM text ends in one newline. */
