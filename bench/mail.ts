@@ -1,9 +1,9 @@
 import { createTransport } from 'nodemailer';
 import { waitForMail, withImap } from '../lab/mail';
-import { Machines } from '../lab/machines';
+import { onHost } from '../lab/machines';
 import { loginOf } from '../lab/proof';
 import { Stack } from '../lab/stack';
-import { findLab, run, waitFor, type Lab } from '../lab/state';
+import { findLab, waitFor, type Lab } from '../lab/state';
 import { secondsText, spread, timed } from './statistics';
 
 /**
@@ -43,17 +43,11 @@ for my $file (@ARGV) {
   print time, "\\n";
 }`;
 
-function shell(lab: Lab, command: string): string {
-  const machines = new Machines(lab);
-  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
-  return run(first!, rest);
-}
-
 /** Times of each run of the scanner, all of them at once. */
 function scan(lab: Lab, ...runs: number[][]): number[][] {
   const perl = (numbers: number[], out: number) =>
     `runuser -u amavis -- perl ${folder}/scan.pl ${numbers.map((i) => `${folder}/${i}.eml`).join(' ')} > ${folder}/out.${out} &`;
-  const output = shell(
+  const output = onHost(
     lab,
     `${runs.map(perl).join('\n')}\nwait\nfor i in ${runs.map((_, i) => i).join(' ')}; do tr '\\n' ' ' < ${folder}/out.$i; echo; done`,
   );
@@ -101,13 +95,13 @@ async function main(): Promise<void> {
   const numbers = Array.from({ length: many }, (_, i) => 1000 + i);
   const seconds = await timed(async () => {
     await Promise.all(numbers.map((i) => transport.sendMail(message(i))));
-    await waitFor('the queue is empty', () => shell(lab, 'smtpctl show queue') === '');
+    await waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
   });
   transport.close();
   await waitForMail(login, message(numbers.at(-1)!).subject);
 
   // The very messages, as they were delivered.
-  shell(
+  onHost(
     lab,
     `mkdir -p ${folder}; cat > ${folder}/scan.pl <<'EOF'\n${scanner}\nEOF\ncd /srv/mailhost/mail/example.org/anna/mail
 for i in ${[...Array(singles).keys(), ...numbers].join(' ')}; do cp "$(grep -rl "^Subject: bench ${process.pid} $i$" cur new | head -1)" ${folder}/$i.eml; done
@@ -121,7 +115,7 @@ chown -R amavis ${folder}`,
   const times = scan(lab, ...halves);
   const aloneSeconds =
     Math.max(...times.map((t) => t.at(-1)!)) - Math.min(...times.map((t) => t[0]!));
-  shell(lab, `rm -r ${folder}`);
+  onHost(lab, `rm -r ${folder}`);
 
   const latency = spread(latencies);
   const scanning = spread(aloneEach);

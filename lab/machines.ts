@@ -259,3 +259,10 @@ export function unmountBelow(dir: string): void {
     .reverse();
   for (const path of mounts) run('umount', ['--lazy', path]);
 }
+
+/** Runs a shell command as root on the one machine of a lab. */
+export function onHost(of: Lab, command: string): string {
+  const machines = new Machines(of);
+  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
+  return run(first!, rest);
+}

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ParsedMail } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onHost } from '../../lab/machines';
 import {
   moveMail,
   readMailbox,
@@ -20,7 +21,7 @@ import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
 import { page, plans } from './planTable';
-import { changes, endLab, onHost, startLab, TestStack, zoneOf } from './testLab';
+import { changes, endLab, startLab, TestStack, zoneOf } from './testLab';
 
 const name = 'test';
 const erika = 'erika@remote.example';

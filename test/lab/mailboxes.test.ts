@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onHost } from '../../lab/machines';
 import {
   moveMail,
   readMailbox,
@@ -14,7 +15,7 @@ import { authenticate, ManageSieve, useScript } from '../../lab/manageSieve';
 import { gtube, loginOf } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import { waitFor, type Lab } from '../../lab/state';
-import { endLab, onHost, startLab, TestStack } from './testLab';
+import { endLab, startLab, TestStack } from './testLab';
 
 const name = 'mailboxes';
 const erika = 'erika@remote.example';

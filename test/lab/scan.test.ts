@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onHost } from '../../lab/machines';
 import { bogusZone } from '../../lab/dns';
 import { readMailbox, sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { gtube, loginOf } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import { waitFor, type Lab } from '../../lab/state';
-import { endLab, onHost, startLab, TestStack } from './testLab';
+import { endLab, startLab, TestStack } from './testLab';
 
 const erika = 'erika@remote.example';
 /** The test file that every virus scanner knows, in two parts so that this file is none. */

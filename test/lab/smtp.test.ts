@@ -1,6 +1,7 @@
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSmtpdFiles, openSmtpdSecrets } from '../../components/openSmtpdFiles';
+import { onHost } from '../../lab/machines';
 import { readMailbox, sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { loginOf, passwords } from '../../lab/proof';
@@ -9,7 +10,7 @@ import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
 import { example, exampleMail } from '../example';
 import { SmtpDialogue, type Target } from './smtpDialogue';
-import { endLab, onHost, startLab, TestStack } from './testLab';
+import { endLab, startLab, TestStack } from './testLab';
 
 const name = 'smtp';
 const erika = 'erika@remote.example';

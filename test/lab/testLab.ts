@@ -3,8 +3,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAccess } from '../../lab/env';
 import { Stack } from '../../lab/stack';
-import { findLab, run, type Lab } from '../../lab/state';
-import { Machines } from '../../lab/machines';
+import { findLab, type Lab } from '../../lab/state';
 
 export const entry = join(__dirname, '..', '..', 'lab', 'lab');
 
@@ -40,13 +39,6 @@ export class TestStack extends Stack {
     const { status, output } = await this.run(['config', 'rm', '--path', key]);
     if (status !== 0) throw new Error(output);
   }
-}
-
-/** Runs a shell command as root on the one machine of a lab. */
-export function onHost(of: Lab, command: string): string {
-  const machines = new Machines(of);
-  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
-  return run(first!, rest);
 }
 
 /** What the engine says that it did, e.g. `{ created: 3, unchanged: 58 }`. */

@@ -1,9 +1,10 @@
 import { request as requestPlain, type IncomingHttpHeaders } from 'node:http';
 import { request as requestSecured, type RequestOptions } from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onHost } from '../../lab/machines';
 import type { StackOutputs } from '../../lab/stack';
 import type { Lab } from '../../lab/state';
-import { endLab, onHost, startLab, TestStack } from './testLab';
+import { endLab, startLab, TestStack } from './testLab';
 
 const name = 'web';
 const hostName = 'mail.example.org';
