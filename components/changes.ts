@@ -1,3 +1,4 @@
+import { withMail } from './mailSettings';
 import { domainOf, localPartOf } from './names';
 import type { Settings } from './settings';
 
@@ -23,7 +24,7 @@ export function summaryOf(settings: Settings): Summary {
     accountKind,
     ipv6,
     dkimGeneration,
-    domains: domains.filter(({ parked }) => !parked).map(({ name }) => name),
+    domains: withMail(domains).map(({ name }) => name),
     parked: domains.filter(({ parked }) => parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
     addresses: [

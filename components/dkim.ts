@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import {
   dkimKeyRecord,
-  dkimName,
+  dkimRecord,
   dkimSelector,
   publishedGenerations,
   quoteTxt,
@@ -21,7 +21,7 @@ export class Dkim extends pulumi.ComponentResource {
   /** PEM of the signing key, PKCS#8; secret. */
   readonly privateKeyPem: pulumi.Output<string>;
   /** The TXT record of each published selector. */
-  readonly records: { key: string; name: string; content: pulumi.Output<string> }[];
+  readonly records: { key: string; type: string; name: string; content: pulumi.Output<string> }[];
 
   constructor(name: string, args: DkimArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Dkim', name, {}, opts);
@@ -39,8 +39,7 @@ export class Dkim extends pulumi.ComponentResource {
       ({ selector }) => selector === this.selector,
     )!.key.privateKeyPemPkcs8;
     this.records = keys.map(({ selector, key }) => ({
-      key: `dkim-${selector}`,
-      name: dkimName(selector, args.domain),
+      ...dkimRecord(selector, args.domain),
       content: key.publicKeyPem.apply((pem) => quoteTxt(dkimKeyRecord(pem))),
     }));
     this.registerOutputs({ selector: this.selector });

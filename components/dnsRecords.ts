@@ -36,9 +36,12 @@ export function dkimSelector(generation: number): string {
   return `s${generation}`;
 }
 
-/** Where the key of a selector is looked for (RFC 6376, section 3.6.2.1). */
-export const dkimName = (selector: string, domain: string): string =>
-  `${selector}._domainkey.${domain}`;
+/** The record of a selector, at the name where its key is looked for (RFC 6376, section 3.6.2.1), without the key. */
+export const dkimRecord = (selector: string, domain: string) => ({
+  key: `dkim-${selector}`,
+  type: 'TXT',
+  name: `${selector}._domainkey.${domain}`,
+});
 
 /**
  * The generations that are published while `generation` signs: the retired one (none at 1), the signing one, and the

@@ -26,10 +26,8 @@ export class DomainDns extends pulumi.ComponentResource {
         { parent: this, deleteBeforeReplace: true },
       );
 
-    for (const { key, ...inputs } of args.records) record(key, inputs);
-    for (const { key, name: recordName, content } of args.dkim?.records ?? []) {
-      record(key, { type: 'TXT', name: recordName, content });
-    }
+    for (const { key, ...inputs } of [...args.records, ...(args.dkim?.records ?? [])])
+      record(key, inputs);
     this.registerOutputs({});
   }
 }

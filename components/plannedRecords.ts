@@ -1,5 +1,5 @@
 import {
-  dkimName,
+  dkimRecord,
   dkimSelector,
   domainRecords,
   parkedRecords,
@@ -49,11 +49,7 @@ export function plannedRecords(mailHost: string, settings: Settings): Map<string
     const keys = parked ? [] : publishedGenerations(dkimGeneration).map(dkimSelector);
     plan(zone, 'DomainDns', domain, [
       ...(parked ? parkedRecords(domain) : domainRecords({ domain, hostName, spf })),
-      ...keys.map((selector) => ({
-        key: `dkim-${selector}`,
-        type: 'TXT',
-        name: dkimName(selector, domain),
-      })),
+      ...keys.map((selector) => dkimRecord(selector, domain)),
     ]);
   }
   return zones;

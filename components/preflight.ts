@@ -31,30 +31,30 @@ export interface Preflight {
  * @throws pulumi.RunError with everything that stops the plan, each with the words to go on
  */
 export async function preflight(name: string, settings: Settings): Promise<Preflight> {
-  const state = await ownState();
+  const [state, { zones, mistakes }] = await Promise.all([ownState(), findZones(settings)]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
   const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as
     Partial<Summary> | undefined;
+  const after = summaryOf(settings);
   // What an earlier version did not write down is as it was.
-  const before: Summary | undefined = summary && { ...summaryOf(settings), ...summary };
+  const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const records = state.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
 
-  const { zones, mistakes } = await findZones(settings);
+  const present = new Set(
+    records.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
+  );
   const isNew = (record: WantedRecord, zoneId: string) =>
-    !records.some(
-      ({ urn, outputs }) =>
-        urn.endsWith(`::${resourceNameOf(record)}`) && outputs.zoneId === zoneId,
-    );
+    !present.has(`${resourceNameOf(record)} ${zoneId}`);
   const machine = {
     location: volume?.location as string | undefined,
     volumeSize: volume?.size as number | undefined,
   };
   const stops: Danger[] = [
     ...mistakes.map((message) => ({ message })),
-    ...(before ? dangers(before, summaryOf(settings)) : []),
+    ...(before ? dangers(before, after) : []),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...(await conflicts(name, settings, zones, isNew)),
@@ -65,8 +65,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   if (refused.length > 0) throw new Refusal(refused, settings.confirm.length);
   for (const { message } of stops) await pulumi.log.warn(`confirmed: ${message}`);
   if (before) {
-    for (const message of droppedAddresses(before, summaryOf(settings)))
-      await pulumi.log.warn(message);
+    for (const message of droppedAddresses(before, after)) await pulumi.log.warn(message);
     for (const words of settings.confirm.filter((w) => !stops.some((stop) => stop.words === w)))
       await pulumi.log.warn(
         `confirm holds "${words}", which nothing asks for any more: take it out, so that it cannot confirm a later change`,
@@ -197,8 +196,9 @@ async function conflicts(
   const found = await Promise.all(
     [...plannedRecords(name, settings)].map(async ([zone, records]) => {
       const zoneId = zones.get(zone)?.id;
-      const wanted = zoneId === undefined ? [] : records.filter((r) => isNew(r, zoneId));
-      if (zoneId === undefined || wanted.length === 0) return [];
+      if (zoneId === undefined) return [];
+      const wanted = records.filter((record) => isNew(record, zoneId));
+      if (wanted.length === 0) return [];
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })
         .catch((error: Error) => {

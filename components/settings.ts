@@ -118,7 +118,7 @@ const wholeNumber = (minimum: number, maximum: number, unit = '') =>
     `must be a whole number from ${minimum} to ${maximum}${unit}`,
   ).meta({ type: 'number', minimum, maximum });
 
-export const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
+const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
 
 const oneOf = <const T extends Record<string, string>>(values: T) =>
   z.enum(

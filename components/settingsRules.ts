@@ -121,16 +121,17 @@ function domainMistakes({ domains }: Estate): Mistake[] {
         });
       }
     }
-    if (spfRecord(spf).length > maximumRecordLength) {
+    const record = spfRecord(spf);
+    if (record.length > maximumRecordLength) {
       mistakes.push({
         path: `${path}.spf`,
-        message: `makes an SPF record of ${spfRecord(spf).length} octets, and a record takes ${maximumRecordLength}: write networks instead of single addresses`,
+        message: `makes an SPF record of ${record.length} octets, and a record takes ${maximumRecordLength}: write networks instead of single addresses`,
       });
     }
-    if (hasTooManyLookups(spfRecord(spf))) {
+    if (hasTooManyLookups(record)) {
       mistakes.push({
         path: `${path}.spf`,
-        message: `makes an SPF record of ${leastLookups(spfRecord(spf))} look-ups, and receivers stop after 10: write ip4: and ip6: instead of names`,
+        message: `makes an SPF record of ${leastLookups(record)} look-ups, and receivers stop after 10: write ip4: and ip6: instead of names`,
       });
     }
     return mistakes;
