@@ -1,15 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import {
-  dkimKeyRecord,
-  dkimRecord,
-  dkimSelector,
-  publishedGenerations,
-  quoteTxt,
-} from './dnsRecords';
+import { dkimKeyRecord, dkimSelector, publishedGenerations } from './dnsRecords';
 
 export interface DkimArgs {
-  domain: string;
   /** The generation that signs, from 1. */
   generation: number;
 }
@@ -20,8 +13,8 @@ export class Dkim extends pulumi.ComponentResource {
   readonly selector: string;
   /** PEM of the signing key, PKCS#8; secret. */
   readonly privateKeyPem: pulumi.Output<string>;
-  /** The TXT record of each published selector. */
-  readonly records: { key: string; type: string; name: string; content: pulumi.Output<string> }[];
+  /** The key record of each published selector, as text. */
+  readonly records: Record<string, pulumi.Output<string>>;
 
   constructor(name: string, args: DkimArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Dkim', name, {}, opts);
@@ -38,10 +31,9 @@ export class Dkim extends pulumi.ComponentResource {
     this.privateKeyPem = keys.find(
       ({ selector }) => selector === this.selector,
     )!.key.privateKeyPemPkcs8;
-    this.records = keys.map(({ selector, key }) => ({
-      ...dkimRecord(selector, args.domain),
-      content: key.publicKeyPem.apply((pem) => quoteTxt(dkimKeyRecord(pem))),
-    }));
+    this.records = Object.fromEntries(
+      keys.map(({ selector, key }) => [selector, key.publicKeyPem.apply(dkimKeyRecord)]),
+    );
     this.registerOutputs({ selector: this.selector });
   }
 }

@@ -1,16 +1,5 @@
-/** A record that the plan creates. */
-export interface WantedRecord {
-  /** The component that it belongs to. */
-  parent: { type: string; name: string };
-  /** What stands behind the component's name in that of the resource. */
-  key: string;
-  type: string;
-  /** Full name. */
-  name: string;
-  /** As the API tells it; undefined while only the plan's own resources can say. */
-  content?: string;
-  priority?: number;
-}
+import type { DnsRecord } from './dnsRecords';
+import { cloudflareContent, isKnown } from './recordForms';
 
 /** A record as Cloudflare lists it. */
 export interface ExistingRecord {
@@ -24,7 +13,7 @@ export interface ExistingRecord {
 
 /** A record that stands in the way of one that the plan creates. */
 export interface RecordConflict {
-  wanted: WantedRecord;
+  wanted: DnsRecord;
   existing: ExistingRecord;
   /** Whether the stack can take it over as it is; `maybe` where only who made it knows. */
   adoptable: boolean | 'maybe';
@@ -35,12 +24,16 @@ export interface RecordConflict {
 }
 
 /** Texts of which a name may have one only; of other texts it may have many. */
-const singleText = (content: string): string | undefined =>
+const singleText = (content = ''): string | undefined =>
   /^"?(v=spf1|v=DMARC1|v=DKIM1)\b/i.exec(content)?.[1]?.toLowerCase();
+
+/** As the API tells it; undefined while only the plan's own resources can say. */
+const contentOf = (record: DnsRecord): string | undefined =>
+  isKnown(record) ? cloudflareContent(record) : undefined;
 
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
-function clashes(wanted: WantedRecord, existing: ExistingRecord): boolean {
+function clashes(wanted: DnsRecord, existing: ExistingRecord): boolean {
   if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
   if (existing.type === 'CNAME') return true;
@@ -48,12 +41,12 @@ function clashes(wanted: WantedRecord, existing: ExistingRecord): boolean {
   return (
     wanted.type !== 'TXT' ||
     isDkimName(wanted.name) ||
-    singleText(existing.content) === singleText(wanted.content ?? '')
+    singleText(existing.content) === singleText(contentOf(wanted))
   );
 }
 
 /** What to do about it where it is not the same record. */
-function remedy(wanted: WantedRecord, existing: ExistingRecord): string {
+function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
   const remove = 'delete it at Cloudflare';
   if (existing.type === 'NS')
     return `what lies below is looked up elsewhere: set the zone of the domain to one that answers for it`;
@@ -62,7 +55,7 @@ function remedy(wanted: WantedRecord, existing: ExistingRecord): string {
   if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
   if (isDkimName(wanted.name))
     return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
-  switch (singleText(wanted.content ?? '')) {
+  switch (singleText(contentOf(wanted))) {
     case 'v=spf1':
       return `receivers reject a name with two (RFC 7208, section 4.5): put what it allows into spf of the domain, and ${remove}`;
     case 'v=dmarc1':
@@ -77,19 +70,19 @@ function remedy(wanted: WantedRecord, existing: ExistingRecord): string {
  *
  * @param wanted records that the stack does not have yet
  */
-export function recordConflicts(
-  wanted: WantedRecord[],
-  existing: ExistingRecord[],
-): RecordConflict[] {
+export function recordConflicts(wanted: DnsRecord[], existing: ExistingRecord[]): RecordConflict[] {
   const found = wanted.flatMap((record) => {
     const clashing = existing.filter((other) => clashes(record, other));
     return clashing.map((other) => {
       const same = isSame(record, other);
       // Nothing can stand beside a null MX (RFC 7505, section 3).
       const words =
-        record.type === 'MX' && other.type === 'MX' && !same && ![record, other].some(isNull);
+        record.type === 'MX' &&
+        other.type === 'MX' &&
+        !same &&
+        ![record.target, other.content].includes('.');
       const maybe =
-        record.content === undefined &&
+        contentOf(record) === undefined &&
         other.type === record.type &&
         other.proxied !== true &&
         clashing.length === 1;
@@ -109,16 +102,21 @@ export function recordConflicts(
   );
 }
 
-const isNull = ({ content }: { content?: string }): boolean => content === '.';
-
 /** The priority of a lone MX says nothing. */
-const isSame = (record: WantedRecord, other: ExistingRecord): boolean =>
+const isSame = (record: DnsRecord, other: ExistingRecord): boolean =>
   other.type === record.type &&
   other.proxied !== true &&
-  (record.type === 'MX' ? other.content.toLowerCase() : other.content) === record.content;
+  (record.type === 'MX' ? other.content.toLowerCase() : other.content) === contentOf(record);
 
-/** Name of the resource that a record is. */
-export const resourceNameOf = ({ parent, key }: WantedRecord): string => `${parent.name}/${key}`;
+const ownerName = (mailHost: string, { owner }: DnsRecord): string => `${mailHost}-${owner.name}`;
+
+/**
+ * Name of the resource that a record is.
+ *
+ * @param mailHost name of the MailHost
+ */
+export const resourceName = (mailHost: string, record: DnsRecord): string =>
+  `${ownerName(mailHost, record)}/${record.key}`;
 
 /**
  * What `pulumi import --file` takes to adopt records, with the components that are their parents: a stack that was never
@@ -130,18 +128,23 @@ export function importFile(
   mailHost: string,
   found: { zoneId: string; conflict: RecordConflict }[],
 ): string {
-  const parents = new Map(
-    found.map(({ conflict: { wanted } }) => [wanted.parent.name, wanted.parent]),
+  const owners = new Map(
+    found.map(({ conflict: { wanted } }) => [ownerName(mailHost, wanted), wanted.owner.type]),
   );
   return JSON.stringify({
     resources: [
       { type: 'mailhost:index:MailHost', name: mailHost, component: true },
-      ...[...parents.values()].map((parent) => ({ ...parent, component: true, parent: mailHost })),
+      ...[...owners].map(([name, type]) => ({
+        type: `mailhost:index:${type}`,
+        name,
+        component: true,
+        parent: mailHost,
+      })),
       ...found.map(({ zoneId, conflict: { wanted, existing } }) => ({
         type: 'cloudflare:index/dnsRecord:DnsRecord',
-        name: resourceNameOf(wanted),
+        name: resourceName(mailHost, wanted),
         id: `${zoneId}/${existing.id}`,
-        parent: wanted.parent.name,
+        parent: ownerName(mailHost, wanted),
       })),
     ],
   });

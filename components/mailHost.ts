@@ -6,15 +6,14 @@ import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { hostFile } from './files';
-import { domainRecords, parkedRecords } from './dnsRecords';
-import { DomainDns, HostDns } from './domainDns';
+import { dkimSelector, dnsRecords, publishedGenerations, type RecordSource } from './dnsRecords';
+import { DomainDns, HostDns, type DnsArgs } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { Host } from './host';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
 import { mailSettings, withMail, type Credential } from './mailSettings';
 import { openTasks } from './nextSteps';
-import { hostDomain } from './plannedRecords';
 import { preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
@@ -26,6 +25,7 @@ import {
   smarthostPasswordForm,
   type Settings,
 } from './settings';
+import { withValue } from './recordForms';
 import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Summary } from './summary';
@@ -58,7 +58,9 @@ export class MailHost extends pulumi.ComponentResource {
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checkedSettings(args);
-    const checked = preflight(name, settings);
+    const selectors = publishedGenerations(settings.dkimGeneration).map(dkimSelector);
+    const records = dnsRecords(settings, () => selectors);
+    const checked = preflight(name, settings, records);
     // Children wait for their parent, so nothing is registered before the checks have passed.
     const dependsOn = pulumi.output(opts?.dependsOn ?? []).apply(async (given) => {
       await checked;
@@ -76,40 +78,33 @@ export class MailHost extends pulumi.ComponentResource {
       () => new Promise<never>(() => undefined),
     );
     const zoneId = (zone: string) => pulumi.output(zones.then((found) => found.get(zone)!.id));
-    new HostDns(
-      `${name}-${settings.hostName}`,
-      {
-        hostName: settings.hostName,
-        zoneId: zoneId(hostDomain(settings).zone),
-        ipv4: machine.ipv4,
-        ipv6: machine.ipv6,
-      },
-      own,
+    const keys = new Map(
+      withMail(settings.domains).map(({ name: domain }) => [
+        domain,
+        new Dkim(`${name}-${domain}`, { generation: settings.dkimGeneration }, own),
+      ]),
     );
-    const domains = withMail(settings.domains).map(({ name: domain, zone, spf }) => {
-      const dkim = new Dkim(
-        `${name}-${domain}`,
-        { domain, generation: settings.dkimGeneration },
-        own,
-      );
-      const dns = new DomainDns(
-        `${name}-${domain}`,
-        {
-          zoneId: zoneId(zone),
-          records: domainRecords({ domain, hostName: settings.hostName, spf }),
-          dkim,
-        },
-        own,
-      );
-      return { name: domain, dkim, dns };
-    });
-    for (const { name: domain, zone } of settings.domains.filter(({ parked }) => parked)) {
-      new DomainDns(
-        `${name}-${domain}`,
-        { zoneId: zoneId(zone), records: parkedRecords(domain) },
-        own,
-      );
-    }
+    const made = (source: RecordSource): pulumi.Output<string> => {
+      switch (source.from) {
+        case 'ipv4':
+          return machine.ipv4;
+        case 'ipv6':
+          return machine.ipv6!;
+        case 'dkim':
+          return keys.get(source.domain)!.records[source.selector]!;
+      }
+    };
+    const published = (owner: string): DnsArgs => {
+      const own = records.filter((record) => record.owner.name === owner);
+      return {
+        zoneId: zoneId(own[0]!.zone),
+        records: own.map((record) => withValue(record, made)),
+      };
+    };
+    new HostDns(`${name}-${settings.hostName}`, published(settings.hostName), own);
+    const domainDns = settings.domains.map(
+      ({ name: domain }) => new DomainDns(`${name}-${domain}`, published(domain), own),
+    );
     const certificate = new Certificate(
       `${name}-certificate`,
       { hostName: settings.hostName },
@@ -118,7 +113,7 @@ export class MailHost extends pulumi.ComponentResource {
 
     const mail = mailSettings(
       settings,
-      domains.map(({ dkim }) => dkim.selector),
+      [...keys.values()].map(({ selector }) => selector),
     );
     const system = new Host(
       `${name}-host`,
@@ -199,15 +194,15 @@ export class MailHost extends pulumi.ComponentResource {
         host,
         files: amavisFiles(mail),
         secrets: pulumi
-          .all(domains.map(({ dkim }) => dkim.privateKeyPem))
-          .apply((keys) =>
+          .all([...keys.values()].map(({ privateKeyPem }) => privateKeyPem))
+          .apply((pems) =>
             amavisSecrets(
-              mail.domains.map((domain, i) => ({ ...domain, privateKeyPem: keys[i]! })),
+              mail.domains.map((domain, i) => ({ ...domain, privateKeyPem: pems[i]! })),
             ),
           ),
       },
       // The host refuses to sign with a key that the domain's name servers do not answer.
-      { ...own, dependsOn: [spamAssassin, ...antivirus, ...domains.map(({ dns }) => dns)] },
+      { ...own, dependsOn: [spamAssassin, ...antivirus, ...domainDns] },
     );
     const openSmtpd = new Daemon(
       `${name}-opensmtpd`,

@@ -10,12 +10,12 @@ import {
   type Danger,
   type Summary,
 } from './changes';
-import { importFile, recordConflicts, resourceNameOf, type WantedRecord } from './existingRecords';
+import { importFile, recordConflicts, resourceName } from './existingRecords';
 import type { Zone } from './nextSteps';
-import { plannedRecords } from './plannedRecords';
 import type { Settings } from './settings';
-import { spfMistake, spfRecord, type TxtLookup } from './spf';
-import { parkedSpf, quoteTxt } from './dnsRecords';
+import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
+import type { DnsRecord } from './dnsRecords';
+import { quoteTxt } from './recordForms';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
@@ -28,9 +28,14 @@ export interface Preflight {
  * offers of the cloud.
  *
  * @param name of the MailHost
+ * @param records that the plan publishes
  * @throws pulumi.RunError with everything that stops the plan, each with the words to go on
  */
-export async function preflight(name: string, settings: Settings): Promise<Preflight> {
+export async function preflight(
+  name: string,
+  settings: Settings,
+  records: DnsRecord[],
+): Promise<Preflight> {
   const [state, { zones, mistakes }] = await Promise.all([ownState(), findZones(settings)]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
@@ -41,13 +46,13 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
-  const records = state.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
+  const published = state.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
 
   const present = new Set(
-    records.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
+    published.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
   );
-  const isNew = (record: WantedRecord, zoneId: string) =>
-    !present.has(`${resourceNameOf(record)} ${zoneId}`);
+  const isNew = (record: DnsRecord, zoneId: string) =>
+    !present.has(`${resourceName(name, record)} ${zoneId}`);
   const machine = {
     location: volume?.location as string | undefined,
     volumeSize: volume?.size as number | undefined,
@@ -57,8 +62,8 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ...(before ? dangers(before, after) : []),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
-    ...(await conflicts(name, settings, zones, isNew)),
-    ...(await spfMistakes(settings, records)).map((message) => ({ message })),
+    ...(await conflicts(name, records, zones, isNew)),
+    ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
   const refused = stops.filter(({ words }) => !words || !settings.confirm.includes(words));
@@ -188,16 +193,14 @@ async function offerMistakes(
 /** Zones are listed only where the plan creates a record in them. */
 async function conflicts(
   name: string,
-  settings: Settings,
+  records: DnsRecord[],
   zones: Map<string, Zone>,
-  isNew: (record: WantedRecord, zoneId: string) => boolean,
+  isNew: (record: DnsRecord, zoneId: string) => boolean,
 ): Promise<Danger[]> {
   const unreadable: Danger[] = [];
   const found = await Promise.all(
-    [...plannedRecords(name, settings)].map(async ([zone, records]) => {
-      const zoneId = zones.get(zone)?.id;
-      if (zoneId === undefined) return [];
-      const wanted = records.filter((record) => isNew(record, zoneId));
+    [...zones].map(async ([zone, { id: zoneId }]) => {
+      const wanted = records.filter((record) => record.zone === zone && isNew(record, zoneId));
       if (wanted.length === 0) return [];
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })
@@ -234,17 +237,27 @@ const lookUpTxt: TxtLookup = async (name) => {
   }
 };
 
-/** Follows the includes of SPF records where one of them is not published yet; those of the plan are as it has them. */
-async function spfMistakes({ domains }: Settings, records: OwnResource[]): Promise<string[]> {
-  const published = new Set(
-    records.map(({ outputs }) => `${String(outputs.name)} ${String(outputs.content)}`),
+/**
+ * Follows the includes of SPF records where one of them is not published yet; those of the plan are as it has them.
+ *
+ * @param published records that the stack has
+ */
+async function spfMistakes(
+  { domains }: Settings,
+  records: DnsRecord[],
+  published: OwnResource[],
+): Promise<string[]> {
+  const known = new Set(
+    published.map(({ outputs }) => `${String(outputs.name)} ${String(outputs.content)}`),
   );
   const planned = new Map(
-    domains.map(({ name, parked, spf }) => [name, parked ? parkedSpf : spfRecord(spf)]),
+    records.flatMap((record) =>
+      record.type === 'TXT' && typeof record.value === 'string' && isSpf(record.value)
+        ? [[record.name, record.value] as const]
+        : [],
+    ),
   );
-  const isChanged = [...planned].some(
-    ([name, text]) => !published.has(`${name} ${quoteTxt(text)}`),
-  );
+  const isChanged = [...planned].some(([name, text]) => !known.has(`${name} ${quoteTxt(text)}`));
   if (!isChanged) return [];
   const lookUp: TxtLookup = async (name) => {
     const text = planned.get(name.toLowerCase());

@@ -62,7 +62,8 @@ function lookupTerms(record: string): { next?: string; text: string }[] {
     .map((text) => ({ text, next: /^(?:include:|redirect=)(.+)$/i.exec(text)?.[1] }));
 }
 
-const isSpf = (text: string): boolean => /^v=spf1(?: |$)/i.test(text);
+/** Whether a text is an SPF record. */
+export const isSpf = (text: string): boolean => /^v=spf1(?: |$)/i.test(text);
 
 /**
  * What is wrong with an SPF record as receivers will see it, its includes followed.

@@ -1,37 +1,24 @@
 import { generateKeyPairSync } from 'node:crypto';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  dkimKeyRecord,
-  domainRecords,
-  parkedRecords,
-  publishedGenerations,
-  quoteTxt,
-} from '../components/dnsRecords';
+import { dkimKeyRecord, dnsRecords, publishedGenerations } from '../components/dnsRecords';
+import type { MailHostArgs } from '../components/mailHostArgs';
+import { isKnown, rdata } from '../components/recordForms';
+import { parseSettings } from '../components/settings';
+import { example } from './example';
 
-const printable = fc.string({
-  unit: fc.integer({ min: 0x20, max: 0x7e }).map((c) => String.fromCharCode(c)),
-  maxLength: 1200,
-});
+const list = (change: Partial<MailHostArgs> = {}) =>
+  dnsRecords(parseSettings({ ...example, ...change }), () => ['s1']);
 
-describe('quoteTxt', () => {
-  it('joins back to the value, every string but the last of 255 octets', () => {
-    fc.assert(
-      fc.property(printable, (value) => {
-        const strings = [...quoteTxt(value).matchAll(/"((?:[^"\\]|\\.)*)"(?: |$)/g)].map((m) =>
-          m[1]!.replace(/\\(.)/g, '$1'),
-        );
-        expect(strings.join('')).toBe(value);
-        expect(strings.slice(0, -1).every((s) => s.length === 255)).toBe(true);
-        expect(strings.at(-1)!.length).toBeLessThanOrEqual(255);
-      }),
-    );
-  });
-
-  it.each(['a\nb', 'tab\t', 'ü', '\u0000'])('refuses %j', (value) => {
-    expect(() => quoteTxt(value)).toThrow(RangeError);
-  });
-});
+/** Records of one owner, as lines. */
+const linesOf = (owner: string, records = list()) =>
+  records
+    .filter((record) => record.owner.name === owner)
+    .map((record) => {
+      const data = isKnown(record)
+        ? rdata(record)
+        : JSON.stringify('value' in record && record.value);
+      return `${record.key}: ${record.name} ${record.type} ${data}`;
+    });
 
 describe('dkimKeyRecord', () => {
   it('carries the key as one line of base64', () => {
@@ -57,35 +44,49 @@ it.each([
   expect(publishedGenerations(generation)).toEqual(published);
 });
 
-describe('domainRecords', () => {
-  const names = { domain: 'example.org', hostName: 'mail.example.org', spf: [] };
+describe('dnsRecords', () => {
+  it('names the host, with an address of each family that it has', () => {
+    expect(linesOf('mail.example.org')).toEqual([
+      'a: mail.example.org A {"from":"ipv4"}',
+      'aaaa: mail.example.org AAAA {"from":"ipv6"}',
+      'spf: mail.example.org TXT "v=spf1 a -all"',
+    ]);
+    expect(linesOf('mail.example.org', list({ ipv6: false })).join()).not.toContain('AAAA');
+  });
 
-  it('names every record in full and sends reports only inside the domain', () => {
-    expect(domainRecords(names)).toEqual([
-      { key: 'mx', type: 'MX', name: 'example.org', content: 'mail.example.org', priority: 10 },
-      { key: 'spf', type: 'TXT', name: 'example.org', content: '"v=spf1 mx -all"' },
-      {
-        key: 'dmarc',
-        type: 'TXT',
-        name: '_dmarc.example.org',
-        content: '"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.org"',
-      },
+  it('names every record of a domain in full and sends reports only inside it', () => {
+    expect(linesOf('example.net')).toEqual([
+      'mx: example.net MX 10 mail.example.org.',
+      'spf: example.net TXT "v=spf1 mx -all"',
+      'dmarc: _dmarc.example.net TXT "v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.net"',
+      'dkim-s1: s1._domainkey.example.net TXT {"from":"dkim","domain":"example.net","selector":"s1"}',
     ]);
   });
 
   it('puts what else may send into the one SPF record', () => {
-    const records = domainRecords({ ...names, spf: ['include:_spf.example.com', 'ip4:192.0.2.1'] });
-    expect(records.filter(({ content }) => content.includes('v=spf1'))).toMatchObject([
-      { content: '"v=spf1 mx include:_spf.example.com ip4:192.0.2.1 -all"' },
+    const spf = ['include:_spf.example.com', 'ip4:192.0.2.1'];
+    const lines = linesOf(
+      'example.net',
+      list({ domains: [{ name: 'example.org' }, { name: 'example.net', spf }] }),
+    );
+    expect(lines.filter((line) => line.includes('v=spf1'))).toEqual([
+      'spf: example.net TXT "v=spf1 mx include:_spf.example.com ip4:192.0.2.1 -all"',
     ]);
   });
-});
 
-it('says of a parked domain that it neither gets nor sends mail', () => {
-  expect(parkedRecords('example.org').map((r) => `${r.type} ${r.name} ${r.content}`)).toEqual([
-    'MX example.org .',
-    'TXT example.org "v=spf1 -all"',
-    'TXT _dmarc.example.org "v=DMARC1; p=reject; adkim=s; aspf=s"',
-    'TXT *._domainkey.example.org "v=DKIM1; p="',
-  ]);
+  it('says of a parked domain that it neither gets nor sends mail', () => {
+    const domains = [...example.domains, { name: 'parked.example', parked: true }];
+    expect(linesOf('parked.example', list({ domains }))).toEqual([
+      'mx: parked.example MX 0 .',
+      'spf: parked.example TXT "v=spf1 -all"',
+      'dmarc: _dmarc.parked.example TXT "v=DMARC1; p=reject; adkim=s; aspf=s"',
+      'dkim: *._domainkey.parked.example TXT "v=DKIM1; p="',
+    ]);
+  });
+
+  it('finds the zone of the host name by the nearest domain', () => {
+    const domains = [...example.domains, { name: 'sub.example.org', zone: 'sub.example.org' }];
+    const records = list({ domains, hostName: 'mail.sub.example.org' });
+    expect(records[0]).toMatchObject({ name: 'mail.sub.example.org', zone: 'sub.example.org' });
+  });
 });

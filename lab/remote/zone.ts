@@ -1,7 +1,8 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dkimKeyRecord, quoteTxt } from '../../components/dnsRecords';
+import { dkimKeyRecord } from '../../components/dnsRecords';
+import { quoteTxt } from '../../components/recordForms';
 import type { ZoneRecord } from '../backend';
 
 /** The domain of the remote mail system, and its host in it. */

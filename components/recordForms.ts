@@ -1,0 +1,130 @@
+import type { DnsRecord, RecordSource } from './dnsRecords';
+
+/** Seconds. Long enough to be cached, short enough to mend a mistake within minutes. */
+const ttl = 300;
+
+/**
+ * TXT content in the one form that Cloudflare stores and returns unchanged: quoted character-strings of 255 octets
+ * (the last one shorter), joined by one space, with `"` and `\` escaped (RFC 1035, sections 3.3.14 and 5.1).
+ *
+ * @param value printable ASCII
+ * @throws RangeError where `value` has another character
+ * @example quoteTxt('v=spf1 mx -all') // '"v=spf1 mx -all"'
+ */
+export function quoteTxt(value: string): string {
+  if (!/^[\x20-\x7e]*$/.test(value)) {
+    throw new RangeError('TXT content must be printable ASCII');
+  }
+  const strings = value.match(/.{1,255}/g) ?? [''];
+  return strings.map((part) => `"${part.replace(/["\\]/g, '\\$&')}"`).join(' ');
+}
+
+/** What a record is made from at Cloudflare, the zone aside. */
+interface RecordInputs<V> {
+  name: string;
+  type: string;
+  ttl: number;
+  content?: V;
+  priority?: number;
+  proxied?: boolean;
+  data?: {
+    flags?: number;
+    tag?: string;
+    value?: V;
+    priority?: number;
+    weight?: number;
+    port?: number;
+    target?: string;
+    usage?: number;
+    selector?: number;
+    matchingType?: number;
+    certificate?: V;
+  };
+}
+
+/**
+ * The inputs of `cloudflare.DnsRecord` that read back as they are: `data` alone for SRV, CAA and TLSA, whose content
+ * Cloudflare puts together, and the priority of SRV also beside it, as Cloudflare tells it; names without final dot.
+ *
+ * @param quoted quoteTxt() for such a value
+ */
+export function recordInputs<V>(record: DnsRecord<V>, quoted: (text: V) => V): RecordInputs<V> {
+  const { name, type } = record;
+  const common = { name, type, ttl };
+  switch (record.type) {
+    case 'A':
+    case 'AAAA':
+      return { ...common, content: record.value, proxied: false };
+    case 'CNAME':
+      return { ...common, content: record.target as V, proxied: false };
+    case 'MX':
+      return { ...common, content: record.target as V, priority: record.priority };
+    case 'TXT':
+      return { ...common, content: quoted(record.value) };
+    case 'SRV': {
+      const { priority, weight, port, target } = record;
+      return { ...common, priority, data: { priority, weight, port, target } };
+    }
+    case 'CAA':
+      return { ...common, data: { flags: record.flags, tag: record.tag, value: record.value } };
+    case 'TLSA': {
+      const { usage, selector, matchingType, value: certificate } = record;
+      return { ...common, data: { usage, selector, matchingType, certificate } };
+    }
+  }
+}
+
+/** Whether the record's content is known before anything is made. */
+export const isKnown = (record: DnsRecord): record is DnsRecord<string> =>
+  !('value' in record) || typeof record.value === 'string';
+
+/** A record's data in presentation format (RFC 1035, section 5.1), with full names. */
+export function rdata(record: DnsRecord<string>): string {
+  const full = (name: string) => (name === '.' ? name : `${name}.`);
+  switch (record.type) {
+    case 'A':
+    case 'AAAA':
+      return record.value;
+    case 'CNAME':
+      return full(record.target);
+    case 'MX':
+      return `${record.priority} ${full(record.target)}`;
+    case 'TXT':
+      return quoteTxt(record.value);
+    case 'SRV':
+      return `${record.priority} ${record.weight} ${record.port} ${full(record.target)}`;
+    case 'CAA':
+      return `${record.flags} ${record.tag} ${quoteTxt(record.value)}`;
+    case 'TLSA':
+      return `${record.usage} ${record.selector} ${record.matchingType} ${record.value}`;
+  }
+}
+
+/** A record's content as Cloudflare tells it: names without final dot, and the priority of an MX aside. */
+export const cloudflareContent = (record: DnsRecord<string>): string =>
+  record.type === 'MX'
+    ? record.target
+    : record.type === 'CNAME' || record.type === 'SRV'
+      ? rdata(record).replace(/\.$/, '')
+      : rdata(record);
+
+/** The records as a zone file (RFC 1035, section 5), zone by zone, without what a name server adds itself. */
+export function zoneFile(records: DnsRecord<string>[]): string {
+  const zones = [...new Set(records.map(({ zone }) => zone))].sort();
+  const sections = zones.map((zone) => {
+    const lines = records
+      .filter((record) => record.zone === zone)
+      .map((record) => `${record.name}. ${ttl} IN ${record.type} ${rdata(record)}\n`);
+    return `; ${zone}\n${lines.join('')}`;
+  });
+  return sections.join('\n');
+}
+
+/** The record with what `valueOf` gives for a value that is known only later. */
+export const withValue = <V>(
+  record: DnsRecord,
+  valueOf: (source: RecordSource) => V,
+): DnsRecord<V | string> =>
+  'value' in record && typeof record.value !== 'string'
+    ? { ...record, value: valueOf(record.value) }
+    : (record as DnsRecord<string>);
