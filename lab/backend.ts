@@ -48,4 +48,8 @@ export interface Backend {
   setFirewall(machineId: number, rules: FirewallRule[] | undefined): Promise<void>;
   setReverse(address: string, name: string | undefined): Promise<void>;
   putZone(zone: string, records: ZoneRecord[]): Promise<void>;
+  /** Whether the zone's answers are signed. */
+  sign(zone: string, signed: boolean): Promise<void>;
+  /** The data of the zone's DS record, where it is signed, and whether the parent has that. */
+  dnssec(zone: string): { ds?: string; delegated: boolean };
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { domainOf } from '../components/names';
-import { environment, ports } from './env';
+import { apiAccess, environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
 import {
@@ -222,6 +222,19 @@ command(
       console.log(`----\n${headerLines.map(({ line }) => line).join('\n')}\n\n${text ?? ''}`);
     }
   });
+command(
+  'registrar <zone>',
+  'what a person does at the registrar: give the parent the DS record of the zone, once Cloudflare signs it',
+).action(async (zone: string, options: LabOption) => {
+  const { CLOUDFLARE_BASE_URL: base, CLOUDFLARE_API_TOKEN: token } = apiAccess(theLab(options.lab));
+  const response = await fetch(new URL(`/registrar/${zone}`, base), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+  });
+  if (!response.ok) throw new Error(await response.text());
+  const { ds } = (await response.json()) as { ds: string };
+  say(`${zone}. DS ${ds}`);
+});
 command('deploy', 'pulumi up of the stack dev, and a report of what was proven').action(
   async (options: LabOption) => {
     const lab = theLab(options.lab);

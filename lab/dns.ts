@@ -16,25 +16,34 @@ export interface RootFiles {
 }
 
 /**
- * The lab's DNS: Knot answers for the root and for every zone, each signed and delegated from its parent; unbound is the
- * validating resolver that starts at that root.
+ * The lab's DNS: Knot answers for the root and for every zone, each delegated from its parent and signed; unbound is the
+ * validating resolver that starts at that root. Zones of customers are signed once they ask for it, and their parents
+ * vouch for them once the registrar is told.
  */
 export class Dns {
   private readonly records = new Map<string, ZoneRecord[]>();
   private readonly serials = new Map<string, number>();
   private readonly reverseNames = new Map<string, string>();
+  private readonly signed: Set<string>;
+  /** Zones whose DS record is in the parent. */
+  private readonly delegated: Set<string>;
 
   /**
    * @param root root file system with knot and unbound in it
    * @param zones names without final dot, parents of the lab's own making left out
+   * @param customerZones further ones
    */
   constructor(
     private readonly lab: Lab,
     private readonly root: string,
     zones: string[],
+    customerZones: string[],
   ) {
     const own = [...this.reverseZones, ...zones];
-    for (const zone of ['', ...topLevels(own), ...own]) this.records.set(zone, []);
+    const signed = ['', ...topLevels([...own, ...customerZones]), ...own];
+    for (const zone of [...signed, ...customerZones]) this.records.set(zone, []);
+    this.signed = new Set(signed);
+    this.delegated = new Set(signed);
   }
 
   private get reverseZones(): string[] {
@@ -48,13 +57,13 @@ export class Dns {
   /** Starts both servers; ready when the resolver validates an answer. */
   async start(): Promise<void> {
     const { authoritative, resolver } = addresses(this.lab);
-    this.put('etc/knot/lab.conf', this.knotConfig(authoritative));
+    this.put('etc/knot/lab.conf', this.knotConfig());
     for (const dir of ['lab/zones', 'lab/keys', 'lab/journal', 'lab/timers', 'run/knot']) {
       mkdirSync(join(this.root, dir), { recursive: true });
     }
     for (const zone of this.records.keys()) this.writeZone(zone);
     this.inRouter('knot', 'knotd', '-c', '/etc/knot/lab.conf');
-    await waitFor('the authoritative DNS server answers', () => this.signed(''), 60);
+    await waitFor('the authoritative DNS server answers', () => this.isSigned(''), 60);
     this.delegateSigned();
 
     const { key, hints } = this.rootFiles();
@@ -96,6 +105,39 @@ export class Dns {
     );
   }
 
+  async sign(zone: string, signed: boolean): Promise<void> {
+    // What the parent vouches for stays signed.
+    if (signed) this.signed.add(zone);
+    else if (!this.delegated.has(zone)) this.signed.delete(zone);
+    this.put('etc/knot/lab.conf', this.knotConfig());
+    this.knotc('reload');
+    await waitFor(
+      `zone ${zone} is ${signed ? '' : 'no longer '}signed`,
+      () => this.isSigned(zone) === this.signed.has(zone),
+      30,
+    );
+  }
+
+  dnssec(zone: string): { ds?: string; delegated: boolean } {
+    const ds = this.signed.has(zone) ? this.dsRecords(zone)[0] : undefined;
+    return { ...(ds && { ds }), delegated: this.delegated.has(zone) };
+  }
+
+  /**
+   * What the registrar does for who has a zone there.
+   *
+   * @returns the DS record that the parent has from then on
+   */
+  delegate(zone: string): string {
+    const { ds } = this.dnssec(zone);
+    if (ds === undefined) throw new Error(`${zone} is no signed zone`);
+    this.delegated.add(zone);
+    const parent = parentOf(zone, this.records);
+    this.writeZone(parent);
+    this.knotc('zone-reload', `${parent}.`);
+    return ds;
+  }
+
   async setReverse(address: string, name: string | undefined): Promise<void> {
     const owner = reverseName(address);
     if (name === undefined) this.reverseNames.delete(owner);
@@ -115,7 +157,7 @@ export class Dns {
     );
   }
 
-  private signed(zone: string): boolean {
+  private isSigned(zone: string): boolean {
     return this.dig(
       addresses(this.lab).authoritative.v4,
       '+dnssec',
@@ -184,7 +226,7 @@ export class Dns {
     ];
     for (const child of this.children(zone)) {
       lines.push(...nameServers.map((name) => `${child}. 300 NS ${name}.`));
-      if (withDs) {
+      if (withDs && this.delegated.has(child)) {
         const key = child === bogusZone ? '' : child;
         lines.push(...this.dsRecords(key).map((rdata) => `${child}. 300 DS ${rdata}`));
       }
@@ -201,9 +243,13 @@ export class Dns {
     this.put(`lab/zones/${zone || 'root'}.zone`, `${lines.join('\n')}\n`);
   }
 
-  private knotConfig({ v4, v6 }: { v4: string; v6: string }): string {
+  private knotConfig(): string {
+    const { v4, v6 } = addresses(this.lab).authoritative;
     const zones = [...this.records.keys()].map(
-      (zone) => `  - domain: ${zone}.\n    file: /lab/zones/${zone || 'root'}.zone\n`,
+      (zone) => `  - domain: ${zone}.
+    file: /lab/zones/${zone || 'root'}.zone
+    dnssec-signing: ${this.signed.has(zone) ? 'on' : 'off'}
+`,
     );
     return `server:
   rundir: /run/knot
@@ -221,7 +267,6 @@ policy:
     single-type-signing: on
 template:
   - id: default
-    dnssec-signing: on
     dnssec-policy: lab
     zonefile-sync: -1
     zonefile-load: difference

@@ -20,6 +20,9 @@ const token = 'lab-'.padEnd(40, '0');
 let directory: string;
 let published: Map<string, ZoneRecord[]>;
 let refuse: string | undefined;
+let signed: Set<string>;
+/** Zones whose DS record is in the parent. */
+let delegated: Set<string>;
 let api: FastifyInstance;
 let zone: string;
 
@@ -29,6 +32,16 @@ const backend = {
     published.set(name, records);
     return Promise.resolve();
   },
+  sign: (name: string, wanted: boolean) => {
+    if (refuse !== undefined) return Promise.reject(new Error(refuse));
+    if (wanted) signed.add(name);
+    else signed.delete(name);
+    return Promise.resolve();
+  },
+  dnssec: (name: string) => ({
+    ...(signed.has(name) && { ds: '2371 13 2 ABCD' }),
+    delegated: delegated.has(name),
+  }),
 } as Partial<Backend> as Backend;
 
 function start() {
@@ -61,6 +74,8 @@ async function create(record: object): Promise<string> {
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'mailhost-'));
   published = new Map();
+  signed = new Set();
+  delegated = new Set();
   refuse = undefined;
   api = start();
   zone = (await ask<{ id: string }[]>('GET', '/zones?name=example.org')).result[0]!.id;
@@ -281,28 +296,118 @@ describe('TXT content', () => {
   });
 });
 
-it('data of CAA, SRV and TLSA becomes content', async () => {
-  for (const [type, name, data, content] of [
-    ['CAA', '@', { flags: 0, tag: 'issue', value: 'ca.test' }, '0 issue "ca.test"'],
-    [
-      'SRV',
-      '_imaps._tcp',
-      { priority: 0, weight: 1, port: 993, target: 'mail.example.org' },
-      '0 1 993 mail.example.org',
-    ],
-    [
-      'TLSA',
-      '_25._tcp.mail',
-      { usage: 3, selector: 1, matching_type: 1, certificate: 'ab12' },
+describe('data of CAA, SRV and TLSA', () => {
+  const caa = { type: 'CAA', name: '@', data: { flags: 0, tag: 'issue', value: 'ca.test' } };
+  const srv = {
+    type: 'SRV',
+    name: '_imaps._tcp',
+    data: { priority: 2, weight: 1, port: 993, target: 'mail.example.org' },
+  };
+  const tlsa = {
+    type: 'TLSA',
+    name: '_25._tcp.mail',
+    data: { usage: 3, selector: 1, matching_type: 1, certificate: 'ab12' },
+  };
+
+  it('becomes content', async () => {
+    for (const [record, content] of [
+      [caa, '0 issue "ca.test"'],
+      [srv, '2 1 993 mail.example.org'],
+      [tlsa, '3 1 1 ab12'],
+    ] as const) {
+      const { type, data } = record;
+      expect((await ask('POST', records(), record)).result).toMatchObject({ type, data, content });
+    }
+    expect(published.get('example.org')!.map((record) => record.rdata)).toEqual([
+      '0 issue "ca.test"',
+      '2 1 993 mail.example.org.',
       '3 1 1 ab12',
-    ],
+    ]);
+  });
+
+  it('has a priority that is told beside it, too, whatever was sent there', async () => {
+    for (const sent of [{}, { priority: 2 }, { priority: 7 }]) {
+      const { result } = await ask('POST', records(), { ...srv, ...sent });
+      expect(result).toMatchObject({ priority: 2, data: { priority: 2 } });
+      await ask('DELETE', `${records()}/${String(result.id)}`);
+    }
+    expect((await ask('POST', records(), caa)).result).not.toHaveProperty('priority');
+  });
+
+  it.each([
+    ['a field less', { ...srv, data: { ...srv.data, port: undefined } }],
+    ['no hexadecimal', { ...tlsa, data: { ...tlsa.data, certificate: 'xy' } }],
+    ['half an octet', { ...tlsa, data: { ...tlsa.data, certificate: 'abc' } }],
+  ])('is refused with %s', async (_what, record) => {
+    expect(await ask('POST', records(), record)).toMatchObject({ errors: [{ code: 9101 }] });
+  });
+});
+
+it('tells targets without final dot, and that of a null MX as it is', async () => {
+  for (const [type, target, told] of [
+    ['CNAME', 'mail.example.org.', 'mail.example.org'],
+    ['MX', 'mail.example.org.', 'mail.example.org'],
+    ['MX', '.', '.'],
   ] as const) {
-    const { result } = await ask('POST', records(), { type, name, data });
-    expect(result).toMatchObject({ type, data, content });
+    const record = { type, name: 'x', content: target, priority: 0 };
+    const { result } = await ask('POST', records(), record);
+    expect(result).toMatchObject({ content: told });
+    expect(published.get('example.org')![0]!.rdata).toMatch(/(^| )(mail\.example\.org)?\.$/);
+    await ask('DELETE', `${records()}/${String(result.id)}`);
   }
-  expect(published.get('example.org')!.map((record) => record.rdata)).toEqual([
-    '0 issue "ca.test"',
-    '0 1 993 mail.example.org.',
-    '3 1 1 ab12',
-  ]);
+});
+
+describe('DNSSEC', () => {
+  const path = () => `/zones/${zone}/dnssec`;
+  const status = async () => (await ask('GET', path())).result.status;
+
+  it('is off at first', async () => {
+    expect((await ask('GET', path())).result).toMatchObject({ status: 'disabled', ds: null });
+  });
+
+  it('is pending until the parent has the DS record', async () => {
+    expect((await ask('PATCH', path(), { status: 'active' })).result).toMatchObject({
+      status: 'pending',
+      ds: 'example.org. 3600 IN DS 2371 13 2 ABCD',
+      key_tag: 2371,
+      algorithm: '13',
+      digest_type: '2',
+      digest: 'ABCD',
+    });
+    expect(signed).toEqual(new Set(['example.org']));
+    delegated.add('example.org');
+    expect(await status()).toBe('active');
+    await ask('PATCH', path(), { status: 'active' });
+    expect(await status()).toBe('active');
+  });
+
+  it('ends once the parent no longer has it', async () => {
+    await ask('PATCH', path(), { status: 'active' });
+    delegated.add('example.org');
+    expect((await ask('PATCH', path(), { status: 'disabled' })).result.status).toBe(
+      'pending-disabled',
+    );
+    delegated.clear();
+    expect(await status()).toBe('disabled');
+    expect(await ask('DELETE', path())).toMatchObject({ status: 200 });
+  });
+
+  it('outlives the process, and is not on where the zone cannot be signed', async () => {
+    refuse = 'knot: no key';
+    expect(await ask('PATCH', path(), { status: 'active' })).toMatchObject({ status: 500 });
+    refuse = undefined;
+    expect(await status()).toBe('disabled');
+    await ask('PATCH', path(), { status: 'active' });
+    await api.close();
+    signed.clear();
+    api = start();
+    expect(await status()).toBe('pending');
+    expect(signed).toEqual(new Set(['example.org']));
+  });
+
+  it('refuses another status', async () => {
+    expect(await ask('PATCH', path(), { status: 'pending' })).toMatchObject({
+      errors: [{ code: 9207 }],
+    });
+  });
 });

@@ -628,9 +628,18 @@ describe('hcloud', () => {
 });
 
 describe('cloudflare', () => {
+  let signed = false;
+  let delegated = false;
   const running = withApi(
     (backend, store) => cloudflareApi(backend, store, ['example.org']),
-    { putZone: () => Promise.resolve() },
+    {
+      putZone: () => Promise.resolve(),
+      sign: (_zone, wanted) => {
+        signed = wanted;
+        return Promise.resolve();
+      },
+      dnssec: () => ({ ...(signed && { ds: '2371 13 2 ABCD' }), delegated }),
+    },
     (url) =>
       Plugin.start('cloudflare', 'cloudflare:index/dnsRecord:DnsRecord', {
         CLOUDFLARE_BASE_URL: `${url}/client/v4`,
@@ -643,6 +652,15 @@ describe('cloudflare', () => {
   it('finds the one zone of a name', async () => {
     expect(await getZone('example.org')).toMatchObject({ name: 'example.org', status: 'active' });
     await expect(getZone('example.net')).rejects.toThrow('0 zones are named example.net');
+  });
+
+  it('finds a zone by its id', async () => {
+    const { zoneId } = await getZone('example.org');
+    const found = await running.plugin.invoke('cloudflare:index/getZone:getZone', { zoneId });
+    expect(found).toMatchObject({ zoneId, name: 'example.org', status: 'active' });
+    await expect(
+      running.plugin.invoke('cloudflare:index/getZone:getZone', { zoneId: '0'.repeat(32) }),
+    ).rejects.toThrow('404');
   });
 
   it('keeps a record from its creation to its end', async () => {
@@ -675,5 +693,80 @@ describe('cloudflare', () => {
       details: { type: 'UPDATE_REPLACE', content: 'UPDATE' },
       replaces: ['type'],
     });
+  });
+
+  it('reads structured data back as it was given', async () => {
+    const { plugin } = running;
+    const { zoneId } = await getZone('example.org');
+    for (const given of [
+      { type: 'CAA', name: 'x.example.org', data: { flags: 0, tag: 'issue', value: 'ca.test' } },
+      {
+        type: 'SRV',
+        name: '_imaps._tcp.example.org',
+        priority: 0,
+        data: { priority: 0, weight: 1, port: 993, target: 'mail.example.org' },
+      },
+      {
+        type: 'TLSA',
+        name: '_25._tcp.example.org',
+        data: { usage: 3, selector: 1, matchingType: 1, certificate: 'ab12' },
+      },
+      { type: 'CNAME', name: 'c.example.org', content: 'mail.example.org' },
+      { type: 'MX', name: 'm.example.org', content: '.', priority: 0 },
+    ]) {
+      const { inputs, failures } = await plugin.check({ zoneId, ttl: 300, ...given });
+      expect(failures).toEqual([]);
+      const { id, state } = await plugin.create(inputs);
+      const read = await plugin.read(id, state, inputs);
+      expect(read.inputs).toEqual(inputs);
+      expect((await plugin.diff(read.inputs, inputs)).details).toEqual({});
+      const imported = await plugin.read(`${String(zoneId)}/${id}`);
+      expect((await plugin.diff(imported.inputs, inputs)).details).toEqual({});
+      await plugin.delete(id, state);
+    }
+  });
+
+  it('shows the priority of an SRV record that the program leaves to its data', async () => {
+    const { plugin } = running;
+    const { zoneId } = await getZone('example.org');
+    const data = { priority: 1, weight: 1, port: 993, target: 'mail.example.org' };
+    const given = { zoneId, ttl: 300, type: 'SRV', name: '_imaps._tcp.example.org', data };
+    const { id, state } = await plugin.create(given);
+    const { inputs } = await plugin.read(id, state, given);
+    expect(await plugin.diff(inputs, given)).toMatchObject({ details: { priority: 'DELETE' } });
+    await plugin.delete(id, state);
+  });
+
+  it('takes no content beside data', async () => {
+    const both = { zoneId: 'z', name: 'x', type: 'CAA', ttl: 300, content: 'x', data: {} };
+    expect((await running.plugin.check(both)).failures).toEqual([
+      'content: cannot stand beside data',
+    ]);
+  });
+
+  it('signs a zone, whose status only a refresh tells', async () => {
+    const { plugin } = running;
+    const type = 'cloudflare:index/zoneDnssec:ZoneDnssec';
+    const { zoneId } = await getZone('example.org');
+    const given = { zoneId, status: 'active' };
+    expect((await plugin.check({ zoneId, status: 'pending' }, type)).failures).toHaveLength(1);
+    const { id, state } = await plugin.create(given, false, type);
+    expect(id).toBe(zoneId);
+    expect(state).toMatchObject({ ...given, ds: 'example.org. 3600 IN DS 2371 13 2 ABCD' });
+
+    const pending = await plugin.read(id, state, given, type);
+    expect(pending.inputs).toEqual({ zoneId, status: 'pending' });
+    const change = await plugin.diff(pending.inputs, given, pending.state, type);
+    expect(change).toMatchObject({ details: { status: 'UPDATE' }, replaces: [] });
+    expect(await plugin.update(id, state, given, false, type)).toMatchObject(given);
+    delegated = true;
+    expect((await plugin.read(id, state, given, type)).inputs).toEqual(given);
+    expect(
+      await plugin.invoke('cloudflare:index/getZoneDnssec:getZoneDnssec', { zoneId }),
+    ).toMatchObject({ status: 'active', keyTag: 2371 });
+
+    delegated = false;
+    await plugin.delete(id, state, type);
+    expect(signed).toBe(false);
   });
 });

@@ -49,6 +49,8 @@ interface Zone {
   name: string;
   created_on: string;
   records: DnsRecord[];
+  /** What was last asked for. */
+  dnssec?: { status: 'active' | 'disabled'; modified_on: string };
 }
 
 /** The name servers that each zone is delegated to. */
@@ -67,8 +69,8 @@ class ApiError extends Error {
 }
 
 /**
- * The part of the Cloudflare API v4 that a mail host's DNS needs, below `/client/v4`: zones (list, get) and their DNS
- * records. Every API token of the right form may do everything. Each write is answered only after
+ * The part of the Cloudflare API v4 that a mail host's DNS needs, below `/client/v4`: zones (list, get), their DNS
+ * records and DNSSEC. Every API token of the right form may do everything. Each write is answered only after
  * `backend.putZone` has published the zone; where that fails, nothing has changed.
  *
  * @param storePath JSON file that keeps zones and records over a restart; made if it does not exist
@@ -148,6 +150,16 @@ export function cloudflareApi(
       api.delete<RecordParams>('/zones/:zone/dns_records/:record', async ({ params }) =>
         success(await account.delete(params.zone, params.record)),
       );
+      api.get<ZoneParams>('/zones/:zone/dnssec', ({ params }) =>
+        success(account.dnssec(account.zone(params.zone))),
+      );
+      api.patch<ZoneParams>('/zones/:zone/dnssec', async ({ params, body }) =>
+        success(await account.setDnssec(params.zone, body)),
+      );
+      api.delete<ZoneParams>('/zones/:zone/dnssec', async ({ params }) => {
+        await account.setDnssec(params.zone, { status: 'disabled' });
+        return success('');
+      });
       done();
     },
     { prefix: '/client/v4' },
@@ -162,6 +174,8 @@ interface ZoneParams {
 interface RecordParams {
   Params: { zone: string; record: string };
 }
+
+const dnssecSchema = z.object({ status: z.enum(['active', 'disabled']).optional() });
 
 const pageQuery = z.object({ page: z.coerce.number().int().min(1).default(1) });
 const zoneQuery = pageQuery.extend({
@@ -227,7 +241,39 @@ class Account {
   async publishAll(): Promise<void> {
     for (const zone of this.zones) {
       await this.backend.putZone(zone.name, zone.records.map(zoneRecord));
+      if (zone.dnssec) await this.backend.sign(zone.name, zone.dnssec.status === 'active');
     }
+  }
+
+  dnssec({ name, dnssec }: Zone) {
+    const { ds, delegated } = this.backend.dnssec(name);
+    const [keyTag, algorithm, digestType, digest] = ds?.split(' ') ?? [];
+    const asked = dnssec?.status === 'active' ? 'pending' : 'disabled';
+    return {
+      // Disabled takes hold once the parent no longer has the DS record.
+      status: !delegated ? asked : asked === 'pending' ? 'active' : 'pending-disabled',
+      flags: ds === undefined ? null : 257,
+      algorithm: algorithm ?? null,
+      key_type: ds === undefined ? null : 'ECDSAP256SHA256',
+      digest_type: digestType ?? null,
+      digest_algorithm: ds === undefined ? null : 'SHA256',
+      digest: digest ?? null,
+      ds: ds === undefined ? null : `${name}. 3600 IN DS ${ds}`,
+      key_tag: keyTag === undefined ? null : Number(keyTag),
+      public_key: null,
+      modified_on: dnssec?.modified_on ?? null,
+    };
+  }
+
+  async setDnssec(zoneId: string, body: unknown) {
+    const zone = this.zone(zoneId);
+    const { status } = dnssecSchema.parse(body);
+    if (status !== undefined && status !== (zone.dnssec?.status ?? 'disabled')) {
+      await this.backend.sign(zone.name, status === 'active');
+      zone.dnssec = { status, modified_on: new Date().toISOString() };
+      this.store();
+    }
+    return this.dnssec(zone);
   }
 
   create(zoneId: string, body: unknown): Promise<DnsRecord> {
@@ -312,6 +358,8 @@ function judge(
   const { comment } = input;
   const record: DnsRecord = {
     ...input,
+    // That of SRV is told twice.
+    ...(input.type === 'SRV' && { priority: input.data?.priority }),
     id: kept.id,
     name: fullName(input.name, zone.name),
     content: recordContent(input),
@@ -371,6 +419,9 @@ function isLabel(label: string): boolean {
   return /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label);
 }
 
+/** A name as the API tells it; the root itself is a dot. */
+const withoutDot = (name: string): string => (name === '.' ? name : name.replace(/\.$/, ''));
+
 function isHostName(name: string): boolean {
   return (
     name.length <= 254 &&
@@ -399,13 +450,15 @@ function recordContent(input: RecordInput): string {
         ? content
         : invalid(9006, 'Content for AAAA record must be a valid IPv6 address.');
     case 'CNAME':
-      return isHostName(content) ? content : invalid(9007, 'Content for CNAME record is invalid.');
+      return isHostName(content)
+        ? withoutDot(content)
+        : invalid(9007, 'Content for CNAME record is invalid.');
     case 'MX':
       if (input.priority === undefined) {
         return invalid(9101, 'priority is a required data field.');
       }
       return isHostName(content) || content === '.'
-        ? content
+        ? withoutDot(content)
         : invalid(9009, 'Content for MX record must be a hostname.');
     case 'TXT':
       return txtStrings(content)
@@ -423,8 +476,11 @@ function dataContent(type: 'CAA' | 'SRV' | 'TLSA', data: z.output<typeof dataSch
     case 'CAA':
       return `${field('flags')} ${field('tag')} ${quote(Buffer.from(String(field('value'))))}`;
     case 'SRV':
-      return `${field('priority')} ${field('weight')} ${field('port')} ${field('target')}`;
+      return `${field('priority')} ${field('weight')} ${field('port')} ${withoutDot(String(field('target')))}`;
     case 'TLSA':
+      if (!/^(?:[0-9a-f]{2})+$/i.test(String(field('certificate')))) {
+        return invalid(9101, 'certificate must be hexadecimal.');
+      }
       return `${field('usage')} ${field('selector')} ${field('matching_type')} ${field('certificate')}`;
   }
 }

@@ -22,13 +22,12 @@ async function main(): Promise<void> {
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
   await startPackageProxy(lab, root);
-  const dns = new Dns(lab, root, [
-    'lab-cloud.example',
-    remoteZone,
-    bogusZone,
-    ...Object.keys(dnsLists),
-    ...accountZones,
-  ]);
+  const dns = new Dns(
+    lab,
+    root,
+    ['lab-cloud.example', remoteZone, bogusZone, ...Object.keys(dnsLists)],
+    accountZones,
+  );
   await dns.start();
   const { remote } = addresses(lab);
   await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
@@ -42,10 +41,12 @@ async function main(): Promise<void> {
     host: '127.0.0.1',
     port: hcloud,
   });
-  await cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones).listen({
-    host: '127.0.0.1',
-    port: cloudflare,
-  });
+  const cloudflareApp = cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones);
+  // The registrar is no part of Cloudflare, but a door like the API's.
+  cloudflareApp.post<{ Params: { zone: string } }>('/registrar/:zone', ({ params }) => ({
+    ds: dns.delegate(params.zone),
+  }));
+  await cloudflareApp.listen({ host: '127.0.0.1', port: cloudflare });
   say(`Hetzner Cloud API on port ${hcloud}, Cloudflare API on port ${cloudflare}`);
   // The last thing made: `up` waits for it.
   writeFileSync(join(lab.dir, 'ready'), '');
@@ -84,6 +85,8 @@ function labBackend(lab: Lab, dns: Dns): Backend {
       }),
     setReverse: (address, name) => dns.setReverse(address, name),
     putZone: (zone, records) => dns.putZone(zone, records),
+    sign: (zone, signed) => dns.sign(zone, signed),
+    dnssec: (zone) => dns.dnssec(zone),
   };
 }
 

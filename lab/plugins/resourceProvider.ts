@@ -39,6 +39,8 @@ export interface ResourceKind {
   outputDefaults?: Properties;
   /** Inputs that the provider chooses where the program does not: leaving one out is no change. */
   optionalComputed?: string[];
+  /** Inputs that are read back even where the program gives none. */
+  told?: string[];
   /** Inputs in which the order of lists means nothing. */
   sets?: string[];
   /** Inputs whose change needs a new resource. */
@@ -205,9 +207,10 @@ function service(provider: Provider, engineAddress: string | undefined) {
         : { id: request.getId(), outputs: state };
       if (found === undefined) return new pb.ReadResponse();
       // An input that the program does not give stays out, whatever the resource has there.
+      const present = (name: string) => !isEmpty(found.outputs[name]);
       const names = importing
-        ? kind.inputs.filter((name) => !isEmpty(found.outputs[name]))
-        : Object.keys(known);
+        ? kind.inputs.filter(present)
+        : [...new Set([...Object.keys(known), ...(kind.told ?? []).filter(present)])];
       const inputs = Object.fromEntries(
         names.map((name) => [name, (name in found.outputs ? found.outputs : known)[name]]),
       );

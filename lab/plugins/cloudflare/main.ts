@@ -1,11 +1,16 @@
 import { HttpApi } from '../httpApi';
 import { serve, type Found } from '../resourceProvider';
-import type { Properties } from '../values';
+import { isObject, type Properties } from '../values';
 
 const api = new HttpApi('https://api.cloudflare.com/client/v4');
 
 interface DnsRecord {
   id: string;
+  [property: string]: unknown;
+}
+
+interface Dnssec {
+  status: string;
   [property: string]: unknown;
 }
 
@@ -20,9 +25,52 @@ interface Zone {
 const fields = ['name', 'type', 'ttl', 'content', 'priority', 'proxied', 'comment'];
 const pick = (from: Properties, names: string[]) =>
   Object.fromEntries(names.map((name) => [name, from[name] ?? undefined]));
-const body = (inputs: Properties) => pick(inputs, fields);
+
+/** Names as the API has them. */
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
+const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase());
+const renamed = (from: unknown, rename: (name: string) => string) =>
+  isObject(from)
+    ? Object.fromEntries(Object.entries(from).map(([name, value]) => [rename(name), value]))
+    : undefined;
+
+const body = (inputs: Properties) => ({
+  ...pick(inputs, fields),
+  data: renamed(inputs.data, snakeCase),
+});
 
 const records = (zoneId: unknown) => `/zones/${String(zoneId)}/dns_records`;
+
+const dnssec = (zoneId: unknown) => `/zones/${String(zoneId)}/dnssec`;
+const dnssecOutputs = [
+  'algorithm',
+  'digest',
+  'digestAlgorithm',
+  'digestType',
+  'ds',
+  'flags',
+  'keyTag',
+  'keyType',
+  'modifiedOn',
+  'publicKey',
+];
+
+const dnssecResult = (zoneId: unknown, told: Dnssec): Properties => ({
+  ...pick(renamed(told, camelCase)!, ['status', ...dnssecOutputs]),
+  zoneId,
+});
+
+const zoneOutputs = (args: Properties, zone: Zone): Properties => {
+  const { id, name, status, name_servers: nameServers } = zone;
+  return { ...args, id, zoneId: id, name, status, nameServers };
+};
+
+/** Asks for the status, which the state then has whatever the API tells: only a refresh takes that over. */
+async function setDnssec(inputs: Properties): Promise<Properties> {
+  const { status } = inputs;
+  const told = await api.call<Dnssec>('PATCH', dnssec(inputs.zoneId), { status });
+  return pick(renamed(told, camelCase)!, dnssecOutputs);
+}
 
 /** @param known name of the record as the program has it: the state keeps a short form of the API's full name */
 function found(zoneId: unknown, record: DnsRecord, known?: unknown): Found {
@@ -32,6 +80,7 @@ function found(zoneId: unknown, record: DnsRecord, known?: unknown): Found {
     id: record.id,
     outputs: {
       ...pick(record, fields),
+      data: renamed(record.data, camelCase),
       zoneId,
       name: same ? name : record.name,
       createdOn: record.created_on,
@@ -51,15 +100,18 @@ serve({
     ),
   resources: {
     'cloudflare:index/dnsRecord:DnsRecord': {
-      inputs: ['zoneId', ...fields],
+      inputs: ['zoneId', 'data', ...fields],
+      // These are neither chosen nor left alone by the provider.
+      told: ['data', 'priority'],
       required: ['zoneId', 'name', 'type', 'ttl'],
       defaults: { proxied: false },
       optionalComputed: ['content'],
       replaces: ['zoneId', 'type'],
       computed: ['createdOn', 'modifiedOn', 'proxiable'],
       changing: ['modifiedOn'],
-      check: ({ proxied, ttl }) => ({
+      check: ({ proxied, ttl, content, data }) => ({
         ...(proxied === true && ttl !== 1 && { ttl: 'must be 1 where the record is proxied' }),
+        ...(content !== undefined && data !== undefined && { content: 'cannot stand beside data' }),
       }),
       create: async (inputs) => {
         const record = await api.call<DnsRecord>('POST', records(inputs.zoneId), body(inputs));
@@ -81,20 +133,46 @@ serve({
         return record && found(zoneId, record, state.name);
       },
     },
+    'cloudflare:index/zoneDnssec:ZoneDnssec': {
+      inputs: ['zoneId', 'status'],
+      required: ['zoneId'],
+      replaces: ['zoneId'],
+      computed: dnssecOutputs,
+      changing: dnssecOutputs,
+      check: ({ status }) => ({
+        ...(!['active', 'disabled', undefined].includes(status as string | undefined) && {
+          status: 'must be one of: "active" "disabled"',
+        }),
+      }),
+      create: async (inputs) => ({ id: String(inputs.zoneId), outputs: await setDnssec(inputs) }),
+      update: (_id, inputs) => setDnssec(inputs),
+      delete: async (id) => {
+        await api.call('PATCH', dnssec(id), { status: 'disabled' });
+        await api.call('DELETE', dnssec(id));
+      },
+      read: async (id) => {
+        const told = await api.find<Dnssec>(dnssec(id));
+        return told && { id, outputs: dnssecResult(id, told) };
+      },
+    },
   },
   functions: {
     'cloudflare:index/getZone:getZone': async (args) => {
       const { name } = (args.filter ?? {}) as { name?: string };
-      if (name === undefined)
-        throw new Error('the stand-in plugin finds zones by filter.name only');
+      if (name === undefined) {
+        return zoneOutputs(args, await api.call<Zone>('GET', `/zones/${String(args.zoneId)}`));
+      }
       const zones = await api.call<Zone[]>('GET', `/zones?name=${encodeURIComponent(name)}`);
       const [zone] = zones;
       if (zone === undefined || zones.length > 1) {
         throw new Error(`${zones.length} zones are named ${name} in this Cloudflare account`);
       }
-      const { id, status, name_servers: nameServers } = zone;
-      return { ...args, id, zoneId: id, name: zone.name, status, nameServers };
+      return zoneOutputs(args, zone);
     },
+    'cloudflare:index/getZoneDnssec:getZoneDnssec': async ({ zoneId }) => ({
+      id: zoneId,
+      ...dnssecResult(zoneId, await api.call<Dnssec>('GET', dnssec(zoneId))),
+    }),
     'cloudflare:index/getDnsRecords:getDnsRecords': async ({ zoneId, maxItems }) => {
       const query = `?per_page=${Number(maxItems ?? 1000)}`;
       const found = await api.call<DnsRecord[]>('GET', `${records(zoneId)}${query}`);
