@@ -10,6 +10,10 @@ export const ipv4 = host.ipv4;
 export const ipv6 = host.ipv6;
 /** What to fill in at a mail client. */
 export const mailClient = steps.mailClient(settings.hostName, settings.accountKind);
+/** For the registrar of each zone that Cloudflare signs. */
+export const dsRecords = host.dsRecords;
+/** All records, for who publishes them elsewhere: `pulumi stack output zoneFile`. */
+export const zoneFile = host.zoneFile;
 /** What only a person can do, at a registrar or provider. */
 export const openTasks = host.openTasks;
 /** Both of these as text: `pulumi stack output nextSteps`. */

@@ -1,4 +1,5 @@
-import { withMail } from './mailSettings';
+import { withMail, type Dns, type MtaSts } from './mailSettings';
+import { announcedMtaSts } from './mtaSts';
 import { domainOf, localPartOf } from './names';
 import type { Settings } from './settings';
 
@@ -8,6 +9,9 @@ export interface Summary {
   accountKind: string;
   ipv6: boolean;
   dkimGeneration: number;
+  dns: Dns;
+  /** The mode of the policy that domains announce; `absent` where they announce none. */
+  mtaSts: MtaSts | 'absent';
   /** Domains with mail. */
   domains: string[];
   parked: string[];
@@ -18,12 +22,14 @@ export interface Summary {
 
 /** @returns what of the settings later changes are judged against */
 export function summaryOf(settings: Settings): Summary {
-  const { hostName, accountKind, ipv6, dkimGeneration, domains, accounts, aliases } = settings;
+  const { hostName, accountKind, ipv6, dkimGeneration, dns, domains, accounts, aliases } = settings;
   return {
     hostName,
     accountKind,
     ipv6,
     dkimGeneration,
+    dns,
+    mtaSts: announcedMtaSts(settings) ?? 'absent',
     domains: withMail(domains).map(({ name }) => name),
     parked: domains.filter(({ parked }) => parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
@@ -97,6 +103,23 @@ export function dangers(before: Summary, after: Summary): Danger[] {
             message: `accounts would be ${after.accountKind} instead of ${before.accountKind}, with mailboxes elsewhere on the host: each is empty at first, and the mail stays where it was`,
           },
         ]),
+    ...(before.dns === 'cloudflare' && after.dns === 'manual'
+      ? [
+          {
+            words: 'delete all records at Cloudflare',
+            message:
+              'the records would be deleted at Cloudflare: publish those of `pulumi stack output zoneFile` elsewhere first, and let the registrar delegate there',
+          },
+        ]
+      : []),
+    ...(['testing', 'enforce'].includes(before.mtaSts) && after.mtaSts === 'absent'
+      ? [
+          {
+            words: 'drop MTA-STS',
+            message: `no domain would announce MTA-STS any more, but others keep to the policy that they have read, in mode ${before.mtaSts}, and cannot read that it has ended: set mtaSts to none first, and leave it so for 7 days`,
+          },
+        ]
+      : []),
     ...(before.ipv6 && !after.ipv6
       ? [
           {

@@ -2,10 +2,13 @@ import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { Daemon, HostAccess } from './daemon';
 import type { MailSettings } from './mailSettings';
+import type { PublicRecord } from './recordForms';
 
 export interface CheckArgs {
   host: HostAccess;
   mail: MailSettings;
+  /** Records that a person publishes; what is not in DNS is warned of. */
+  records: pulumi.Input<PublicRecord>[];
   /** Whatever changes on the host is followed by a check. */
   pushes: Daemon[];
 }
@@ -23,10 +26,11 @@ export class Check extends pulumi.ComponentResource {
     const state = pulumi
       .all(args.pushes.map((push) => push.fingerprint))
       .apply((fingerprints) => fingerprints.map((f) => f.slice(0, 12)).join(' '));
+    const { connection, serverId } = args.host;
     const { stdout } = new command.remote.Command(
       name,
       {
-        connection: args.host.connection,
+        connection,
         create: pulumi.interpolate`mailhost check ${state}`,
         stdin: JSON.stringify({
           hostName: args.mail.hostName,
@@ -35,11 +39,24 @@ export class Check extends pulumi.ComponentResource {
             selector,
           })),
         }),
-        triggers: [args.host.serverId],
+        triggers: [serverId],
       },
       { parent: this },
     );
-    this.output = stdout;
+    const warnings =
+      args.records.length > 0
+        ? new command.remote.Command(
+            `${name}-records`,
+            {
+              connection,
+              create: 'mailhost records',
+              stdin: pulumi.output(args.records).apply((records) => JSON.stringify(records)),
+              triggers: [serverId],
+            },
+            { parent: this },
+          ).stdout
+        : '';
+    this.output = pulumi.interpolate`${stdout}\n${warnings}`;
     this.registerOutputs({});
   }
 }

@@ -1,4 +1,7 @@
 import { createPublicKey } from 'node:crypto';
+import { withMail, type DmarcPolicy } from './mailSettings';
+import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
+import { domainOf, liesIn, registrableDomain } from './names';
 import type { Settings } from './settings';
 import { spfRecord } from './spf';
 
@@ -33,6 +36,8 @@ export type DnsRecord<V = string | RecordSource> = RecordData<V> & {
 /** A record as its owner has it. */
 type OwnRecord = RecordData<string | RecordSource> & { key: string; name: string };
 
+type Domain = Settings['domains'][number];
+
 /**
  * Every record that the plan publishes, owner by owner.
  *
@@ -45,28 +50,35 @@ export function dnsRecords(
   const owned = (owner: DnsRecord['owner'], zone: string, records: OwnRecord[]): DnsRecord[] =>
     records.map((record) => ({ ...record, owner, zone }));
   const { hostName, domains } = settings;
+  const consents = reportConsents(settings);
   return [
-    ...owned({ type: 'HostDns', name: hostName }, hostDomain(settings).zone, hostRecords(settings)),
+    ...owned(
+      { type: 'HostDns', name: hostName },
+      nearestDomain(domains, hostName)!.zone,
+      hostRecords(settings),
+    ),
     ...domains.flatMap((domain) =>
-      owned(
-        { type: 'DomainDns', name: domain.name },
-        domain.zone,
-        domain.parked
+      owned({ type: 'DomainDns', name: domain.name }, domain.zone, [
+        ...(domain.parked
           ? parkedRecords(domain.name)
-          : [
-              ...domainRecords(domain, hostName),
-              ...selectors(domain.name).map((selector) => dkimRecord(selector, domain.name)),
-            ],
-      ),
+          : domainRecords(settings, domain, selectors(domain.name))),
+        ...consents.filter(({ owner }) => owner === domain.name).map(({ record }) => record),
+      ]),
     ),
   ];
 }
 
-/** The nearest domain above the host's name: one below another may have a zone of its own. */
-const hostDomain = ({ domains, hostName }: Settings): Settings['domains'][number] =>
+/** Records that mail of these domains needs in zones of others. */
+export const foreignRecords = (settings: Settings): (OwnRecord & RecordData<string>)[] =>
+  reportConsents(settings)
+    .filter(({ owner }) => owner === undefined)
+    .map(({ record }) => record);
+
+/** The nearest domain above a name: one below another may have a zone of its own. */
+const nearestDomain = (domains: Domain[], name: string): Domain | undefined =>
   domains
-    .filter(({ name }) => hostName.endsWith(`.${name}`))
-    .sort((a, b) => b.name.length - a.name.length)[0]!;
+    .filter((domain) => liesIn(name, domain.name))
+    .sort((a, b) => b.name.length - a.name.length)[0];
 
 /** The host's own names: its addresses, and SPF for the name in HELO (RFC 7208, section 2.3). */
 const hostRecords = ({ hostName: name, ipv6 }: Settings): OwnRecord[] => [
@@ -75,34 +87,99 @@ const hostRecords = ({ hostName: name, ipv6 }: Settings): OwnRecord[] => [
   { key: 'spf', name, type: 'TXT', value: 'v=spf1 a -all' },
 ];
 
-/** Both identifiers have to lie in the domain itself, not merely in the same organisation (RFC 7489, section 3.1). */
-const rejectAll = 'v=DMARC1; p=reject; adkim=s; aspf=s';
+/** What a domain with mail publishes. */
+function domainRecords(settings: Settings, domain: Domain, selectors: string[]): OwnRecord[] {
+  const { hostName, web } = settings;
+  const { name, spf } = domain;
+  const mtaSts = announcedMtaSts(settings);
+  const service = (key: string, port: number): OwnRecord => ({
+    key,
+    name: `_${key}._tcp.${name}`,
+    type: 'SRV',
+    priority: 0,
+    weight: 1,
+    port,
+    target: hostName,
+  });
+  const [autoconfig, autodiscover, policyHost] = clientNames(name);
+  const alias = (key: string, of: string): OwnRecord => ({
+    key,
+    name: of,
+    type: 'CNAME',
+    target: hostName,
+  });
+  return [
+    { key: 'mx', name, type: 'MX', priority: 10, target: hostName },
+    { key: 'spf', name, type: 'TXT', value: spfRecord(spf) },
+    { key: 'dmarc', name: `_dmarc.${name}`, type: 'TXT', value: dmarcRecord(settings, domain) },
+    ...selectors.map((selector) => dkimRecord(selector, name)),
+    // Reports on TLS to this host (RFC 8460, section 3).
+    {
+      key: 'tls-reports',
+      name: `_smtp._tls.${name}`,
+      type: 'TXT',
+      value: `v=TLSRPTv1; rua=mailto:tls-reports@${name}`,
+    },
+    // RFC 6186, RFC 8314 (section 5.1) and RFC 5804 (section 1.8).
+    service('imaps', 993),
+    service('submissions', 465),
+    service('submission', 587),
+    service('sieve', 4190),
+    ...(web ? [alias('autoconfig', autoconfig!), alias('autodiscover', autodiscover!)] : []),
+    ...(mtaSts === undefined
+      ? []
+      : [
+          alias('mta-sts-host', policyHost!),
+          {
+            key: mtaStsKey,
+            name: `_mta-sts.${name}`,
+            type: 'TXT',
+            value: `v=STSv1; id=${mtaStsId(mtaStsPolicy(mtaSts, [hostName]))}`,
+          } as const,
+        ]),
+  ];
+}
 
-/**
- * What a domain with mail publishes besides DKIM keys: MX (RFC 5321, section 5.1), SPF (RFC 7208) and DMARC (RFC 7489),
- * whose reports go to an address in the domain: one elsewhere would have to consent in DNS.
- */
-const domainRecords = (
-  { name: domain, spf }: Settings['domains'][number],
-  hostName: string,
-): OwnRecord[] => [
-  { key: 'mx', name: domain, type: 'MX', priority: 10, target: hostName },
-  { key: 'spf', name: domain, type: 'TXT', value: spfRecord(spf) },
-  {
-    key: 'dmarc',
-    name: `_dmarc.${domain}`,
-    type: 'TXT',
-    value: `${rejectAll}; rua=mailto:dmarc-reports@${domain}`,
-  },
-];
+/** The record that announces a policy, which is to be served by then. */
+export const mtaStsKey = 'mta-sts';
+
+/** Names below a domain under which the host's web server is looked for. */
+export const clientNames = (domain: string): string[] =>
+  ['autoconfig', 'autodiscover', 'mta-sts'].map((label) => `${label}.${domain}`);
+
+/** Both identifiers have to lie in the domain itself, not merely in the same organisation (RFC 7489, section 3.1). */
+const dmarcPolicy = (policy: DmarcPolicy): string => `v=DMARC1; p=${policy}; adkim=s; aspf=s`;
+
+const dmarcRecord = ({ dmarcReports }: Settings, { name, dmarcPolicy: policy }: Domain): string =>
+  `${dmarcPolicy(policy)}; rua=mailto:${dmarcReports ?? `dmarc-reports@${name}`}`;
 
 /** What a domain without mail publishes, so that nobody can send in its name: a null MX (RFC 7505) and no sender at all. */
 const parkedRecords = (domain: string): OwnRecord[] => [
   { key: 'mx', name: domain, type: 'MX', priority: 0, target: '.' },
   { key: 'spf', name: domain, type: 'TXT', value: 'v=spf1 -all' },
-  { key: 'dmarc', name: `_dmarc.${domain}`, type: 'TXT', value: rejectAll },
+  { key: 'dmarc', name: `_dmarc.${domain}`, type: 'TXT', value: dmarcPolicy('reject') },
   { key: 'dkim', name: `*._domainkey.${domain}`, type: 'TXT', value: 'v=DKIM1; p=' },
 ];
+
+/** Where the domain of a report address consents to reports on another organisation's domain (RFC 7489, section 7.1). */
+export const reportConsentName = (domain: string, to: string): string | undefined =>
+  registrableDomain(domain) === registrableDomain(to)
+    ? undefined
+    : `${domain}._report._dmarc.${to}`;
+
+/** What consents to DMARC reports, each with the domain whose zone it lies in; none where that is no domain of these. */
+function reportConsents({ domains, dmarcReports }: Settings) {
+  if (dmarcReports === undefined) return [];
+  const to = domainOf(dmarcReports);
+  const owner = nearestDomain(domains, to)?.name;
+  return withMail(domains).flatMap((domain) => {
+    const name = reportConsentName(domain.name, to);
+    const key = `dmarc-reports-${domain.name}`;
+    return name === undefined
+      ? []
+      : [{ owner, record: { key, name, type: 'TXT', value: 'v=DMARC1' } as const }];
+  });
+}
 
 /** The record of a selector, at the name where its key is looked for (RFC 6376, section 3.6.2.1). */
 const dkimRecord = (selector: string, domain: string): OwnRecord => ({

@@ -1,11 +1,17 @@
 import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
-import type { DnsRecord } from './dnsRecords';
+import { mtaStsKey, type DnsRecord } from './dnsRecords';
 import { quoteTxt, recordInputs } from './recordForms';
 
+/** A record whose value may be known only later. */
+export type MadeRecord = DnsRecord<pulumi.Input<string>>;
+
 export interface DnsArgs {
+  /** Of one owner. */
+  records: MadeRecord[];
   zoneId: pulumi.Input<string>;
-  records: DnsRecord<pulumi.Input<string>>[];
+  /** What the record that announces a policy waits for. */
+  policyHost?: pulumi.Resource[];
 }
 
 /** Records of one owner. */
@@ -21,6 +27,7 @@ class OwnerDns extends pulumi.ComponentResource {
         },
         {
           parent: this,
+          dependsOn: record.key === mtaStsKey ? args.policyHost : undefined,
           // Two types cannot always stand at one name, and two texts of one kind never may.
           deleteBeforeReplace: true,
           // An update would send the content that Cloudflare had made from the old data along with the new.
@@ -45,3 +52,54 @@ export class DomainDns extends OwnerDns {
     super('mailhost:index:DomainDns', name, args, opts);
   }
 }
+
+export interface PublishArgs extends Pick<DnsArgs, 'policyHost'> {
+  /** Of all owners. */
+  records: MadeRecord[];
+  zoneId: (zone: string) => pulumi.Input<string>;
+  /** Whether the zones are to be signed. */
+  dnssec: boolean;
+}
+
+/** What is published, and the DS record of each zone that is signed. */
+export interface PublishedDns {
+  owners: pulumi.Resource[];
+  dsRecords: Record<string, pulumi.Output<string>>;
+}
+
+/**
+ * Publishes records at Cloudflare.
+ *
+ * @param name of the MailHost
+ */
+export function publish(
+  name: string,
+  { records, zoneId, dnssec, policyHost }: PublishArgs,
+  opts: pulumi.CustomResourceOptions,
+): PublishedDns {
+  const names = [...new Set(records.map(({ owner }) => owner.name))];
+  const owners = names.map((ownerName) => {
+    const own = records.filter(({ owner }) => owner.name === ownerName);
+    const { owner, zone } = own[0]!;
+    const Owner = owner.type === 'HostDns' ? HostDns : DomainDns;
+    const args = { zoneId: zoneId(zone), records: own, policyHost };
+    return new Owner(`${name}-${ownerName}`, args, opts);
+  });
+  const zones = dnssec ? [...new Set(records.map(({ zone }) => zone))] : [];
+  const dsRecords = zones.map((zone) => {
+    const { ds } = new cloudflare.ZoneDnssec(
+      `${name}-${zone}`,
+      { zoneId: zoneId(zone), status: 'active' },
+      // As long as the parent has its DS record, nobody who validates would find an unsigned zone.
+      { ...opts, retainOnDelete: true },
+    );
+    return [zone, ds] as const;
+  });
+  return { owners, dsRecords: Object.fromEntries(dsRecords) };
+}
+
+/** The record once its value is known. */
+export const known = (record: MadeRecord): pulumi.Output<DnsRecord<string>> =>
+  'value' in record
+    ? pulumi.output(record.value).apply((value): DnsRecord<string> => ({ ...record, value }))
+    : pulumi.output(record as DnsRecord<string>);

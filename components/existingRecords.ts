@@ -25,7 +25,7 @@ export interface RecordConflict {
 
 /** Texts of which a name may have one only; of other texts it may have many. */
 const singleText = (content = ''): string | undefined =>
-  /^"?(v=spf1|v=DMARC1|v=DKIM1)\b/i.exec(content)?.[1]?.toLowerCase();
+  /^"?(v=(?:spf1|DMARC1|DKIM1|TLSRPTv1|STSv1))\b/i.exec(content)?.[1]?.toLowerCase();
 
 /** As the API tells it; undefined while only the plan's own resources can say. */
 const contentOf = (record: DnsRecord): string | undefined =>
@@ -36,7 +36,7 @@ const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 function clashes(wanted: DnsRecord, existing: ExistingRecord): boolean {
   if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
-  if (existing.type === 'CNAME') return true;
+  if ([wanted.type, existing.type].includes('CNAME')) return true;
   if (existing.type !== wanted.type) return false;
   return (
     wanted.type !== 'TXT' ||
@@ -50,9 +50,11 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
   const remove = 'delete it at Cloudflare';
   if (existing.type === 'NS')
     return `what lies below is looked up elsewhere: set the zone of the domain to one that answers for it`;
-  if (existing.type === 'CNAME') return `a CNAME allows nothing beside it: ${remove}`;
+  if (existing.type !== wanted.type || existing.type === 'CNAME')
+    return `a CNAME allows nothing beside it: ${remove}`;
   if (existing.proxied) return `a proxied name leads to Cloudflare, not to this host: ${remove}`;
   if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
+  if (wanted.type === 'SRV') return `with both, mail clients would go to either host: ${remove}`;
   if (isDkimName(wanted.name))
     return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
   switch (singleText(contentOf(wanted))) {
@@ -60,6 +62,9 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
       return `receivers reject a name with two (RFC 7208, section 4.5): put what it allows into spf of the domain, and ${remove}`;
     case 'v=dmarc1':
       return `receivers ignore a name with two (RFC 7489, section 6.6.3): ${remove}`;
+    case 'v=tlsrptv1':
+    case 'v=stsv1':
+      return `others ignore a name with two (RFC 8460, section 3, and RFC 8461, section 3.1): ${remove}`;
     default:
       return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
   }
@@ -102,11 +107,13 @@ export function recordConflicts(wanted: DnsRecord[], existing: ExistingRecord[])
   );
 }
 
-/** The priority of a lone MX says nothing. */
-const isSame = (record: DnsRecord, other: ExistingRecord): boolean =>
-  other.type === record.type &&
-  other.proxied !== true &&
-  (record.type === 'MX' ? other.content.toLowerCase() : other.content) === contentOf(record);
+/** Only a text has to be the same to the letter, and the priority of a lone MX says nothing. */
+const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
+  const content = contentOf(record);
+  if (other.type !== record.type || other.proxied === true) return false;
+  if (record.type === 'TXT') return other.content === content;
+  return other.content.toLowerCase().split(/\s+/).join(' ') === content?.toLowerCase();
+};
 
 const ownerName = (mailHost: string, { owner }: DnsRecord): string => `${mailHost}-${owner.name}`;
 

@@ -6,8 +6,14 @@ import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { hostFile } from './files';
-import { dkimSelector, dnsRecords, publishedGenerations, type RecordSource } from './dnsRecords';
-import { DomainDns, HostDns, type DnsArgs } from './domainDns';
+import {
+  dkimSelector,
+  dnsRecords,
+  foreignRecords,
+  publishedGenerations,
+  type RecordSource,
+} from './dnsRecords';
+import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { Host } from './host';
 import { Machine } from './machine';
@@ -25,7 +31,7 @@ import {
   smarthostPasswordForm,
   type Settings,
 } from './settings';
-import { withValue } from './recordForms';
+import { publicRecord, withValue, zoneFile } from './recordForms';
 import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { Summary } from './summary';
@@ -53,6 +59,10 @@ export class MailHost extends pulumi.ComponentResource {
   readonly caCertPem: pulumi.Output<string>;
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
+  /** The DS record of each zone that is signed, by the zone's name: for its registrar. */
+  readonly dsRecords: pulumi.Output<Record<string, string>>;
+  /** All records, as a zone file. */
+  readonly zoneFile: pulumi.Output<string>;
   /** What only a person can do, at a registrar or provider, as of the last check of the host. */
   readonly openTasks: pulumi.Output<string[]>;
 
@@ -74,10 +84,9 @@ export class MailHost extends pulumi.ComponentResource {
 
     // The mail host itself tells a refusal; its children need not tell it again.
     const zones = checked.then(
-      (found) => found.zones,
+      (found) => Object.fromEntries(found.zones),
       () => new Promise<never>(() => undefined),
     );
-    const zoneId = (zone: string) => pulumi.output(zones.then((found) => found.get(zone)!.id));
     const keys = new Map(
       withMail(settings.domains).map(({ name: domain }) => [
         domain,
@@ -94,17 +103,6 @@ export class MailHost extends pulumi.ComponentResource {
           return keys.get(source.domain)!.records[source.selector]!;
       }
     };
-    const published = (owner: string): DnsArgs => {
-      const own = records.filter((record) => record.owner.name === owner);
-      return {
-        zoneId: zoneId(own[0]!.zone),
-        records: own.map((record) => withValue(record, made)),
-      };
-    };
-    new HostDns(`${name}-${settings.hostName}`, published(settings.hostName), own);
-    const domainDns = settings.domains.map(
-      ({ name: domain }) => new DomainDns(`${name}-${domain}`, published(domain), own),
-    );
     const certificate = new Certificate(
       `${name}-certificate`,
       { hostName: settings.hostName },
@@ -148,6 +146,29 @@ export class MailHost extends pulumi.ComponentResource {
       },
       { ...own, dependsOn: [system] },
     );
+    const web = mail.web
+      ? [
+          new Daemon(
+            `${name}-web`,
+            { push: 'web', host, files: webFiles(mail) },
+            { ...own, dependsOn: [tls] },
+          ),
+        ]
+      : [];
+    const madeRecords = records.map((record) => withValue(record, made));
+    const dns: PublishedDns =
+      settings.dns === 'manual'
+        ? { owners: [], dsRecords: {} }
+        : publish(
+            name,
+            {
+              records: madeRecords,
+              zoneId: (zone) => pulumi.output(zones.then((found) => found[zone]!.id)),
+              dnssec: settings.dnssec,
+              policyHost: web,
+            },
+            own,
+          );
     const spamAssassin = new Daemon(
       `${name}-spamassassin`,
       { push: 'spamassassin', host, files: spamAssassinFiles(mail) },
@@ -202,7 +223,7 @@ export class MailHost extends pulumi.ComponentResource {
           ),
       },
       // The host refuses to sign with a key that the domain's name servers do not answer.
-      { ...own, dependsOn: [spamAssassin, ...antivirus, ...domainDns] },
+      { ...own, dependsOn: [spamAssassin, ...antivirus, ...dns.owners] },
     );
     const openSmtpd = new Daemon(
       `${name}-opensmtpd`,
@@ -218,20 +239,17 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
     new Summary(`${name}-summary`, settings, { ...own, dependsOn: [openSmtpd] });
-    const web = mail.web
-      ? [
-          new Daemon(
-            `${name}-web`,
-            { push: 'web', host, files: webFiles(mail) },
-            { ...own, dependsOn: [tls] },
-          ),
-        ]
-      : [];
     const check = new Check(
       `${name}-check`,
       {
         host,
         mail,
+        records: [
+          ...(settings.dns === 'manual' ? madeRecords : []).map((record) =>
+            known(record).apply(publicRecord),
+          ),
+          ...foreignRecords(settings).map(publicRecord),
+        ],
         pushes: [
           resolver,
           tls,
@@ -251,15 +269,35 @@ export class MailHost extends pulumi.ComponentResource {
     this.ipv6 = machine.ipv6;
     this.caCertPem = certificate.caCertPem;
     this.sshPrivateKey = machine.sshPrivateKey;
-    this.openTasks = check.output.apply(async (output) => {
-      const found = await zones;
-      return openTasks([...found.values()], output);
-    });
+    this.dsRecords = pulumi
+      .all([zones, dns.dsRecords])
+      .apply(([found, ds]) =>
+        Object.fromEntries(Object.entries(ds).map(([zone, text]) => [found[zone]!.name, text])),
+      );
+    this.zoneFile = pulumi
+      .all([zones, pulumi.all(madeRecords.map(known))])
+      .apply(([found, all]) =>
+        zoneFile(
+          all.map((record) => ({ ...record, zone: found[record.zone]?.name ?? record.zone })),
+        ),
+      );
+    if (settings.dns === 'manual')
+      this.zoneFile.apply(async (text) => {
+        const { zoneFile: before = '' } = await checked;
+        const fresh = text.split('\n').filter((line) => !before.split('\n').includes(line));
+        if (fresh.length > 0)
+          await pulumi.log.info(`publish these records:\n${fresh.join('\n')}`, this);
+      });
+    this.openTasks = pulumi
+      .all([zones, this.dsRecords, check.output])
+      .apply(([found, ds, output]) => openTasks(Object.values(found), ds, output));
     this.registerOutputs({
       ipv4: this.ipv4,
       ipv6: this.ipv6,
       caCertPem: this.caCertPem,
       sshPrivateKey: this.sshPrivateKey,
+      dsRecords: this.dsRecords,
+      zoneFile: this.zoneFile,
       openTasks: this.openTasks,
     });
   }

@@ -1,11 +1,18 @@
 import type * as pulumi from '@pulumi/pulumi';
-import type { AccountKind, SpamAction, VirusAction } from './mailSettings';
+import type {
+  AccountKind,
+  DmarcPolicy,
+  Dns,
+  MtaSts,
+  SpamAction,
+  VirusAction,
+} from './mailSettings';
 
 /** A hosted domain. */
 export interface DomainArgs {
   /** E.g. `example.org`; an international name may be written as such. */
   name: string;
-  /** The DNS zone at Cloudflare that it lies in. Default: the registrable domain. */
+  /** The DNS zone that it lies in, by name or by its id at Cloudflare. Default: the registrable domain. */
   zone?: string;
   /** It has no mail, and says so in DNS. Default: false. */
   parked?: boolean;
@@ -13,6 +20,8 @@ export interface DomainArgs {
   catchAll?: string;
   /** SPF mechanisms of other systems that send for it, e.g. `include:_spf.example.com`. */
   spf?: string[];
+  /** What receivers are to do with mail in its name that fails DMARC. Default: reject. */
+  dmarcPolicy?: DmarcPolicy;
 }
 
 /** An account: a mailbox with a login. */
@@ -85,6 +94,14 @@ export interface MailHostArgs {
   smarthost?: SmarthostArgs;
   /** A small web server, from which mail clients learn their settings. Default: true. */
   web?: boolean;
+  /** Who publishes the records: this stack at Cloudflare, or a person. Default: cloudflare. */
+  dns?: Dns;
+  /** Sign the zones at Cloudflare. What was signed once stays so. Default: true. */
+  dnssec?: boolean;
+  /** Who gets reports on DMARC. Default: in each domain its own dmarc-reports, which is the postmaster. */
+  dmarcReports?: string;
+  /** Whether others hold mail back where TLS to this host fails. Needs a public certificate and `web`. Default: testing. */
+  mtaSts?: MtaSts;
   /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
   dkimGeneration?: number;
   /** Hetzner server type. Default: cx23. */

@@ -1,3 +1,4 @@
+import { announcedMtaSts } from './mtaSts';
 import type { Settings } from './settings';
 
 /** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */
@@ -11,6 +12,18 @@ export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];
 /** What happens to a virus from outside. */
 export const VirusAction = { Hold: 'hold', Drop: 'drop' } as const;
 export type VirusAction = (typeof VirusAction)[keyof typeof VirusAction];
+
+/** What receivers are to do with mail that fails DMARC of a domain (RFC 7489, section 6.3). */
+export const DmarcPolicy = { None: 'none', Quarantine: 'quarantine', Reject: 'reject' } as const;
+export type DmarcPolicy = (typeof DmarcPolicy)[keyof typeof DmarcPolicy];
+
+/** What others are to do where TLS to this host fails: deliver, deliver and report, or hold back (RFC 8461, section 5). */
+export const MtaSts = { None: 'none', Testing: 'testing', Enforce: 'enforce' } as const;
+export type MtaSts = (typeof MtaSts)[keyof typeof MtaSts];
+
+/** Who publishes the records: this stack at Cloudflare, or a person. */
+export const Dns = { Cloudflare: 'cloudflare', Manual: 'manual' } as const;
+export type Dns = (typeof Dns)[keyof typeof Dns];
 
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export interface MailSettings {
@@ -46,6 +59,7 @@ export interface MailSettings {
   newRecipientsPerDay: number;
   smarthost?: { host: string; port: number; username: string };
   web: boolean;
+  mtaSts: MtaSts;
   ipv6: boolean;
 }
 
@@ -58,6 +72,8 @@ export function mailSettings(settings: Settings, selectors: string[]): MailSetti
   const { accounts, smarthost, ...rest } = settings;
   return {
     ...rest,
+    // A policy that no domain announces promises nothing.
+    mtaSts: announcedMtaSts(settings) ?? 'none',
     domains: withMail(settings.domains).map(({ name, catchAll }, i) => ({
       name,
       selector: selectors[i]!,

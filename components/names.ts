@@ -1,11 +1,12 @@
 import { domainToASCII } from 'node:url';
+import { getDomain } from 'tldts';
 import ipaddr from 'ipaddr.js';
 
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
 const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
-/** Octets that the longest name published below a domain, `autoconfig` or a DKIM selector, adds to it. */
-const room = 's1000._domainkey.'.length;
+/** Octets that the longest name published below each domain adds to it. */
+const room = '_submissions._tcp.'.length;
 
 /**
  * A domain name in the form that DNS and the daemons compare: lower case, international labels as A-labels (RFC 5890,
@@ -24,6 +25,19 @@ export function normalDomain(name: string): string | undefined {
   const fits = ascii.includes('.') && ascii.length + room <= 253;
   return fits && ascii.split('.').every((part) => label.test(part)) ? ascii : undefined;
 }
+
+/** A zone by its name, in the form of normalDomain(), or by its id at Cloudflare. */
+export const normalZone = (zone: string): string | undefined =>
+  isZoneId(zone.toLowerCase()) ? zone.toLowerCase() : normalDomain(zone);
+
+export const isZoneId = (zone: string): boolean => /^[0-9a-f]{32}$/.test(zone);
+
+/** What somebody registered: the organizational domain (RFC 7489, section 3.2). */
+export const registrableDomain = (name: string): string =>
+  getDomain(name, { allowPrivateDomains: true }) ?? name;
+
+/** Whether a name is a domain or lies below it. */
+export const liesIn = (name: string, domain: string): boolean => `.${name}`.endsWith(`.${domain}`);
 
 /**
  * A mail address in lower case with its domain as normalDomain() gives it. Local parts are ASCII, because OpenSMTPD has

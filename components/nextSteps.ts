@@ -33,14 +33,21 @@ export interface Zone {
   /** `active` once the name servers of the domain are Cloudflare's. */
   status: string;
   nameServers: string[];
+  /** Status of DNSSEC: `active` once the parent has the DS record. */
+  dnssec?: string;
 }
 
 /**
  * What only a person can do, at a registrar or provider.
  *
+ * @param dsRecords of zones that are signed, by name
  * @param checkOutput what the check of the host said last
  */
-export function openTasks(zones: Zone[], checkOutput: string): string[] {
+export function openTasks(
+  zones: Zone[],
+  dsRecords: Record<string, string>,
+  checkOutput: string,
+): string[] {
   return [
     ...zones
       .filter(({ status }) => status !== 'active')
@@ -48,6 +55,11 @@ export function openTasks(zones: Zone[], checkOutput: string): string[] {
         ({ name, nameServers }) =>
           `At the registrar of ${name}, set the name servers to ${nameServers.join(' and ')}`,
       ),
+    ...zones
+      // Before, the name servers of the domain sign with no key, or with another.
+      .filter(({ status, dnssec }) => status === 'active' && dnssec !== 'active')
+      .filter(({ name }) => dsRecords[name])
+      .map(({ name }) => `At the registrar of ${name}, set the DS record ${dsRecords[name]}`),
     ...[...checkOutput.matchAll(/^WARNING: (.+)$/gm)].map(([, warning]) => warning!),
   ];
 }

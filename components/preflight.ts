@@ -11,6 +11,7 @@ import {
   type Summary,
 } from './changes';
 import { importFile, recordConflicts, resourceName } from './existingRecords';
+import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
 import type { Settings } from './settings';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
@@ -19,8 +20,10 @@ import { quoteTxt } from './recordForms';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
-  /** By name. */
+  /** As the domains name them; none where a person publishes the records. */
   zones: Map<string, Zone>;
+  /** What a person had published when the host was made or changed last. */
+  zoneFile?: string;
 }
 
 /**
@@ -36,7 +39,12 @@ export async function preflight(
   settings: Settings,
   records: DnsRecord[],
 ): Promise<Preflight> {
-  const [state, { zones, mistakes }] = await Promise.all([ownState(), findZones(settings)]);
+  const [state, { zones, mistakes }] = await Promise.all([
+    ownState(),
+    settings.dns === 'manual'
+      ? { zones: new Map<string, Zone>(), mistakes: [] }
+      : findZones(settings),
+  ]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
   const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as
@@ -62,7 +70,7 @@ export async function preflight(
     ...(before ? dangers(before, after) : []),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
-    ...(await conflicts(name, records, zones, isNew)),
+    ...(await conflicts(name, records, zones, published, isNew)),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -76,7 +84,15 @@ export async function preflight(
         `confirm holds "${words}", which nothing asks for any more: take it out, so that it cannot confirm a later change`,
       );
   }
-  return { zones };
+  if (!settings.dnssec || settings.dns === 'manual')
+    for (const { outputs } of state.filter(({ type }) => type.endsWith(':ZoneDnssec')))
+      await pulumi.log.warn(
+        `the zone stays signed at Cloudflare (${String(outputs.ds)}), and this stack no longer looks after that. To end it, ` +
+          `take the DS record away at the registrar, wait until nobody remembers it, and disable DNSSEC at Cloudflare`,
+      );
+  const zoneFile = state.find(({ urn }) => urn.endsWith(`mailhost:index:MailHost::${name}`))
+    ?.outputs.zoneFile as string | undefined;
+  return { zones, zoneFile };
 }
 
 interface OwnResource {
@@ -123,27 +139,46 @@ class Refusal extends pulumi.RunError {
 }
 
 /** Each zone is looked up once, however many domains lie in it. */
-async function findZones(
-  settings: Settings,
-): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
-  const found: Zone[] = [];
+async function findZones({
+  domains,
+  dnssec,
+}: Settings): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
+  const found = new Map<string, Zone>();
   const mistakes: string[] = [];
-  const names = [...new Set(settings.domains.map(({ zone }) => zone))];
+  const known = <T>(looked: Promise<T>, otherwise: string) =>
+    looked.catch((error: Error) => {
+      mistakes.push(`${otherwise} (${error.message})`);
+      return undefined;
+    });
+  const zones = [...new Set(domains.map(({ zone }) => zone))];
   await Promise.all(
-    names.map((name) =>
-      cloudflare.getZone({ filter: { name } }).then(
-        ({ zoneId: id, status, nameServers }) => found.push({ id, name, status, nameServers }),
-        (error: Error) =>
-          mistakes.push(
-            `the zone ${name} cannot be read at Cloudflare: make it there, let the API token read it, or mend the ` +
-              `name or zone of the domain (${error.message})`,
-          ),
-      ),
-    ),
+    zones.map(async (zone) => {
+      const got = await known(
+        cloudflare.getZone(isZoneId(zone) ? { zoneId: zone } : { filter: { name: zone } }),
+        `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the name or zone of the domain`,
+      );
+      if (got === undefined) return;
+      const { zoneId: id, name, status, nameServers } = got;
+      const signing = dnssec
+        ? await known(
+            cloudflare.getZoneDnssec({ zoneId: id }),
+            `whether the zone ${name} is signed cannot be read at Cloudflare: give the API token DNS:Edit for it, or set dnssec to false`,
+          )
+        : undefined;
+      found.set(zone, { id, name, status, nameServers, dnssec: signing?.status });
+    }),
   );
+  for (const { name, zone } of domains) {
+    const there = found.get(zone);
+    if (there && !liesIn(name, there.name))
+      mistakes.push(`${name} does not lie in its zone, ${zone}: that is ${there.name}`);
+  }
+  for (const [zone, { id, name }] of found)
+    if ([...found].some(([other, { id: otherId }]) => otherId === id && other < zone))
+      mistakes.push(`the zone ${name} is named in two ways, also as ${zone}: write it in one`);
   // In an order that does not hang on who answers first.
-  found.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { zones: new Map(found.map((zone) => [zone.name, zone])), mistakes: mistakes.sort() };
+  const sorted = [...found].sort(([, a], [, b]) => (a.name < b.name ? -1 : 1));
+  return { zones: new Map(sorted), mistakes: mistakes.sort() };
 }
 
 /**
@@ -190,27 +225,36 @@ async function offerMistakes(
   return mistakes;
 }
 
-/** Zones are listed only where the plan creates a record in them. */
+/**
+ * Zones are listed only where the plan creates a record in them.
+ *
+ * @param published records that the stack has
+ */
 async function conflicts(
   name: string,
   records: DnsRecord[],
   zones: Map<string, Zone>,
+  published: OwnResource[],
   isNew: (record: DnsRecord, zoneId: string) => boolean,
 ): Promise<Danger[]> {
   const unreadable: Danger[] = [];
+  const textOf = ({ type, name, content }: Record<string, unknown>) =>
+    `${String(type)} ${String(name)} ${String(content)}`;
+  const own = new Set(published.map(({ outputs }) => textOf(outputs)));
   const found = await Promise.all(
-    [...zones].map(async ([zone, { id: zoneId }]) => {
+    [...zones].map(async ([zone, { id: zoneId, name: zoneName }]) => {
       const wanted = records.filter((record) => record.zone === zone && isNew(record, zoneId));
       if (wanted.length === 0) return [];
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })
         .catch((error: Error) => {
           unreadable.push({
-            message: `the records of the zone ${zone} cannot be read: give the API token DNS:Edit for it (${error.message})`,
+            message: `the records of the zone ${zoneName} cannot be read: give the API token DNS:Edit for it (${error.message})`,
           });
           return { results: [] };
         });
-      return recordConflicts(wanted, results).map((conflict) => ({ zoneId, conflict }));
+      const others = results.filter((record) => !own.has(textOf({ ...record })));
+      return recordConflicts(wanted, others).map((conflict) => ({ zoneId, conflict }));
     }),
   );
   const all = found.flat();

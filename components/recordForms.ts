@@ -1,4 +1,4 @@
-import type { DnsRecord, RecordSource } from './dnsRecords';
+import type { DnsRecord, RecordData, RecordSource } from './dnsRecords';
 
 /** Seconds. Long enough to be cached, short enough to mend a mistake within minutes. */
 const ttl = 300;
@@ -78,8 +78,11 @@ export function recordInputs<V>(record: DnsRecord<V>, quoted: (text: V) => V): R
 export const isKnown = (record: DnsRecord): record is DnsRecord<string> =>
   !('value' in record) || typeof record.value === 'string';
 
+/** What everybody sees of a record. */
+type Published<V> = RecordData<V> & { name: string };
+
 /** A record's data in presentation format (RFC 1035, section 5.1), with full names. */
-export function rdata(record: DnsRecord<string>): string {
+export function rdata(record: RecordData<string>): string {
   const full = (name: string) => (name === '.' ? name : `${name}.`);
   switch (record.type) {
     case 'A':
@@ -107,6 +110,20 @@ export const cloudflareContent = (record: DnsRecord<string>): string =>
     : record.type === 'CNAME' || record.type === 'SRV'
       ? rdata(record).replace(/\.$/, '')
       : rdata(record);
+
+/** A record as the host program looks for it. */
+export interface PublicRecord {
+  name: string;
+  type: string;
+  /** In presentation format. */
+  data: string;
+}
+
+export const publicRecord = (record: Published<string>): PublicRecord => ({
+  name: record.name,
+  type: record.type,
+  data: rdata(record),
+});
 
 /** The records as a zone file (RFC 1035, section 5), zone by zone, without what a name server adds itself. */
 export function zoneFile(records: DnsRecord<string>[]): string {

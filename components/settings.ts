@@ -1,7 +1,13 @@
-import { getDomain } from 'tldts';
 import { z } from 'zod';
-import { AccountKind, SpamAction, VirusAction } from './mailSettings';
-import { normalAddress, normalDomain, normalNetwork, normalRecipient } from './names';
+import { AccountKind, DmarcPolicy, Dns, MtaSts, SpamAction, VirusAction } from './mailSettings';
+import {
+  normalAddress,
+  normalDomain,
+  normalNetwork,
+  normalRecipient,
+  normalZone,
+  registrableDomain,
+} from './names';
 import { settingsMistakes } from './settingsRules';
 import { isSpfMechanism } from './spf';
 
@@ -43,7 +49,7 @@ const normalised = (what: string, normal: (text: string) => string | undefined, 
 const domainName = normalised(
   'a domain name, e.g. example.org',
   normalDomain,
-  'is no domain name: write letters, digits, hyphens and dots, at most 63 octets for a part and 236 for all, e.g. example.org',
+  'is no domain name: write letters, digits, hyphens and dots, at most 63 octets for a part and 235 for all, e.g. example.org',
 );
 
 const address = normalised(
@@ -142,9 +148,16 @@ const domain = z.strictObject(
       description:
         'Its name. An international one may be written as such; it is used in A-label form.',
     }),
-    zone: domainName.optional().meta({
-      description: 'The zone at Cloudflare that it lies in. Without it: the registrable domain.',
-    }),
+    zone: normalised(
+      'a zone, e.g. example.org',
+      normalZone,
+      'is no zone: write its name, e.g. example.org, or its id at Cloudflare, 32 hexadecimal digits',
+    )
+      .optional()
+      .meta({
+        description:
+          'The DNS zone that it lies in, by name or by its id at Cloudflare. Without it: the registrable domain.',
+      }),
     parked: truth.default(false).meta({
       description: 'It has no mail, and says so: null MX, SPF that allows nobody, DMARC reject.',
     }),
@@ -163,6 +176,10 @@ const domain = z.strictObject(
         description:
           'SPF mechanisms of other systems that send for it. They are put into the one SPF record, behind this host.',
       }),
+    dmarcPolicy: oneOf(DmarcPolicy).default('reject').meta({
+      description:
+        'What receivers are to do with mail in its name that fails DMARC: `reject`, `quarantine` or `none`.',
+    }),
   },
   expected('a domain, with name'),
 );
@@ -293,6 +310,21 @@ export const settingsShape = z.strictObject({
   web: truth.default(true).meta({
     description: 'A small web server, from which mail clients learn their settings.',
   }),
+  dns: oneOf(Dns).default('cloudflare').meta({
+    description:
+      '`cloudflare`, or `manual`: a person publishes the records of the output `zoneFile`, and the host looks whether they are there.',
+  }),
+  dnssec: truth.default(true).meta({
+    description: 'Sign the zones at Cloudflare. What was signed once stays so.',
+  }),
+  dmarcReports: address.optional().meta({
+    description:
+      'Who gets reports on DMARC. Without it: in each domain its own dmarc-reports, which is the postmaster.',
+  }),
+  mtaSts: oneOf(MtaSts).default('testing').meta({
+    description:
+      'Whether others hold mail back where TLS fails: `none`, `testing` (report), `enforce`. Needs a public certificate and `web`.',
+  }),
   dkimGeneration: wholeNumber(1, 1000).default(1).meta({
     description: 'Generation of DKIM keys that signs. One more rotates, one less rolls back.',
   }),
@@ -419,10 +451,6 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
 /** By code units, so that no locale has a say. */
 const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>
   [...items].sort((a, b) => (a[key] < b[key] ? -1 : 1));
-
-function registrableDomain(name: string): string {
-  return getDomain(name, { allowPrivateDomains: true }) ?? name;
-}
 
 const secretKeys = ['passwordHash', 'password'];
 

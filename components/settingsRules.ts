@@ -1,7 +1,18 @@
 import { z } from 'zod';
 import type { Mistake } from './settings';
 import { roles } from './mailSettings';
-import { domainOf, localPartOf, normalAddress, normalDomain, normalRecipient } from './names';
+import {
+  domainOf,
+  isZoneId,
+  liesIn,
+  localPartOf,
+  normalAddress,
+  normalDomain,
+  normalRecipient,
+  normalZone,
+} from './names';
+import { hasPublicCertificate } from './mtaSts';
+import { clientNames, reportConsentName } from './dnsRecords';
 import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from './spf';
 
 /** A text of the input in its normal form, and where it stands. */
@@ -20,9 +31,11 @@ interface Estate {
     parked: boolean;
     catchAll?: Item;
     spf: string[];
+    dmarcPolicy: unknown;
   }[];
   hostName?: Item;
   postmaster?: Item;
+  dmarcReports?: Item;
   accounts: { path: string; address?: Item; aliases: Item[]; sendAs: Item[]; quota: unknown }[];
   aliases: { path: string; address?: Item; recipients: Item[] }[];
 }
@@ -53,13 +66,15 @@ function estateOf(input: unknown): Estate {
     domains: at('domains', (value, path) => ({
       path,
       name: item(path, field(value, 'name'), normalDomain)?.value,
-      zone: item(path, field(value, 'zone'), normalDomain)?.value,
+      zone: item(path, field(value, 'zone'), normalZone)?.value,
       parked: isTrue(field(value, 'parked')),
       catchAll: item(`${path}.catchAll`, field(value, 'catchAll'), normalAddress),
       spf: list(field(value, 'spf')).filter((term) => typeof term === 'string'),
+      dmarcPolicy: field(value, 'dmarcPolicy'),
     })),
     hostName: item('hostName', field(input, 'hostName'), normalDomain),
     postmaster: item('postmaster', field(input, 'postmaster'), normalAddress),
+    dmarcReports: item('dmarcReports', field(input, 'dmarcReports'), normalAddress),
     accounts: at('accounts', (value, path) => ({
       path,
       address: item(`${path}.address`, field(value, 'address'), normalAddress),
@@ -79,6 +94,8 @@ function estateOf(input: unknown): Estate {
 const rules: ((estate: Estate) => Mistake[])[] = [
   domainMistakes,
   hostNameMistakes,
+  takenNames,
+  dnsMistakes,
   duplicateAddresses,
   homelessAddresses,
   danglingTargets,
@@ -93,8 +110,8 @@ export function settingsMistakes(input: unknown): Mistake[] {
   return rules.flatMap((rule) => rule(estate));
 }
 
-function domainMistakes({ domains }: Estate): Mistake[] {
-  return domains.flatMap(({ path, name, zone, parked, catchAll, spf }) => {
+function domainMistakes({ input, domains }: Estate): Mistake[] {
+  return domains.flatMap(({ path, name, zone, parked, catchAll, spf, dmarcPolicy }) => {
     const mistakes: Mistake[] = [];
     if (name === undefined) return mistakes;
     const first = domains.find((other) => other.name === name)!;
@@ -104,15 +121,22 @@ function domainMistakes({ domains }: Estate): Mistake[] {
         message: `is ${name} again, as ${first.path}: name each domain once`,
       });
     }
-    if (zone !== undefined && !`.${name}`.endsWith(`.${zone}`)) {
+    if (zone !== undefined && !isZoneId(zone) && !liesIn(name, zone)) {
       mistakes.push({
         path: `${path}.zone`,
-        message: `is "${zone}", in which ${name} does not lie: write the zone at Cloudflare that holds it`,
+        message: `is "${zone}", in which ${name} does not lie: write the zone that holds it`,
+      });
+    }
+    if (zone !== undefined && isZoneId(zone) && field(input, 'dns') === 'manual') {
+      mistakes.push({
+        path: `${path}.zone`,
+        message: 'is an id at Cloudflare, which dns manual does not ask: write its name',
       });
     }
     for (const [key, set] of [
       ['catchAll', catchAll !== undefined],
       ['spf', spf.length > 0],
+      ['dmarcPolicy', ![undefined, 'reject'].includes(dmarcPolicy as string | undefined)],
     ] as const) {
       if (parked && set) {
         mistakes.push({
@@ -151,6 +175,59 @@ function hostNameMistakes({ hostName, domains }: Estate): Mistake[] {
       message: `is "${hostName.value}": write a name of its own below one of the domains, e.g. mail.${names[0] ?? 'example.org'}`,
     },
   ];
+}
+
+/** Names that lead to the host by a CNAME allow no other record (RFC 1034, section 3.6.2). */
+function takenNames({ input, domains, hostName }: Estate): Mistake[] {
+  if (!hasWeb(input)) return [];
+  const taken = new Map(
+    domains.flatMap(({ name, parked }) =>
+      name === undefined || parked ? [] : clientNames(name).map((taken) => [taken, name] as const),
+    ),
+  );
+  const own = domains.map(({ path, name }) => ({ path: `${path}.name`, value: name ?? '' }));
+  return [...own, ...(hostName ? [hostName] : [])].flatMap(({ path, value }) =>
+    taken.has(value)
+      ? [
+          {
+            path,
+            message: `is "${value}", under which mail clients and servers look for what ${taken.get(value)} has to say: choose another name, or set web to false`,
+          },
+        ]
+      : [],
+  );
+}
+
+const hasWeb = (input: unknown): boolean =>
+  field(input, 'web') === undefined || isTrue(field(input, 'web'));
+
+function dnsMistakes({ input, domains, dmarcReports }: Estate): Mistake[] {
+  const mistakes: Mistake[] = [];
+  if (field(input, 'mtaSts') === 'enforce') {
+    const missing = !hasWeb(input)
+      ? 'the web server is off: set web to true'
+      : !hasPublicCertificate(input as object)
+        ? 'others do not trust a certificate by a CA of the stack: take one from a public CA'
+        : undefined;
+    if (missing !== undefined) {
+      mistakes.push({
+        path: 'mtaSts',
+        message: `= "enforce" would promise what others cannot check, because ${missing}, or leave mtaSts out`,
+      });
+    }
+  }
+  if (dmarcReports !== undefined) {
+    for (const { name } of domains) {
+      const consent = name && reportConsentName(name, domainOf(dmarcReports.value));
+      if (consent !== undefined && consent.length > 253) {
+        mistakes.push({
+          path: 'dmarcReports',
+          message: `= "${dmarcReports.value}" would need a DNS name of ${consent.length} octets, and 253 fit: choose an address in a shorter domain`,
+        });
+      }
+    }
+  }
+  return mistakes;
 }
 
 /** Addresses of accounts and aliases: each is one recipient's. */
@@ -203,7 +280,7 @@ function homelessAddresses(estate: Estate): Mistake[] {
 
 /** Where mail is to go on to: an address here has to exist, one elsewhere is the other host's matter. */
 function danglingTargets(estate: Estate): Mistake[] {
-  const { domains, hostName, postmaster, aliases } = estate;
+  const { domains, hostName, postmaster, dmarcReports, aliases } = estate;
   const known = new Set(ownAddresses(estate).map(({ value }) => value));
   const isRole = (address: string) =>
     roles.includes(localPartOf(address)) &&
@@ -236,6 +313,7 @@ function danglingTargets(estate: Estate): Mistake[] {
       recipients.filter(({ value }) => !isRole(value)).flatMap(dangling),
     ),
     ...(postmaster ? dangling(postmaster) : []),
+    ...(dmarcReports && !isRole(dmarcReports.value) ? dangling(dmarcReports) : []),
     ...domains.flatMap(({ catchAll }) => (catchAll ? strayCatchAll(catchAll) : [])),
   ];
 }

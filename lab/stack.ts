@@ -11,6 +11,9 @@ export interface StackOutputs {
   ipv4: string;
   ipv6: string;
   caCertPem: string;
+  dsRecords: Record<string, string>;
+  zoneFile: string;
+  openTasks: string[];
   mailClient: { incoming: { host: string } };
   nextSteps: string;
 }

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { dangers, droppedAddresses, machineDangers, summaryOf } from '../components/changes';
+import {
+  dangers,
+  droppedAddresses,
+  machineDangers,
+  summaryOf,
+  type Summary,
+} from '../components/changes';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings } from '../components/settings';
 import { example, hash } from './example';
@@ -24,9 +30,25 @@ describe('a change', () => {
       { accounts: [anna!, { ...bert!, passwordHash: hash.replace('salt', 'SALT') }] },
     ],
     ['another server type', { serverType: 'cx33' }],
+    [
+      'another DMARC policy',
+      { domains: [{ name: 'example.org', dmarcPolicy: 'none' }, { name: 'example.net' }] },
+    ],
+    ['zones that are signed no more', { dnssec: false }],
     ['the next key', { dkimGeneration: 2 }],
   ])('of %s is not stopped', (_, change) => {
     expect(words(change)).toEqual([]);
+  });
+
+  it.each<[Summary['mtaSts'], Summary['mtaSts'], string[]]>([
+    ['testing', 'absent', ['drop MTA-STS']],
+    ['enforce', 'absent', ['drop MTA-STS']],
+    ['enforce', 'none', []],
+    ['none', 'absent', []],
+    ['absent', 'enforce', []],
+  ])('of MTA-STS from %s to %s has to be confirmed by %j', (before, after, stopped) => {
+    const found = dangers({ ...summary(), mtaSts: before }, { ...summary(), mtaSts: after });
+    expect(found.map((danger) => danger.words)).toEqual(stopped);
   });
 
   it.each<[string, Partial<MailHostArgs>, (string | undefined)[]]>([
@@ -55,6 +77,7 @@ describe('a change', () => {
     ['system users', { accountKind: 'system' }, ['make accounts system']],
     ['keys that have never been in DNS', { dkimGeneration: 3 }, ['sign with generation 3']],
     ['a host without IPv6', { ipv6: false }, ['give up the IPv6 address']],
+    ['records published by hand', { dns: 'manual' }, ['delete all records at Cloudflare']],
   ])('to %s is stopped', (_, change, stopped) => {
     expect(words(change)).toEqual(stopped);
   });

@@ -1,9 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dkimKeyRecord, dnsRecords, publishedGenerations } from '../components/dnsRecords';
+import {
+  dkimKeyRecord,
+  dnsRecords,
+  foreignRecords,
+  publishedGenerations,
+} from '../components/dnsRecords';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { isKnown, rdata } from '../components/recordForms';
-import { parseSettings } from '../components/settings';
+import type { MtaSts } from '../components/mailSettings';
+import { mtaStsId, mtaStsPolicy } from '../components/mtaSts';
+import { liesIn, normalDomain } from '../components/names';
+import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/recordForms';
+import { parseSettings, type Settings } from '../components/settings';
 import { example } from './example';
 
 const list = (change: Partial<MailHostArgs> = {}) =>
@@ -54,12 +63,47 @@ describe('dnsRecords', () => {
     expect(linesOf('mail.example.org', list({ ipv6: false })).join()).not.toContain('AAAA');
   });
 
-  it('names every record of a domain in full and sends reports only inside it', () => {
+  it('names every record of a domain in full', () => {
     expect(linesOf('example.net')).toEqual([
       'mx: example.net MX 10 mail.example.org.',
       'spf: example.net TXT "v=spf1 mx -all"',
       'dmarc: _dmarc.example.net TXT "v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.net"',
       'dkim-s1: s1._domainkey.example.net TXT {"from":"dkim","domain":"example.net","selector":"s1"}',
+      'tls-reports: _smtp._tls.example.net TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"',
+      'imaps: _imaps._tcp.example.net SRV 0 1 993 mail.example.org.',
+      'submissions: _submissions._tcp.example.net SRV 0 1 465 mail.example.org.',
+      'submission: _submission._tcp.example.net SRV 0 1 587 mail.example.org.',
+      'sieve: _sieve._tcp.example.net SRV 0 1 4190 mail.example.org.',
+      'autoconfig: autoconfig.example.net CNAME mail.example.org.',
+      'autodiscover: autodiscover.example.net CNAME mail.example.org.',
+    ]);
+  });
+
+  it('leads no client to a web server that is off', () => {
+    expect(list({ web: false }).filter(({ type }) => type === 'CNAME')).toEqual([]);
+  });
+
+  it('announces an MTA-STS policy where the certificate is public', () => {
+    const settings = { ...parseSettings(example), tls: { issuer: 'acme' } } as Settings;
+    const lines = (mode: MtaSts) =>
+      linesOf(
+        'example.net',
+        dnsRecords({ ...settings, mtaSts: mode }, () => []),
+      ).filter((line) => line.startsWith('mta-sts'));
+    const id = mtaStsId(mtaStsPolicy('enforce', ['mail.example.org']));
+    expect(lines('enforce')).toEqual([
+      'mta-sts-host: mta-sts.example.net CNAME mail.example.org.',
+      `mta-sts: _mta-sts.example.net TXT "v=STSv1; id=${id}"`,
+    ]);
+    expect(lines('none')).toHaveLength(2);
+    expect(lines('none')).not.toEqual(lines('enforce'));
+  });
+
+  it.each(['none', 'quarantine', 'reject'] as const)('has DMARC policy %s', (dmarcPolicy) => {
+    const domains = [{ name: 'example.org' }, { name: 'example.net', dmarcPolicy }];
+    const dmarc = linesOf('example.net', list({ domains })).filter((l) => l.startsWith('dmarc'));
+    expect(dmarc).toEqual([
+      `dmarc: _dmarc.example.net TXT "v=DMARC1; p=${dmarcPolicy}; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.net"`,
     ]);
   });
 
@@ -88,5 +132,144 @@ describe('dnsRecords', () => {
     const domains = [...example.domains, { name: 'sub.example.org', zone: 'sub.example.org' }];
     const records = list({ domains, hostName: 'mail.sub.example.org' });
     expect(records[0]).toMatchObject({ name: 'mail.sub.example.org', zone: 'sub.example.org' });
+  });
+
+  it('relies on no wildcard, whatever is beside a domain in its zone', () => {
+    const domains = [...example.domains, { name: 'sub.example.org' }];
+    const ofSub = linesOf('sub.example.org', list({ domains }));
+    const ofOrg = linesOf('example.net', list({ domains }));
+    expect(ofSub).toEqual(ofOrg.map((line) => line.replaceAll('example.net', 'sub.example.org')));
+    expect(list({ domains }).filter(({ name }) => name.startsWith('*'))).toEqual([]);
+  });
+});
+
+describe('reports on DMARC at another address', () => {
+  const reportTo = (dmarcReports: string, domains = example.domains) => {
+    const settings = parseSettings({ ...example, domains, dmarcReports });
+    const consents = dnsRecords(settings, () => [])
+      .filter(({ name }) => name.includes('_report'))
+      .map(({ owner, key, name }) => `${owner.name}/${key} ${name}`);
+    return { consents, foreign: foreignRecords(settings).map(publicRecord) };
+  };
+
+  it('need the consent of a domain of another organisation, which the plan gives in its own zones', () => {
+    expect(reportTo('anna@example.org')).toEqual({
+      consents: ['example.org/dmarc-reports-example.net example.net._report._dmarc.example.org'],
+      foreign: [],
+    });
+    const [dmarc] = list({ dmarcReports: 'anna@example.org' }).filter(
+      ({ name }) => name === '_dmarc.example.net',
+    );
+    expect(dmarc).toMatchObject({
+      value: expect.stringMatching(/rua=mailto:anna@example.org$/) as string,
+    });
+  });
+
+  it('need that of others where the address lies elsewhere', () => {
+    expect(reportTo('reports@collector.example')).toEqual({
+      consents: [],
+      foreign: ['example.net', 'example.org'].map((domain) => ({
+        name: `${domain}._report._dmarc.collector.example`,
+        type: 'TXT',
+        data: '"v=DMARC1"',
+      })),
+    });
+  });
+
+  it('need none within one organisation', () => {
+    const domains = [
+      { name: 'example.org' },
+      { name: 'sub.example.org' },
+      { name: 'example.net', parked: true },
+    ];
+    const settings = {
+      domains,
+      accounts: [],
+      aliases: [{ address: 'x@example.org', recipients: ['a@elsewhere.example'] }],
+    };
+    const consents = dnsRecords(
+      parseSettings({
+        ...example,
+        ...settings,
+        postmaster: 'x@example.org',
+        dmarcReports: 'x@example.org',
+      }),
+      () => [],
+    ).filter(({ name }) => name.includes('_report'));
+    expect(consents).toEqual([]);
+  });
+});
+
+describe('every record of every plan', () => {
+  const label = fc.stringMatching(/^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$/);
+  const domain = fc.record({
+    name: fc.oneof(
+      fc.tuple(label, fc.constantFrom('example', 'Test', 'co.uk')).map((l) => l.join('.')),
+      fc.constantFrom('Bücher.example', 'x.y.z.example', 'EXAMPLE.com'),
+    ),
+    parked: fc.boolean(),
+    dmarcPolicy: fc.constantFrom(undefined, 'none', 'quarantine', 'reject'),
+    spf: fc.array(
+      fc.integer({ min: 0, max: 255 }).map((n) => `ip4:192.0.2.${n}`),
+      { maxLength: 60 },
+    ),
+  });
+  const plan = fc.record({
+    domains: fc.uniqueArray(domain, {
+      minLength: 1,
+      maxLength: 5,
+      selector: ({ name }) => normalDomain(name),
+    }),
+    web: fc.boolean(),
+    ipv6: fc.boolean(),
+    issuer: fc.constantFrom('acme', undefined),
+    mtaSts: fc.constantFrom('none', 'testing', 'enforce'),
+  });
+
+  it('has a full name in its zone, fits, and stands where it may', () => {
+    fc.assert(
+      fc.property(plan, ({ domains, issuer, mtaSts, ...rest }) => {
+        const input = {
+          ...rest,
+          hostName: 'mail.host.example',
+          postmaster: 'a@elsewhere.example',
+          dmarcReports: 'a@elsewhere.example',
+          domains: [
+            { name: 'host.example' },
+            ...domains
+              .filter(({ name }) => normalDomain(name) !== 'host.example')
+              .map(({ spf, dmarcPolicy, ...d }) => (d.parked ? d : { ...d, spf, dmarcPolicy })),
+          ],
+        };
+        const settings = { ...parseSettings(input), mtaSts, tls: { issuer } } as Settings;
+        const records = dnsRecords(settings, () => ['s1', 's2']).map((record) =>
+          withValue(
+            record,
+            ({ from }) =>
+              ({ ipv4: '192.0.2.1', ipv6: '2001:db8::1' })[from as string] ??
+              `v=DKIM1; p=${'A'.repeat(392)}`,
+          ),
+        );
+        for (const record of records) {
+          expect(record.name).toMatch(/^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)+[a-z0-9-]+$/);
+          expect(record.name.length).toBeLessThanOrEqual(253);
+          expect(liesIn(record.name, record.zone)).toBe(true);
+          expect(rdata(record)).not.toContain('@.');
+          for (const [, string] of quoteTxt('value' in record ? record.value : '').matchAll(
+            /"((?:[^"\\]|\\.)*)"/g,
+          ))
+            expect(string!.replace(/\\(.)/g, '$1').length).toBeLessThanOrEqual(255);
+        }
+        const names = records.map(({ name }) => name);
+        const cnames = records.filter(({ type }) => type === 'CNAME').map(({ name }) => name);
+        for (const name of cnames) expect(names.filter((other) => other === name)).toHaveLength(1);
+        const ids = records.map(({ owner, key }) => `${owner.name}/${key}`);
+        expect(ids).toEqual([...new Set(ids)]);
+        const texts = records.flatMap((r) =>
+          r.type === 'TXT' ? [`${r.name} ${r.value.slice(0, 6)}`] : [],
+        );
+        expect(texts).toEqual([...new Set(texts)]);
+      }),
+    );
   });
 });

@@ -65,6 +65,8 @@ describe('recordConflicts', () => {
         existing('TXT', 'other._domainkey.example.org', '"v=DKIM1; p=AAAA"'),
         existing('MX', 'lists.example.org', 'mx.other.example'),
         existing('CNAME', '*.example.org', 'www.other.example'),
+        existing('TXT', '_smtp._tls.example.org', '"hello"'),
+        existing('SRV', '_sip._tcp.example.org', '0 1 5060 sip.other.example'),
       ),
     ).toEqual([]);
   });
@@ -104,6 +106,42 @@ describe('recordConflicts', () => {
       'a CNAME for DMARC',
       existing('CNAME', '_dmarc.example.org', 'x.example'),
       'mail-example.org/dmarc',
+      false,
+    ],
+    [
+      'a CNAME to the host where it has one',
+      existing('CNAME', 'autoconfig.example.org', 'Mail.example.org'),
+      'mail-example.org/autoconfig',
+      true,
+    ],
+    [
+      'a CNAME elsewhere',
+      existing('CNAME', 'autodiscover.example.org', 'autodiscover.other.example'),
+      'mail-example.org/autodiscover',
+      false,
+    ],
+    [
+      'an address where a CNAME is to be',
+      existing('A', 'autoconfig.example.org', '192.0.2.1'),
+      'mail-example.org/autoconfig',
+      false,
+    ],
+    [
+      'the same SRV, as older answers of the API have it',
+      existing('SRV', '_imaps._tcp.example.org', '0\t1\t993\tmail.example.org', { priority: 0 }),
+      'mail-example.org/imaps',
+      true,
+    ],
+    [
+      'another SRV',
+      existing('SRV', '_imaps._tcp.example.org', '0 1 993 imap.other.example', { priority: 0 }),
+      'mail-example.org/imaps',
+      false,
+    ],
+    [
+      'another TLS-RPT',
+      existing('TXT', '_smtp._tls.example.org', '"v=TLSRPTv1; rua=mailto:x@other.example"'),
+      'mail-example.org/tls-reports',
       false,
     ],
     [

@@ -100,14 +100,71 @@ describe('MailHost', () => {
 
   it('publishes whole names, quoted texts, and addresses that are never proxied', async () => {
     const records = (await build()).filter(({ type }) => type.endsWith(':DnsRecord'));
-    expect(records).toHaveLength(3 + 2 * (3 + 2));
+    // The host's, and for each domain two keys.
+    expect(records).toHaveLength(3 + 2 * (10 + 2));
     for (const { name, inputs } of records) {
       expect(inputs.name, name).toMatch(/(^|\.)example\.(org|net)$/);
       expect(inputs.ttl, name).toBe(300);
       if (inputs.type === 'TXT')
         expect(inputs.content, name).toMatch(/^"[^"]{1,255}"( "[^"]{1,255}")*$/);
-      if (['A', 'AAAA'].includes(inputs.type as string)) expect(inputs.proxied, name).toBe(false);
+      if (['A', 'AAAA', 'CNAME'].includes(inputs.type as string))
+        expect(inputs.proxied, name).toBe(false);
+      if (inputs.type === 'SRV') expect(Object.keys(inputs), name).not.toContain('content');
+      expect('data' in inputs, name).toBe(inputs.type === 'SRV');
     }
+  });
+
+  it('signs each zone once, and never ends that', async () => {
+    const domains = [...example.domains, { name: 'sub.example.org' }];
+    const zones = (resources: Recorded[]) =>
+      resources
+        .filter(({ type }) => type.endsWith(':ZoneDnssec'))
+        .map(({ name, inputs, options }) => [name, inputs, options.retainOnDelete]);
+    expect(zones(await build({ domains }))).toEqual(
+      ['mail-example.org', 'mail-example.net'].map((name) => [
+        name,
+        { zoneId: `id of ${name.slice(5)}`, status: 'active' },
+        true,
+      ]),
+    );
+    expect(zones(await build({ domains, dnssec: false }))).toEqual([]);
+  });
+
+  it('asks Cloudflare nothing where a person publishes the records, and lets the host look', async () => {
+    const resources = await build({ dns: 'manual' });
+    expect(resources.filter(({ type }) => type.startsWith('cloudflare:'))).toEqual([]);
+    const [look] = commands(resources).filter(({ name }) => name === 'mail-check-records');
+    const records = JSON.parse(look!.inputs.stdin as string) as Record<string, string>[];
+    expect(records).toContainEqual({
+      name: 'example.net',
+      type: 'MX',
+      data: '10 mail.example.org.',
+    });
+    expect(records).toHaveLength(3 + 2 * (10 + 2));
+    expect(commands(await build()).map(({ name }) => name)).not.toContain('mail-check-records');
+  });
+
+  it('lets the host look for records that only others can publish', async () => {
+    const resources = await build({ dmarcReports: 'reports@collector.example' });
+    const [look] = commands(resources).filter(({ name }) => name === 'mail-check-records');
+    expect(JSON.parse(look!.inputs.stdin as string)).toEqual(
+      ['example.net', 'example.org'].map((domain) => ({
+        name: `${domain}._report._dmarc.collector.example`,
+        type: 'TXT',
+        data: '"v=DMARC1"',
+      })),
+    );
+  });
+
+  it('prints all records as a zone file', async () => {
+    let text: pulumi.Output<string> | undefined;
+    await record((opts) => {
+      text = new MailHost('mail', example, opts).zoneFile;
+    });
+    const file = await new Promise<string>((resolve) => text!.apply(resolve));
+    expect(file).toMatch(/^; example\.net\n/);
+    expect(file).toContain('\nexample.org. 300 IN MX 10 mail.example.org.\n');
+    expect(file).not.toMatch(/undefined|\[object/);
   });
 
   it('publishes the generations before and after the one that signs', async () => {

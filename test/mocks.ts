@@ -17,7 +17,10 @@ export interface Recorded {
 
 /** What a provider computes, where a component works on its text. */
 const computed: Record<string, object> = {
+  'cloudflare:index/zoneDnssec:ZoneDnssec': { ds: 'DS' },
   'command:remote:Command': { stdout: '' },
+  'hcloud:index/primaryIp:PrimaryIp': { ipAddress: '192.0.2.1' },
+  'hcloud:index/server:Server': { ipv6Address: '2001:db8::1' },
   'tls:index/privateKey:PrivateKey': {
     privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
     publicKeyOpenssh: 'ssh-ed25519 AAAA\n',
@@ -33,9 +36,12 @@ function answer(token: string, inputs: Record<string, unknown>): object {
     case 'cloudflare:index/getZone:getZone':
       return {
         zoneId: `id of ${(inputs.filter as { name: string }).name}`,
+        name: (inputs.filter as { name: string }).name,
         status: 'active',
         nameServers: [],
       };
+    case 'cloudflare:index/getZoneDnssec:getZoneDnssec':
+      return { status: 'active' };
     case 'cloudflare:index/getDnsRecords:getDnsRecords':
       return { results: [] };
     case 'hcloud:index/getServerType:getServerType':

@@ -81,6 +81,17 @@ describe('parseSettings', () => {
     expect(parseSettings(reversed(input))).toEqual(parseSettings(input));
   });
 
+  it('takes a zone by its id, a role for reports, and names that no web server needs', () => {
+    const { domains } = parseSettings({
+      ...good,
+      domains: [{ name: 'example.org', zone: 'ABCDEF'.padEnd(32, '0') }],
+      dmarcReports: 'dmarc-reports@example.org',
+      hostName: 'autoconfig.example.org',
+      web: false,
+    });
+    expect(domains).toMatchObject([{ zone: 'abcdef'.padEnd(32, '0'), dmarcPolicy: 'reject' }]);
+  });
+
   it.each<[string, unknown, string]>([
     ['a wrong domain', { ...good, domains: [{ name: 'not_a_domain' }] }, 'domains[0].name'],
     ['an address for a domain', { ...good, domains: [{ name: '192.0.2.1' }] }, 'domains[0].name'],
@@ -149,6 +160,52 @@ describe('parseSettings', () => {
       'domains[0].zone',
     ],
     ['a score below zero', { ...good, spamTagLevel: '-5' }, 'spamTagLevel'],
+    [
+      'a zone that is neither a name nor an id',
+      { ...good, domains: [{ name: 'example.org', zone: '0'.repeat(31) }] },
+      'domains[0].zone',
+    ],
+    [
+      'an id at Cloudflare that nobody asks',
+      { ...good, dns: 'manual', domains: [{ name: 'example.org', zone: '0'.repeat(32) }] },
+      'domains[0].zone',
+    ],
+    [
+      'a host name that mail clients look for',
+      { ...good, hostName: 'autoconfig.example.org' },
+      'hostName',
+    ],
+    [
+      'a domain that mail servers look for a policy at',
+      { ...good, domains: [{ name: 'example.org' }, { name: 'mta-sts.example.org' }] },
+      'domains[1].name',
+    ],
+    ['a policy that others cannot check', { ...good, mtaSts: 'enforce' }, 'mtaSts'],
+    [
+      'a policy without a web server',
+      { ...good, mtaSts: 'enforce', web: false, tls: { issuer: 'acme' } },
+      'mtaSts',
+    ],
+    ['reports to nobody', { ...good, dmarcReports: 'nobody@example.org' }, 'dmarcReports'],
+    [
+      'reports whose consent is too long a name',
+      {
+        ...good,
+        dmarcReports: `a@${'x'.repeat(63)}.${'y'.repeat(63)}.${'z'.repeat(63)}.${'w'.repeat(35)}.example`,
+      },
+      'dmarcReports',
+    ],
+    [
+      'a parked domain with a policy of its own',
+      {
+        ...good,
+        domains: [
+          { name: 'example.org' },
+          { name: 'example.net', parked: true, dmarcPolicy: 'none' },
+        ],
+      },
+      'domains[1].dmarcPolicy',
+    ],
     [
       'an address with two dots in a row',
       { ...good, accounts: [{ ...anna, address: 'a..b@example.org' }] },

@@ -14,6 +14,7 @@ from daemons import DAEMONS, resume_relaying
 from failure import Failure
 from prepare import prepare
 from purge import purge
+from records import warn_of_records
 from system import run
 from transaction import activate, staged_path
 
@@ -64,6 +65,7 @@ def parse() -> argparse.Namespace:
     command("check", run_check, "tell whether mail works; settings as JSON on standard input").add_argument(
         "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
     )
+    command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -120,3 +122,7 @@ def run_purge(arguments) -> None:
 
 def run_check(arguments) -> None:
     check(json.load(sys.stdin))
+
+
+def run_records(_arguments) -> None:
+    warn_of_records(json.load(sys.stdin))

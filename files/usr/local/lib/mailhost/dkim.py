@@ -32,7 +32,7 @@ def check_published(files: dict, owned: dict) -> None:
             if time.monotonic() > end:
                 raise Failure(
                     f"{selector}._domainkey.{domain}: {missing}; not signing with this key before it does. "
-                    "Check that the domain is delegated to Cloudflare's name servers, and run `pulumi up` again"
+                    "Check that the record is there and that the domain is delegated to these name servers, and run `pulumi up` again"
                 )
             time.sleep(1)
 

@@ -1,0 +1,60 @@
+"""Whether the name servers of a zone answer with a record: all of them, and those to which the zone is delegated."""
+
+import concurrent.futures
+import dataclasses
+
+#: Names that are asked for side by side: a zone that does not answer holds up no other.
+WORKERS = 64
+#: Seconds for one question.
+TIMEOUT = 3
+
+
+@dataclasses.dataclass
+class Look:
+    #: What is wrong with the answers; None where all have the record.
+    missing: str | None = None
+    #: Whether the name servers say so themselves; else they could not be asked.
+    certain: bool = True
+    #: Seconds for which others may remember that the record was not there (RFC 2308, section 5).
+    negative_ttl: int = 0
+
+
+def look_at_all(records: list) -> list:
+    """Gives a Look for each (owner, name, type, is_right): the domain, the name of the record in it, and what it must be."""
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda record: look(*record), records))
+
+
+def look(owner: str, name: str, kind: str, is_right) -> Look:
+    # Installed with the daemons, after this program.
+    import dns.exception
+    import dns.resolver
+
+    resolver = dns.resolver.Resolver()
+    resolver.lifetime = 2 * TIMEOUT
+    try:
+        zone = dns.resolver.zone_for_name(owner, resolver=resolver)
+        servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
+        addresses = [(server, str(a)) for server in servers for a in resolver.resolve(server, "A")]
+    except dns.exception.DNSException as error:
+        return Look(f"the name servers of its zone cannot be found ({error})", certain=False)
+    negative_ttl = 0
+    for server, address in addresses:
+        try:
+            records = ask(address, name, kind)
+            negative_ttl = max([negative_ttl, *(min(ttl, soa.minimum) for soa, ttl in ask(address, zone, "SOA"))])
+        except (dns.exception.DNSException, OSError) as error:
+            return Look(f"name server {server} does not answer ({error})", certain=False)
+        if not any(is_right(record) for record, _ in records):
+            return Look(f"name server {server} answers {[str(record) for record, _ in records] or 'nothing'} instead")
+    return Look(negative_ttl=negative_ttl)
+
+
+def ask(address: str, name, kind: str) -> list:
+    import dns.message
+    import dns.query
+    import dns.rdatatype
+
+    answer, _ = dns.query.udp_with_fallback(dns.message.make_query(name, kind), address, timeout=TIMEOUT)
+    wanted = dns.rdatatype.from_text(kind)
+    return [(record, rrset.ttl) for rrset in answer.answer if rrset.rdtype == wanted for record in rrset]

@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { MtaSts } from '../components/mailSettings';
+import { announcedMtaSts, mtaStsId, mtaStsPolicy } from '../components/mtaSts';
+import { parseSettings, type Settings } from '../components/settings';
+import { example } from './example';
+
+it('has a line for each key and each MX, each with the line break of the standard', () => {
+  expect(mtaStsPolicy('enforce', ['a.example.org', 'b.example.org'])).toBe(
+    'version: STSv1\r\nmode: enforce\r\nmx: a.example.org\r\nmx: b.example.org\r\nmax_age: 604800\r\n',
+  );
+});
+
+it('is soon forgotten where it ends one', () => {
+  expect(mtaStsPolicy('none', ['a.example.org'])).toContain('max_age: 86400\r\n');
+});
+
+it('has an id that is another one exactly where the policy is', () => {
+  const policy = fc.tuple(fc.constantFrom(...Object.values(MtaSts)), fc.domain());
+  fc.assert(
+    fc.property(policy, policy, (one, other) => {
+      const [a, b] = [one, other].map(([mode, mx]) => mtaStsPolicy(mode, [mx]));
+      expect(mtaStsId(a!) === mtaStsId(b!)).toBe(a === b);
+      expect(mtaStsId(a!)).toMatch(/^[a-z0-9]{1,32}$/);
+    }),
+  );
+});
+
+it.each([
+  ['by a CA of the stack', undefined, true, undefined],
+  ['by a public CA', 'acme', true, 'testing'],
+  ['of somebody', 'provided', true, 'testing'],
+  ['without a web server', 'acme', false, undefined],
+])('is announced for a certificate %s: %s', (_, issuer, web, announced) => {
+  const settings = { ...parseSettings({ ...example, web }), tls: { issuer } } as Settings;
+  expect(announcedMtaSts(settings)).toBe(announced);
+});
