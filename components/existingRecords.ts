@@ -13,14 +13,17 @@ export interface ExistingRecord {
 
 /** A record that stands in the way of one that the plan creates. */
 export interface RecordConflict {
-  wanted: DnsRecord;
-  existing: ExistingRecord;
-  /** Whether the stack can take it over as it is; `maybe` where only who made it knows. */
-  adoptable: boolean | 'maybe';
   /** What the setting `confirm` has to hold for both to stand side by side; none where they cannot. */
   words?: string;
   /** What stands there, why it cannot, and what to do. */
   message: string;
+}
+
+/** What a zone has already of what the plan creates in it. */
+export interface FoundRecords {
+  /** The very records that are wanted, which the stack takes over as they are: an `up` that was cut off may have made them. */
+  same: { wanted: DnsRecord; existing: ExistingRecord }[];
+  conflicts: RecordConflict[];
 }
 
 /** Texts of which a name may have one only; of other texts it may have many. */
@@ -55,8 +58,6 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
   if (existing.proxied) return `a proxied name leads to Cloudflare, not to this host: ${remove}`;
   if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
   if (wanted.type === 'SRV') return `with both, mail clients would go to either host: ${remove}`;
-  if (isDkimName(wanted.name))
-    return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
   switch (singleText(contentOf(wanted))) {
     case 'v=spf1':
       return `receivers reject a name with two (RFC 7208, section 4.5): put what it allows into spf of the domain, and ${remove}`;
@@ -66,7 +67,7 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
     case 'v=stsv1':
       return `others ignore a name with two (RFC 8460, section 3, and RFC 8461, section 3.1): ${remove}`;
     default:
-      return `${remove}, unless a \`pulumi up\` of this stack that was cut off made it`;
+      return remove;
   }
 }
 
@@ -75,36 +76,31 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
  *
  * @param wanted records that the stack does not have yet
  */
-export function recordConflicts(wanted: DnsRecord[], existing: ExistingRecord[]): RecordConflict[] {
-  const found = wanted.flatMap((record) => {
+export function findRecords(wanted: DnsRecord[], existing: ExistingRecord[]): FoundRecords {
+  const same: FoundRecords['same'] = [];
+  const delegations = new Set<string>();
+  const conflicts = wanted.flatMap((record) => {
     const clashing = existing.filter((other) => clashes(record, other));
-    return clashing.map((other) => {
-      const same = isSame(record, other);
+    const own = clashing.find((other) => isSame(record, other));
+    if (own) same.push({ wanted: record, existing: own });
+    return clashing.flatMap((other): RecordConflict[] => {
+      // A delegation is in the way of all that lies below it.
+      if (other === own || delegations.has(other.id)) return [];
+      if (other.type === 'NS') delegations.add(other.id);
       // Nothing can stand beside a null MX (RFC 7505, section 3).
       const words =
         record.type === 'MX' &&
         other.type === 'MX' &&
-        !same &&
         ![record.target, other.content].includes('.');
-      const maybe =
-        contentOf(record) === undefined &&
-        other.type === record.type &&
-        other.proxied !== true &&
-        clashing.length === 1;
-      return {
-        wanted: record,
-        existing: other,
-        adoptable: maybe ? ('maybe' as const) : same,
-        ...(words ? { words: `keep MX ${other.content} of ${other.name}` } : {}),
-        message: `${other.name} already has ${other.type} ${other.content}: ${same ? 'adopt it' : remedy(record, other)}`,
-      };
+      return [
+        {
+          ...(words ? { words: `keep MX ${other.content} of ${other.name}` } : {}),
+          message: `${other.name} already has ${other.type} ${other.content}: ${remedy(record, other)}`,
+        },
+      ];
     });
   });
-  // A delegation is in the way of all that lies below it.
-  return found.filter(
-    ({ existing: { type, id } }, i) =>
-      type !== 'NS' || found.findIndex((other) => other.existing.id === id) === i,
-  );
+  return { same, conflicts };
 }
 
 /** Only a text has to be the same to the letter, and the priority of a lone MX says nothing. */
@@ -115,44 +111,10 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
   return other.content.toLowerCase().split(/\s+/).join(' ') === content?.toLowerCase();
 };
 
-const ownerName = (mailHost: string, { owner }: DnsRecord): string => `${mailHost}-${owner.name}`;
-
 /**
  * Name of the resource that a record is.
  *
  * @param mailHost name of the MailHost
  */
-export const resourceName = (mailHost: string, record: DnsRecord): string =>
-  `${ownerName(mailHost, record)}/${record.key}`;
-
-/**
- * What `pulumi import --file` takes to adopt records, with the components that are their parents: a stack that was never
- * up has none.
- *
- * @param mailHost name of the MailHost
- */
-export function importFile(
-  mailHost: string,
-  found: { zoneId: string; conflict: RecordConflict }[],
-): string {
-  const owners = new Map(
-    found.map(({ conflict: { wanted } }) => [ownerName(mailHost, wanted), wanted.owner.type]),
-  );
-  return JSON.stringify({
-    resources: [
-      { type: 'mailhost:index:MailHost', name: mailHost, component: true },
-      ...[...owners].map(([name, type]) => ({
-        type: `mailhost:index:${type}`,
-        name,
-        component: true,
-        parent: mailHost,
-      })),
-      ...found.map(({ zoneId, conflict: { wanted, existing } }) => ({
-        type: 'cloudflare:index/dnsRecord:DnsRecord',
-        name: resourceName(mailHost, wanted),
-        id: `${zoneId}/${existing.id}`,
-        parent: ownerName(mailHost, wanted),
-      })),
-    ],
-  });
-}
+export const resourceName = (mailHost: string, { owner, key }: DnsRecord): string =>
+  `${mailHost}-${owner.name}/${key}`;

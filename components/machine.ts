@@ -2,7 +2,7 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { firewallRules, userData } from './machineFiles';
+import { firewallRules, ownerLabel, userData } from './machineFiles';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */
@@ -43,9 +43,14 @@ export class Machine extends pulumi.ComponentResource {
     // A server that exists knows the first ones only.
     const sshKey = new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, lasting);
     const hostKey = new tls.PrivateKey(`${name}-host-key`, { algorithm: 'ED25519' }, lasting);
+    const labels = sshKey.publicKeyOpenssh.apply(ownerLabel);
     const cloudKey = new hcloud.SshKey(
       `${name}-ssh-key`,
-      { name: args.hostName, publicKey: sshKey.publicKeyOpenssh.apply((key) => key.trim()) },
+      {
+        name: args.hostName,
+        labels,
+        publicKey: sshKey.publicKeyOpenssh.apply((key) => key.trim()),
+      },
       // Its name is taken as long as it exists.
       { ...own, deleteBeforeReplace: true },
     );
@@ -55,6 +60,7 @@ export class Machine extends pulumi.ComponentResource {
         `${name}-${type}`,
         {
           name: `${args.hostName}-${type}`,
+          labels,
           type,
           location: args.location,
           autoDelete: false,
@@ -67,25 +73,28 @@ export class Machine extends pulumi.ComponentResource {
 
     const firewall = new hcloud.Firewall(
       `${name}-firewall`,
-      { name: args.hostName, rules: firewallRules(args.adminNetworks, args.web) },
+      { name: args.hostName, labels, rules: firewallRules(args.adminNetworks, args.web) },
       own,
     );
     const volume = new hcloud.Volume(
       `${name}-volume`,
       {
         name: args.hostName,
+        labels,
         size: args.volumeSize,
         location: args.location,
         format: 'ext4',
         ...apiProtection,
       },
-      lasting,
+      // It was made with a file system, or it was adopted; the API does not tell of that.
+      { ...lasting, ignoreChanges: ['format'] },
     );
 
     const server = new hcloud.Server(
       `${name}-server`,
       {
         name: args.hostName,
+        labels,
         serverType: args.serverType,
         image: 'debian-13',
         location: args.location,
@@ -116,7 +125,7 @@ export class Machine extends pulumi.ComponentResource {
     );
     const attachment = new hcloud.VolumeAttachment(
       `${name}-volume`,
-      { volumeId: volume.id.apply(Number), serverId: server.id.apply(Number), automount: false },
+      { volumeId: volume.id.apply(Number), serverId: server.id.apply(Number) },
       { parent: this, deleteBeforeReplace: true },
     );
 

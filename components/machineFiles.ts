@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 
 /** Ports that are open to everyone: SMTP, submissions, submission, IMAPS, ManageSieve. */
@@ -37,6 +38,15 @@ export function firewallRules(adminNetworks: string[], web: boolean): InboundRul
     ...open(web ? webPorts : [], 'web'),
   ];
 }
+
+/**
+ * Tells what a stack made at Hetzner from what is somebody else's, also where its state knows nothing of it.
+ *
+ * @param publicKey the stack's own SSH key
+ */
+export const ownerLabel = (publicKey: string) => ({
+  mailhost: createHash('sha256').update(publicKey.trim()).digest('hex').slice(0, 32),
+});
 
 /** Root alone may ask for the user data, which holds the host key; `ip rule` needs no package. */
 const metadataGuard = `[Unit]

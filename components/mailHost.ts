@@ -76,7 +76,24 @@ export class MailHost extends pulumi.ComponentResource {
       await checked;
       return [given].flat();
     });
-    super('mailhost:index:MailHost', name, {}, { ...opts, dependsOn });
+    const adopt: pulumi.ResourceTransform = async ({ type, name: child, props, opts: own }) => {
+      const { adopted, serverAdopted } = await checked;
+      const id = adopted.get(`${type} ${child}`);
+      const server = serverAdopted && type === 'hcloud:index/server:Server';
+      if (id === undefined && !server) return undefined;
+      const custom = own as pulumi.CustomResourceOptions;
+      return {
+        props,
+        opts: {
+          ...custom,
+          import: id ?? custom.import,
+          // The API does not tell which addresses it was asked for, and the plugin would give it them again.
+          ...(server ? { ignoreChanges: [...(custom.ignoreChanges ?? []), 'publicNets'] } : {}),
+        },
+      };
+    };
+    const transforms = [...(opts?.transforms ?? []), adopt];
+    super('mailhost:index:MailHost', name, {}, { ...opts, dependsOn, transforms });
     const own = { parent: this };
 
     const machine = new Machine(`${name}-machine`, settings, own);

@@ -10,13 +10,14 @@ import {
   type Danger,
   type Summary,
 } from './changes';
-import { importFile, recordConflicts, resourceName } from './existingRecords';
+import { findRecords, resourceName, type FoundRecords } from './existingRecords';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
+import { ownParts } from './ownParts';
 import type { Settings } from './settings';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
-import type { DnsRecord } from './dnsRecords';
-import { quoteTxt } from './recordForms';
+import { dkimKeyRecord, type DnsRecord, type RecordSource } from './dnsRecords';
+import { quoteTxt, withValue } from './recordForms';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
@@ -24,6 +25,13 @@ export interface Preflight {
   zones: Map<string, Zone>;
   /** What a person had published when the host was made or changed last. */
   zoneFile?: string;
+  /**
+   * What exists already and is the stack's: ids by type and name of the resource. An `up` that was cut off may have made it
+   * and never learned of it.
+   */
+  adopted: Map<string, string>;
+  /** Whether the server was adopted; the state then does not tell which addresses it was made with. */
+  serverAdopted: boolean;
 }
 
 /**
@@ -54,13 +62,44 @@ export async function preflight(
   const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
-  const published = state.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
+  const published = state.filter(({ type }) => type === recordType);
 
   const present = new Set(
     published.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
   );
   const isNew = (record: DnsRecord, zoneId: string) =>
     !present.has(`${resourceName(name, record)} ${zoneId}`);
+  const isKnown = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
+  const text = (type: string, resource: string, property: string) =>
+    outputsOf(type, resource)?.[property] as string | undefined;
+  /** What only the plan's own resources can say is known once the state has them; before that no record is ours. */
+  const stated = (source: RecordSource): string | RecordSource => {
+    switch (source.from) {
+      case 'ipv4':
+        return text('hcloud:index/primaryIp:PrimaryIp', 'machine-ipv4', 'ipAddress') ?? source;
+      case 'ipv6':
+        return text('hcloud:index/server:Server', 'machine-server', 'ipv6Address') ?? source;
+      case 'dkim': {
+        const key = `${source.domain}-${source.selector}`;
+        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        return pem === undefined ? source : dkimKeyRecord(pem);
+      }
+    }
+  };
+  const [parts, inZones] = await Promise.all([
+    ownParts(
+      name,
+      settings,
+      isKnown,
+      text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
+    ),
+    existingRecords(
+      records.map((record) => withValue(record, stated)),
+      zones,
+      published,
+      isNew,
+    ),
+  ]);
   const machine = {
     location: volume?.location as string | undefined,
     volumeSize: volume?.size as number | undefined,
@@ -70,7 +109,8 @@ export async function preflight(
     ...(before ? dangers(before, after) : []),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
-    ...(await conflicts(name, records, zones, published, isNew)),
+    ...parts.mistakes.map((message) => ({ message })),
+    ...inZones.stops,
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -92,8 +132,20 @@ export async function preflight(
       );
   const zoneFile = state.find(({ urn }) => urn.endsWith(`mailhost:index:MailHost::${name}`))
     ?.outputs.zoneFile as string | undefined;
-  return { zones, zoneFile };
+  const adopted = new Map([
+    ...parts.ids,
+    ...inZones.same.map(
+      ({ zoneId, wanted, existing }) =>
+        [`${recordType} ${resourceName(name, wanted)}`, `${zoneId}/${existing.id}`] as const,
+    ),
+  ]);
+  const serverAdopted = server
+    ? ((server.publicNets ?? []) as unknown[]).length === 0
+    : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
+  return { zones, zoneFile, adopted, serverAdopted };
 }
+
+const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
 
 interface OwnResource {
   urn: string;
@@ -230,13 +282,12 @@ async function offerMistakes(
  *
  * @param published records that the stack has
  */
-async function conflicts(
-  name: string,
+async function existingRecords(
   records: DnsRecord[],
   zones: Map<string, Zone>,
   published: OwnResource[],
   isNew: (record: DnsRecord, zoneId: string) => boolean,
-): Promise<Danger[]> {
+): Promise<{ same: ({ zoneId: string } & FoundRecords['same'][number])[]; stops: Danger[] }> {
   const unreadable: Danger[] = [];
   const textOf = ({ type, name, content }: Record<string, unknown>) =>
     `${String(type)} ${String(name)} ${String(content)}`;
@@ -244,7 +295,7 @@ async function conflicts(
   const found = await Promise.all(
     [...zones].map(async ([zone, { id: zoneId, name: zoneName }]) => {
       const wanted = records.filter((record) => record.zone === zone && isNew(record, zoneId));
-      if (wanted.length === 0) return [];
+      if (wanted.length === 0) return { zoneId, same: [], conflicts: [] };
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })
         .catch((error: Error) => {
@@ -254,22 +305,13 @@ async function conflicts(
           return { results: [] };
         });
       const others = results.filter((record) => !own.has(textOf({ ...record })));
-      return recordConflicts(wanted, others).map((conflict) => ({ zoneId, conflict }));
+      return { zoneId, ...findRecords(wanted, others) };
     }),
   );
-  const all = found.flat();
-  const command = (adopted: typeof all) =>
-    `echo '${importFile(name, adopted)}' > adopt.json && pulumi import --protect=false --generate-code=false --file adopt.json`;
-  const same = all.filter(({ conflict }) => conflict.adoptable === true);
-  return [
-    ...unreadable,
-    ...all.map(({ zoneId, conflict }) =>
-      conflict.adoptable === 'maybe'
-        ? { message: `${conflict.message}; then: ${command([{ zoneId, conflict }])}` }
-        : conflict,
-    ),
-    ...(same.length > 0 ? [{ message: `to adopt what is the same: ${command(same)}` }] : []),
-  ];
+  return {
+    same: found.flatMap(({ zoneId, same }) => same.map((record) => ({ zoneId, ...record }))),
+    stops: [...unreadable, ...found.flatMap(({ conflicts }) => conflicts)],
+  };
 }
 
 const lookUpTxt: TxtLookup = async (name) => {

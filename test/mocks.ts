@@ -46,6 +46,16 @@ function answer(token: string, inputs: Record<string, unknown>): object {
       return { results: [] };
     case 'hcloud:index/getServerType:getServerType':
       return { architecture: 'x86', disk: 40, locations: [{ name: 'fsn1' }] };
+    case 'hcloud:index/getSshKeys:getSshKeys':
+      return { sshKeys: [] };
+    case 'hcloud:index/getPrimaryIps:getPrimaryIps':
+      return { primaryIps: [] };
+    case 'hcloud:index/getFirewalls:getFirewalls':
+      return { firewalls: [] };
+    case 'hcloud:index/getVolumes:getVolumes':
+      return { volumes: [] };
+    case 'hcloud:index/getServers:getServers':
+      return { servers: [] };
     case 'pulumi:pulumi:readStackResourceOutputs':
       return { outputs: {} };
     default:

@@ -8,6 +8,7 @@ import { bogusZone, Dns } from '../dns';
 import { dnsLists } from '../dnsLists';
 import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
+import { injectFaults } from './faults';
 import { hcloudApi } from './hcloud';
 import { ports } from '../env';
 import { startPackageProxy } from '../packages';
@@ -37,16 +38,18 @@ async function main(): Promise<void> {
 
   const backend = labBackend(lab, dns);
   const { hcloud, cloudflare } = ports(lab);
-  await hcloudApi(backend, join(lab.dir, 'hcloud.json')).listen({
-    host: '127.0.0.1',
-    port: hcloud,
-  });
-  const cloudflareApp = cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones);
+  const apis = {
+    hcloud: hcloudApi(backend, join(lab.dir, 'hcloud.json')),
+    cloudflare: cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones),
+  };
+  injectFaults(apis.hcloud, 'hcloud', lab);
+  injectFaults(apis.cloudflare, 'cloudflare', lab);
   // The registrar is no part of Cloudflare, but a door like the API's.
-  cloudflareApp.post<{ Params: { zone: string } }>('/registrar/:zone', ({ params }) => ({
+  apis.cloudflare.post<{ Params: { zone: string } }>('/registrar/:zone', ({ params }) => ({
     ds: dns.delegate(params.zone),
   }));
-  await cloudflareApp.listen({ host: '127.0.0.1', port: cloudflare });
+  await apis.hcloud.listen({ host: '127.0.0.1', port: hcloud });
+  await apis.cloudflare.listen({ host: '127.0.0.1', port: cloudflare });
   say(`Hetzner Cloud API on port ${hcloud}, Cloudflare API on port ${cloudflare}`);
   // The last thing made: `up` waits for it.
   writeFileSync(join(lab.dir, 'ready'), '');

@@ -15,14 +15,32 @@ interface Sent {
   answer: Answer;
 }
 
-/** Hetzner's words for what passes by itself. */
-const passing = ['locked', 'conflict', 'rate_limit_exceeded'];
+/** How an attempt at a request failed. */
+export interface Failed {
+  path: string;
+  /** None where the connection broke. */
+  status?: number;
+  /** Hetzner's word for it. */
+  code?: string;
+}
 
-/** Calls of one of the two cloud APIs: bearer token, JSON, and patience with limits and locks. */
+/** What is tried again, and how often: as the client library of the official plugin does it. */
+export interface Patience {
+  retries: number;
+  /** ms before the first; each further one is twice as long. */
+  firstWait: number;
+  longestWait: number;
+  passes: (failed: Failed) => boolean;
+}
+
+/** Calls of one of the two cloud APIs: bearer token, JSON, and patience. */
 export class HttpApi {
   private token = '';
 
-  constructor(private base: string) {}
+  constructor(
+    private base: string,
+    private readonly patience: Patience,
+  ) {}
 
   configure(base: string | undefined, token: string | undefined): void {
     if (base !== undefined) this.base = base;
@@ -41,21 +59,38 @@ export class HttpApi {
   }
 
   private async send(method: string, path: string, body?: object): Promise<Sent> {
+    const { retries, firstWait, longestWait, passes } = this.patience;
     for (let attempt = 0; ; attempt++) {
-      const response = await fetch(`${this.base}${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.token}`,
-          ...(body && { 'content-type': 'application/json' }),
-        },
-        ...(body && { body: JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      const answer = (text === '' ? {} : JSON.parse(text)) as Answer;
-      const busy = response.status === 429 || passing.includes(answer.error?.code ?? '');
-      if (!busy || attempt >= 60) return { request: `${method} ${path}`, response, answer };
-      await sleep(Math.min(100 * 2 ** attempt, 2000));
+      const sent = await this.attempt(method, path, body).catch((error: Error) => error);
+      const isBroken = sent instanceof Error;
+      const failed: Failed | undefined = isBroken
+        ? { path }
+        : sent.response.ok
+          ? undefined
+          : { path, status: sent.response.status, code: sent.answer.error?.code };
+      if (failed === undefined || attempt >= retries || !passes(failed)) {
+        if (isBroken) throw sent;
+        return sent;
+      }
+      await sleep(Math.min(firstWait * 2 ** attempt, longestWait));
     }
+  }
+
+  private async attempt(method: string, path: string, body?: object): Promise<Sent> {
+    const request = `${method} ${path}`;
+    const response = await fetch(`${this.base}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.token}`,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    }).catch((error: Error) => {
+      const cause = error.cause instanceof Error ? error.cause.message : error.message;
+      throw new Error(`${request}: ${cause}`, { cause: error });
+    });
+    const text = await response.text();
+    return { request, response, answer: (text === '' ? {} : JSON.parse(text)) as Answer };
   }
 }
 

@@ -2,7 +2,12 @@ import { HttpApi } from '../httpApi';
 import { serve, type Found } from '../resourceProvider';
 import { isObject, type Properties } from '../values';
 
-const api = new HttpApi('https://api.cloudflare.com/client/v4');
+const api = new HttpApi('https://api.cloudflare.com/client/v4', {
+  retries: 10,
+  firstWait: 2000,
+  longestWait: 30_000,
+  passes: ({ status = 0 }) => status === 0 || [408, 409, 429].includes(status) || status >= 500,
+});
 
 interface DnsRecord {
   id: string;

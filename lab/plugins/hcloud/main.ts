@@ -6,7 +6,15 @@ import { HttpApi } from '../httpApi';
 import { serve, type ResourceKind } from '../resourceProvider';
 import type { Properties } from '../values';
 
-const api = new HttpApi('https://api.hetzner.cloud/v1');
+const api = new HttpApi('https://api.hetzner.cloud/v1', {
+  retries: 5,
+  firstWait: 1000,
+  longestWait: 60_000,
+  passes: ({ path, status = 0, code = '' }) =>
+    [502, 504].includes(status) ||
+    ['conflict', 'rate_limit_exceeded', 'bad_gateway', 'timeout'].includes(code) ||
+    (code === 'locked' && /^\/volumes(\/\d+\/actions\/(attach|detach))?$/.test(path)),
+});
 
 interface Action {
   id: number;
@@ -423,6 +431,19 @@ const offer = (path: string) => async (args: Properties) => {
   return { ...args, ...first };
 };
 
+/** All items of one kind, as `outputs` tells each. */
+const listing =
+  (path: string, name: string, outputs: (item: Item) => Properties) => async (args: Properties) => {
+    const answer = await api.call<Record<string, Item[]>>('GET', `/${path}?per_page=50`);
+    const items = answer[path]!.map((item) => ({
+      id: item.id,
+      name: item.name,
+      labels: item.labels,
+      ...outputs(item),
+    }));
+    return { ...args, [name]: items };
+  };
+
 serve({
   name: 'hcloud',
   version: '1.41.0',
@@ -440,5 +461,12 @@ serve({
   functions: {
     'hcloud:index/getLocation:getLocation': offer('locations'),
     'hcloud:index/getServerType:getServerType': offer('server_types'),
+    'hcloud:index/getFirewalls:getFirewalls': listing('firewalls', 'firewalls', () => ({})),
+    'hcloud:index/getPrimaryIps:getPrimaryIps': listing('primary_ips', 'primaryIps', () => ({})),
+    'hcloud:index/getServers:getServers': listing('servers', 'servers', () => ({})),
+    'hcloud:index/getSshKeys:getSshKeys': listing('ssh_keys', 'sshKeys', () => ({})),
+    'hcloud:index/getVolumes:getVolumes': listing('volumes', 'volumes', ({ server: serverId }) => ({
+      serverId: serverId ?? undefined,
+    })),
   },
 });

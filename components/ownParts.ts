@@ -1,0 +1,109 @@
+import * as hcloud from '@pulumi/hcloud';
+import { ownerLabel } from './machineFiles';
+import type { Settings } from './settings';
+
+/** A part of a machine as Hetzner lists it. */
+interface Part {
+  id?: number;
+  name?: string;
+  labels?: Record<string, string>;
+  /** Of a volume: the server that it is attached to. */
+  serverId?: number;
+}
+
+interface Kind {
+  type: string;
+  /** Name of the resource, behind that of the MailHost. */
+  resource: string;
+  title: string;
+  /** Hetzner lets one of a kind have it. */
+  called: string;
+  list: () => Promise<Part[]>;
+}
+
+const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
+  {
+    type: 'hcloud:index/sshKey:SshKey',
+    resource: 'machine-ssh-key',
+    title: 'an SSH key',
+    called: hostName,
+    list: async () => (await hcloud.getSshKeys()).sshKeys,
+  },
+  ...(['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
+    type: 'hcloud:index/primaryIp:PrimaryIp',
+    resource: `machine-${family}`,
+    title: 'an address',
+    called: `${hostName}-${family}`,
+    list: async () => (await hcloud.getPrimaryIps()).primaryIps,
+  })) satisfies Kind[]),
+  {
+    type: 'hcloud:index/firewall:Firewall',
+    resource: 'machine-firewall',
+    title: 'a firewall',
+    called: hostName,
+    list: async () => (await hcloud.getFirewalls()).firewalls,
+  },
+  {
+    type: 'hcloud:index/volume:Volume',
+    resource: 'machine-volume',
+    title: 'a volume',
+    called: hostName,
+    list: async () => (await hcloud.getVolumes()).volumes,
+  },
+  {
+    type: 'hcloud:index/server:Server',
+    resource: 'machine-server',
+    title: 'a server',
+    called: hostName,
+    list: async () => (await hcloud.getServers()).servers,
+  },
+];
+
+const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
+
+/**
+ * What the machine's parts are at Hetzner: an `up` that was cut off may have made one and never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
+ *
+ * @param name of the MailHost
+ * @param isKnown whether the state has the resource of that type and name
+ * @param publicKey the stack's own, from the state; undefined before there is one
+ * @returns ids by type and name of the resource, and what stands in the way
+ */
+export async function ownParts(
+  name: string,
+  settings: Settings,
+  isKnown: (type: string, resource: string) => boolean,
+  publicKey: string | undefined,
+): Promise<{ ids: Map<string, string>; mistakes: string[] }> {
+  const ids = new Map<string, string>();
+  const mistakes: string[] = [];
+  const wanted = kinds(settings);
+  const complete =
+    wanted.every(({ type, resource }) => isKnown(type, resource)) &&
+    isKnown(attachmentType, 'machine-volume');
+  // A replacement that was cut off leaves the old one in the state.
+  const asked = complete ? wanted.slice(-2) : wanted;
+
+  const label = publicKey && ownerLabel(publicKey).mailhost;
+  const parts = await Promise.all(
+    asked.map(async ({ type, resource, title, called, list }) => {
+      const part = (await list()).find((item) => item.name === called);
+      if (part?.id === undefined) return undefined;
+      if (label !== undefined && part.labels?.mailhost === label) {
+        ids.set(`${type} ${name}-${resource}`, String(part.id));
+        return part;
+      }
+      if (!isKnown(type, resource)) {
+        mistakes.push(
+          `Hetzner has ${title} ${called} that this stack did not make: delete it, give it another name, or use a project of its own`,
+        );
+      }
+      return undefined;
+    }),
+  );
+  const [volume, server] = parts.slice(-2);
+  if (volume !== undefined && server !== undefined && volume.serverId === server.id) {
+    ids.set(`${attachmentType} ${name}-machine-volume`, String(volume.id));
+  }
+  return { ids, mistakes };
+}

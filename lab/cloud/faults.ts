@@ -1,0 +1,69 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Lab } from '../state';
+
+/** What a cloud API does wrong, a few times. */
+export interface Fault {
+  api: 'hcloud' | 'cloudflare';
+  method: string;
+  /** Pattern of the path, behind the version. */
+  path: string;
+  /** Whether the work is done before the answer goes wrong. */
+  done: boolean;
+  /** The status that is answered instead; none cuts the connection. */
+  status?: 423 | 429 | 500 | 504;
+  times: number;
+}
+
+const fileOf = (lab: Lab) => join(lab.dir, 'faults.json');
+
+/** From now on; an empty list ends them all. */
+export function setFaults(lab: Lab, faults: Fault[]): void {
+  writeFileSync(`${fileOf(lab)}.new`, JSON.stringify(faults));
+  renameSync(`${fileOf(lab)}.new`, fileOf(lab));
+}
+
+/** Those that are left. */
+export function faultsLeft(lab: Lab): Fault[] {
+  return existsSync(fileOf(lab)) ? (JSON.parse(readFileSync(fileOf(lab), 'utf8')) as Fault[]) : [];
+}
+
+const codes = { 423: 'locked', 429: 'rate_limit_exceeded', 500: 'server_error', 504: 'timeout' };
+
+/** Makes an API do wrong what the lab is told. */
+export function injectFaults(app: FastifyInstance, api: Fault['api'], lab: Lab): void {
+  const chosen = new WeakMap<FastifyRequest, Fault>();
+  const spoil = (fault: Fault, request: FastifyRequest, reply: FastifyReply) => {
+    if (fault.status === undefined) {
+      request.raw.socket.destroy();
+      return '';
+    }
+    const code = codes[fault.status];
+    const error = { code, message: code };
+    void reply.code(fault.status).type('application/json');
+    return JSON.stringify({ error, success: false, errors: [error], result: null });
+  };
+  app.addHook('onRequest', async (request, reply) => {
+    const faults = faultsLeft(lab);
+    const path = request.url.replace(/^\/(client\/)?v\d+|\?.*$/g, '');
+    const fault = faults.find(
+      (f) =>
+        f.api === api &&
+        f.times > 0 &&
+        f.method === request.method &&
+        new RegExp(`^${f.path}$`).test(path),
+    );
+    if (fault === undefined) return;
+    fault.times--;
+    setFaults(lab, faults);
+    if (fault.done) chosen.set(request, fault);
+    else await reply.send(spoil(fault, request, reply));
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const fault = chosen.get(request);
+    // What failed by itself tells so.
+    if (fault === undefined || reply.statusCode >= 400) done(null, payload);
+    else done(null, spoil(fault, request, reply));
+  });
+}
