@@ -26,7 +26,7 @@ export class Check extends pulumi.ComponentResource {
     const state = pulumi
       .all(args.pushes.map((push) => push.fingerprint))
       .apply((fingerprints) => fingerprints.map((f) => f.slice(0, 12)).join(' '));
-    const { connection, serverId } = args.host;
+    const { connection, triggers } = args.host;
     const { stdout } = new command.remote.Command(
       name,
       {
@@ -39,7 +39,7 @@ export class Check extends pulumi.ComponentResource {
             selector,
           })),
         }),
-        triggers: [serverId],
+        triggers,
       },
       { parent: this },
     );
@@ -51,7 +51,7 @@ export class Check extends pulumi.ComponentResource {
               connection,
               create: 'mailhost records',
               stdin: pulumi.output(args.records).apply((records) => JSON.stringify(records)),
-              triggers: [serverId],
+              triggers,
             },
             { parent: this },
           ).stdout

@@ -7,8 +7,8 @@ import type { HostFiles } from './files';
 export interface HostAccess {
   /** Pins the host key; its `privateKey` is a secret. */
   connection: pulumi.Input<command.types.input.remote.ConnectionArgs>;
-  /** The server's id: a new server gets every push again. */
-  serverId: pulumi.Input<string>;
+  /** Every push is repeated where one of them changes, as the server's id does. */
+  triggers: pulumi.Input<string>[];
 }
 
 export interface DaemonArgs {
@@ -31,7 +31,7 @@ export class Daemon extends pulumi.ComponentResource {
 
   constructor(name: string, args: DaemonArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Daemon', name, {}, opts);
-    const { connection, serverId } = args.host;
+    const { connection, triggers } = args.host;
     const text = JSON.stringify(args.files);
 
     let create: pulumi.Input<string> = `mailhost activate ${args.push}`;
@@ -44,7 +44,7 @@ export class Daemon extends pulumi.ComponentResource {
           connection,
           create: `mailhost stage ${args.push}`,
           stdin: secretText,
-          triggers: [serverId],
+          triggers,
           logging: 'none',
         },
         { parent: this, additionalSecretOutputs: ['stdout', 'stderr'] },
@@ -56,7 +56,7 @@ export class Daemon extends pulumi.ComponentResource {
 
     const activated = new command.remote.Command(
       name,
-      { connection, create, stdin: text, triggers: [serverId] },
+      { connection, create, stdin: text, triggers },
       { parent: this, dependsOn: staged ? [staged] : [] },
     );
     this.fingerprint = pulumi

@@ -14,24 +14,50 @@ export interface HostArgs {
   volumeDevice: pulumi.Input<string>;
   /** GB; the file system grows with it. */
   volumeSize: number;
+  /** When the host is looked at for drift, which ends the `up` before anything is pushed. Default: it is not. */
+  lookedAt?: string;
 }
+
+/**
+ * A server that boots may take minutes to open SSH: 65 tries, at most 5 s apart, are five minutes where the port is shut, and
+ * ten where nothing answers at all.
+ */
+const firstPatience = { dialErrorLimit: 65, perDialTimeout: 5 };
 
 /** The operating system made ready for the daemons: the host program, names, users, the mounted volume, packages. */
 export class Host extends pulumi.ComponentResource {
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Host', name, {}, opts);
-    const { connection, serverId } = args.access;
+    const { connection, triggers } = args.access;
+    const firstContact = pulumi
+      .output(connection)
+      .apply((known) => ({ ...known, ...firstPatience }));
+    const drift =
+      args.lookedAt === undefined
+        ? []
+        : [
+            new command.remote.Command(
+              `${name}-drift`,
+              {
+                connection: firstContact,
+                // A new host has nothing yet.
+                create: 'if command -v mailhost >/dev/null; then mailhost drift; fi',
+                triggers: [...triggers, args.lookedAt],
+              },
+              { parent: this },
+            ),
+          ];
 
     const programText = JSON.stringify(hostProgram());
     const program = new command.remote.Command(
       `${name}-program`,
       {
-        connection,
+        connection: firstContact,
         create: `cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
         stdin: programText,
-        triggers: [serverId],
+        triggers,
       },
-      { parent: this },
+      { parent: this, dependsOn: drift },
     );
     new command.remote.Command(
       `${name}-system`,
@@ -40,7 +66,7 @@ export class Host extends pulumi.ComponentResource {
         // Another program may prepare more.
         create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`,
         stdin: JSON.stringify(systemFiles(args.mail, args.adminSshKeys)),
-        triggers: [serverId],
+        triggers,
       },
       { parent: this, dependsOn: [program] },
     );

@@ -152,8 +152,9 @@ export class Machine extends pulumi.ComponentResource {
       user: 'root',
       privateKey: sshKey.privateKeyOpenssh,
       hostKey: hostKey.publicKeyOpenssh.apply((key) => key.trim()),
-      // A server that boots may take minutes to open SSH: about five, at 5 s a try.
-      dialErrorLimit: 65,
+      // It has been reached before: half a minute where the port is shut, and about a minute where nothing answers.
+      dialErrorLimit: 10,
+      perDialTimeout: 5,
     });
     this.registerOutputs({
       ipv4: this.ipv4,

@@ -97,7 +97,11 @@ export class MailHost extends pulumi.ComponentResource {
     const own = { parent: this };
 
     const machine = new Machine(`${name}-machine`, settings, own);
-    const host: HostAccess = { connection: machine.connection, serverId: machine.serverId };
+    const now = new Date().toISOString();
+    const host: HostAccess = {
+      connection: machine.connection,
+      triggers: [machine.serverId, ...(settings.drift === 'mend' ? [now] : [])],
+    };
 
     // The mail host itself tells a refusal; its children need not tell it again.
     const zones = checked.then(
@@ -138,6 +142,7 @@ export class MailHost extends pulumi.ComponentResource {
         adminSshKeys: settings.adminSshKeys,
         volumeDevice: machine.volumeDevice,
         volumeSize: settings.volumeSize,
+        ...(settings.drift === 'stop' ? { lookedAt: now } : {}),
       },
       own,
     );

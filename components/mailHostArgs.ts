@@ -3,6 +3,7 @@ import type {
   AccountKind,
   DmarcPolicy,
   Dns,
+  DriftAction,
   MtaSts,
   SpamAction,
   VirusAction,
@@ -116,6 +117,8 @@ export interface MailHostArgs {
   adminSshKeys?: string[];
   /** Networks in CIDR form that may use SSH. Default: all. */
   adminNetworks?: string[];
+  /** What each `up` does about a host that is not as the plan has it. Default: ignore. */
+  drift?: DriftAction;
   /** Keeps server, volume and addresses from being deleted. Default: true. */
   protect?: boolean;
   /** Dangerous changes that may go on, each in the words with which it was refused, e.g. `remove anna@example.org`. */

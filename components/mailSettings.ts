@@ -9,6 +9,10 @@ export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
 export const SpamAction = { File: 'file', Hold: 'hold', Drop: 'drop' } as const;
 export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];
 
+/** What an `up` does about a host that is not as the plan has it. */
+export const DriftAction = { Ignore: 'ignore', Stop: 'stop', Mend: 'mend' } as const;
+export type DriftAction = (typeof DriftAction)[keyof typeof DriftAction];
+
 /** What happens to a virus from outside. */
 export const VirusAction = { Hold: 'hold', Drop: 'drop' } as const;
 export type VirusAction = (typeof VirusAction)[keyof typeof VirusAction];

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { AccountKind, DmarcPolicy, Dns, MtaSts, SpamAction, VirusAction } from './mailSettings';
+import {
+  AccountKind,
+  DmarcPolicy,
+  Dns,
+  DriftAction,
+  MtaSts,
+  SpamAction,
+  VirusAction,
+} from './mailSettings';
 import {
   normalAddress,
   normalDomain,
@@ -361,6 +369,10 @@ export const settingsShape = z.strictObject({
       description:
         'Networks in CIDR form that may use SSH, among them that of the machine that runs Pulumi.',
     }),
+  drift: oneOf(DriftAction).default('ignore').meta({
+    description:
+      'What each `pulumi up` does about a host that is not as the plan has it: `ignore` it, `stop` before anything is pushed, or `mend` it by pushing everything again.',
+  }),
   protect: truth.default(true).meta({
     description: 'Keep server, volume, addresses and SSH keys from being deleted.',
   }),

@@ -1,6 +1,7 @@
 # Puts the host program in place, before there is a program that could do it. No apostrophe: a shell quotes this text.
-import json, os, shutil, sys
-for path, file in json.load(sys.stdin).items():
+import hashlib, json, os, shutil, sys
+files = json.load(sys.stdin)
+for path, file in files.items():
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path + ".new", "w") as new:
         new.write(file["text"])
@@ -8,3 +9,7 @@ for path, file in json.load(sys.stdin).items():
     os.chmod(path + ".new", int(file["mode"], 8))
     shutil.chown(path + ".new", *file["owner"].split(":"))
     os.replace(path + ".new", path)
+os.makedirs("/var/lib/mailhost/plan", exist_ok=True)
+with open("/var/lib/mailhost/plan/program.json", "w") as plan:
+    digest = lambda file: hashlib.sha256(file["text"].encode()).hexdigest()
+    json.dump({path: {"mode": file["mode"], "owner": file["owner"], "sha256": digest(file)} for path, file in files.items()}, plan)

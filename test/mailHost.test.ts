@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
+import type { DriftAction } from '../components/mailSettings';
 import { example, hash } from './example';
 import { record, type Recorded } from './mocks';
 
@@ -36,11 +37,22 @@ describe('MailHost', () => {
       expect(isSecret(inputs.connection), name).toBe(true);
       expect(opened(inputs.connection), name).toMatchObject({
         hostKey: 'ssh-ed25519 AAAA',
-        dialErrorLimit: 65,
+        dialErrorLimit: name === 'mail-host-program' ? 65 : 10,
       });
       expect(inputs.triggers, name).toHaveLength(1);
       expect(inputs, name).not.toHaveProperty('delete');
     }
+  });
+
+  it('looks at the host before it pushes anything, or pushes everything again, where it is told so', async () => {
+    const triggers = async (drift: DriftAction) =>
+      commands(await build({ drift })).map(({ name, inputs }) => [
+        name,
+        (inputs.triggers as string[]).length,
+      ]);
+    const ignored = await triggers('ignore');
+    expect(await triggers('stop')).toEqual([['mail-host-drift', 2], ...ignored]);
+    expect(await triggers('mend')).toEqual(ignored.map(([name]) => [name, 2]));
   });
 
   it.each([{}, { accountKind: 'system', web: false }] as const)(

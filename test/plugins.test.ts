@@ -582,12 +582,15 @@ describe('hcloud', () => {
     }
   });
 
-  it('waits while another action holds the resource', async () => {
+  it('fails where another action holds the resource, as the official plugin does', async () => {
     const ip = await create('PrimaryIp', { name: 'busy', type: 'ipv6', location: 'fsn1' });
     const pointers = ['2001:db8::1', '2001:db8::2', '2001:db8::3'].map((ipAddress) =>
       create('Rdns', { primaryIpId: Number(ip.id), ipAddress, dnsPtr: 'a.example' }),
     );
-    expect(await Promise.all(pointers)).toHaveLength(3);
+    const failed = (await Promise.allSettled(pointers)).flatMap((pointer) =>
+      pointer.status === 'rejected' ? String(pointer.reason) : [],
+    );
+    expect(failed).toContainEqual(expect.stringContaining('(locked)'));
     await running.plugin.delete(ip.id, {}, type('PrimaryIp'));
   });
 

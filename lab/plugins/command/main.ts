@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,8 +50,8 @@ async function connect(connection: Connection, { log, signal }: Context): Promis
     const client = new Client();
     // Others may follow the error that `once` takes; later ones close the open channel, which reports them.
     client.on('error', () => undefined);
-    client.connect(config);
     try {
+      client.connect({ ...config, sock: await dial(connection, signal) });
       await once(client, 'ready', { signal });
       return client;
     } catch (error) {
@@ -66,17 +67,31 @@ async function connect(connection: Connection, { log, signal }: Context): Promis
   }
 }
 
+/** `perDialTimeout` is for the TCP connection alone. */
+async function dial(
+  { host, port = 22, perDialTimeout = 15 }: Connection,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const socket = createConnection({ host, port });
+  if (perDialTimeout > 0) {
+    socket.setTimeout(perDialTimeout * 1000, () =>
+      socket.destroy(new Error(`dial tcp ${host}:${port}: i/o timeout`)),
+    );
+  }
+  await once(socket, 'connect', { signal });
+  return socket.setTimeout(0);
+}
+
 function clientConfig(connection: Connection): ConnectConfig {
   const pinned = connection.hostKey === undefined ? undefined : parseHostKey(connection.hostKey);
   return {
-    host: connection.host,
-    port: connection.port ?? 22,
     username: connection.user ?? 'root',
     password: connection.password,
     privateKey: connection.privateKey,
     passphrase: connection.privateKeyPassword,
     agent: connection.agentSocketPath ?? process.env.SSH_AUTH_SOCK,
-    readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
+    // The handshake may take as long as it takes.
+    readyTimeout: 0,
     ...(pinned && {
       algorithms: { serverHostKey: [pinned.type] },
       hostVerifier: (key: Buffer) => key.equals(pinned.key),

@@ -26,6 +26,10 @@ def check(files: dict) -> None:
             raise Failure(f"{name} is a user of the system already: give the account another address")
 
 
+def planned() -> list:
+    return NAMES.read_text().split() if NAMES.exists() else []
+
+
 def free_number() -> int:
     """Above every user of the system, and every owner of a home that waits for its user."""
     taken = {user.pw_uid for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000}

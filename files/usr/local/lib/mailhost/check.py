@@ -15,7 +15,7 @@ import uuid
 import resolver
 from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
 from failure import Failure
-from system import is_active, run, succeeds, wait_for
+from system import is_active, is_enabled, run, wait_for
 
 PROBE = "mailhost-probe@mailhost-probe.invalid"
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
@@ -44,7 +44,7 @@ def services():
     for unit in [*units, RULE_UPDATES, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
-        if not succeeds("systemctl", "is-enabled", "--quiet", unit):
+        if not is_enabled(unit):
             yield f"service {unit} would not start at boot"
 
 
@@ -59,15 +59,21 @@ def public_ports() -> set:
     return {port for daemon in wanted() for port in daemon.public_ports}
 
 
-def listeners():
-    open_ports = set()
+def open_ports() -> set:
+    """Ports on which something listens to others."""
+    found = set()
     for line in run("ss", "--listening", "--tcp", "--numeric", "--no-header").splitlines():
         address, _, port = line.split()[3].rpartition(":")
         if not address.strip("[]").split("%")[0].startswith(("127.", "::1")):
-            open_ports.add(int(port))
-    for port in sorted(public_ports() - open_ports):
+            found.add(int(port))
+    return found
+
+
+def listeners():
+    found = open_ports()
+    for port in sorted(public_ports() - found):
         yield f"nothing listens on port {port}"
-    for port in sorted(open_ports - public_ports() - {22}):
+    for port in sorted(found - public_ports() - {22}):
         yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
 
 

@@ -4,19 +4,26 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
 import pathlib
 import re
 import signal
 import sys
 
+import history
 from check import check
 from daemons import DAEMONS, resume_relaying
+from drift import drift
 from failure import Failure
 from prepare import prepare
 from purge import purge
 from records import warn_of_records
-from system import run
+from system import run, wait_for
 from transaction import activate, staged_path
+
+
+#: Seconds that one command waits for another: the longest installs all packages.
+PATIENCE = 900
 
 
 def main() -> int:
@@ -24,9 +31,8 @@ def main() -> int:
     # Ends as an error does, so that nothing is left half-way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with open("/run/mailhost.lock", "w") as lock:
-            # One at a time: pushes of several daemons restart each other's services.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with open("/run/mailhost.lock", "a+") as lock:
+            take(lock)
             resume_relaying()
             arguments.run(arguments)
         return 0
@@ -34,6 +40,24 @@ def main() -> int:
         kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
         print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1
+
+
+def take(lock) -> None:
+    """One at a time: pushes of several daemons restart each other's services."""
+
+    def free():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    if not free():
+        lock.seek(0)
+        wait_for(f"another command of mailhost ends, process {lock.read()}", free, PATIENCE)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
 def parse() -> argparse.Namespace:
@@ -59,6 +83,13 @@ def parse() -> argparse.Namespace:
     command("restart", run_restart, "restart a daemon, with no mail held back or doubled").add_argument(
         "daemon", choices=[name for name, daemon in DAEMONS.items() if daemon.unit is not None]
     )
+    command("history", run_history, "list the configurations that daemons ran well with").add_argument(
+        "daemon", nargs="?", choices=DAEMONS
+    )
+    back = command("rollback", run_rollback, "put an earlier configuration of a daemon in force again")
+    back.add_argument("daemon", choices=DAEMONS)
+    back.add_argument("number", nargs="?", type=int, default=1, help="as `mailhost history` tells it; default: 1")
+    command("drift", run_drift, "tell what on this host is not as the plan has it")
     command("release", run_release, "deliver a message that was held").add_argument(
         "id", help="its name in /srv/mailhost/quarantine, as the notice to root says"
     )
@@ -97,6 +128,38 @@ def run_activate(arguments) -> None:
             )
         files.update(json.loads(text))
     print(activate(DAEMONS[arguments.daemon], files))
+
+
+def run_history(arguments) -> None:
+    for name in [arguments.daemon] if arguments.daemon else DAEMONS:
+        if history.entries(name):
+            history.tell(name)
+
+
+def run_rollback(arguments) -> None:
+    name = arguments.daemon
+    past = history.entries(name)
+    if not 0 < arguments.number < len(past):
+        raise Failure(f"there is no configuration {arguments.number} of {name} to go back to: mailhost history {name}")
+    entry = past[arguments.number]
+    time = history.when(entry)
+    print(activate(DAEMONS[name], history.read(entry), of_plan=False))
+    print(
+        f"{name} has the configuration of {time} again. The next `pulumi up` that changes {name} brings the plan's; "
+        "until then `mailhost drift` tells the difference"
+    )
+
+
+def run_drift(arguments) -> None:
+    differences = drift()
+    if differences:
+        lines = "\n".join(f"- {difference}" for difference in differences)
+        raise Failure(
+            f"this host is not as the plan has it:\n{lines}\n"
+            "`pulumi up` with the setting drift=mend puts right what is the plan's. Remove by hand what is not, and make "
+            "a setting of what shall stay"
+        )
+    print("this host is as the plan has it")
 
 
 def run_restart(arguments) -> None:

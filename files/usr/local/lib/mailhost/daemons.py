@@ -11,7 +11,7 @@ import antivirus
 import dkim
 import resolver
 from failure import Failure
-from system import answers, is_active, run, succeeds, wait_for
+from system import answers, is_active, is_enabled, run, succeeds, wait_for
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,12 +27,18 @@ class Daemon:
     public_ports: set = set()
     #: Services that read these files too, and are restarted with it where they run.
     readers: list = []
+    #: Patterns of files that it reads besides its own.
+    reads: list = []
 
     def check(self, files: dict, staged, owned: dict) -> None:
         """Raises Failure for files that the daemon would not run with; `staged` runs a command that sees them in place."""
 
     def is_running(self) -> bool:
         return self.unit is None or is_active(self.unit)
+
+    def is_ready(self) -> bool:
+        """Whether it runs, and will after a reboot."""
+        return self.is_running() and (self.unit is None or is_enabled(self.unit))
 
     def prepare_restart(self) -> None:
         """What is made from the files before the service reads them."""
@@ -96,6 +102,7 @@ def journal(unit: str) -> str:
 class OpenSmtpd(Daemon):
     name = "opensmtpd"
     unit = "opensmtpd"
+    reads = ["/etc/systemd/system/opensmtpd.service.d/*"]
     public_ports = {25, 465, 587}
     endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029)] + [((LOOPBACK, 465), b"")]
 
@@ -118,6 +125,7 @@ def check_table(path: str, text: str) -> None:
 class Dovecot(Daemon):
     name = "dovecot"
     unit = "dovecot"
+    reads = ["/etc/systemd/system/dovecot.service.d/*"]
     public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
@@ -143,6 +151,7 @@ class Dovecot(Daemon):
 class Amavis(Daemon):
     name = "amavis"
     unit = "amavis"
+    reads = ["/etc/amavis/conf.d/*", "/etc/systemd/system/amavis.service.d/*"]
     endpoints = [((LOOPBACK, 10024), b"220 "), ((LOOPBACK, 10026), b"220 ")]
 
     def check(self, files, staged, owned):
@@ -221,6 +230,7 @@ RULE_UPDATES = "spamassassin-maintenance.timer"
 class SpamAssassin(Daemon):
     name = "spamassassin"
     unit = "spamd"
+    reads = ["/etc/spamassassin/*.cf", "/etc/spamassassin/*.pre", "/etc/systemd/system/spamd.service.d/*"]
     endpoints = [("/run/spamd/spamd.sock", b"")]
     readers = [Amavis()]
 

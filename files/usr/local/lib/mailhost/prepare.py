@@ -8,9 +8,10 @@ import secrets
 import shutil
 
 import antivirus
+import manifests
 from daemons import DAEMONS, wanted
 from system import run, succeeds, wait_for
-from transaction import described, live, manifest_path, put, withdraw
+from transaction import described, live, put, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
 QUEUE = "/var/spool/smtpd"
@@ -29,6 +30,8 @@ USERS = {
 
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 101\n"
+
+MOUNTS = ("srv-mailhost.mount", "var-spool-smtpd.mount")
 
 MOUNT = """[Unit]
 Description={description}
@@ -57,6 +60,7 @@ def prepare(files: dict, volume_device: str) -> None:
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     create_folders()
     create_srs_key()
+    manifests.write("system", files)
     for daemon in DAEMONS.values():
         if daemon not in wanted():
             withdraw(daemon)
@@ -102,7 +106,7 @@ def install(packages: list) -> None:
             POLICY.unlink()
     # Nor after a reboot before its own files have come.
     for daemon in wanted():
-        if daemon.unit is not None and not manifest_path(daemon).exists():
+        if daemon.unit is not None and not manifests.owned(daemon.name):
             run("systemctl", "disable", "--quiet", daemon.unit)
 
 
@@ -117,7 +121,8 @@ def install_missing(packages: list) -> None:
     wait_for_package_locks()
     apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
     run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
-    run(*apt, "update", env=environment)
+    # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
+    run(*apt, "--error-on=any", "update", env=environment)
     run(*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
         "--option=Dpkg::Options::=--force-confold", *missing, env=environment)  # fmt: skip
 

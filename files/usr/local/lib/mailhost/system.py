@@ -29,6 +29,10 @@ def is_active(unit: str) -> bool:
     return succeeds("systemctl", "is-active", "--quiet", unit)
 
 
+def is_enabled(unit: str) -> bool:
+    return succeeds("systemctl", "is-enabled", "--quiet", unit)
+
+
 def wait_for(what: str, condition, seconds: float):
     """Polls until the condition gives a value that counts as true."""
     end = time.monotonic() + seconds

@@ -1,12 +1,14 @@
 """Puts a daemon's files in force as one transaction: check, swap, restart, wait for the answer, or put the old back."""
 
-import hashlib
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import stat
 
+import history
+import manifests
 from failure import Failure
 from system import run
 
@@ -15,25 +17,20 @@ STATE = pathlib.Path("/var/lib/mailhost")
 STAGING = pathlib.Path("/run/mailhost-staging")
 
 
-def manifest_path(daemon) -> pathlib.Path:
-    """Says what the daemon owns."""
-    return STATE / "manifest" / f"{daemon.name}.json"
-
-
 def staged_path(name: str) -> pathlib.Path:
     """Keeps a daemon's files with secrets until they are put in force."""
     return STATE / "staged" / f"{name}.json"
 
 
-def activate(daemon, files: dict) -> str:
+def activate(daemon, files: dict, of_plan: bool = True) -> str:
     """
     Gives one line that says what was done.
 
-    `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed.
+    `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed. `of_plan` is
+    false where they are not what the plan asks for, but what was in force earlier.
     """
-    manifest = manifest_path(daemon)
     pending = STATE / "pending" / daemon.name
-    owned = json.loads(manifest.read_text()) if manifest.exists() else {}
+    owned = manifests.owned(daemon.name)
     backup = STATE / "backup" / daemon.name
     if not pending.exists():
         shutil.rmtree(backup, ignore_errors=True)
@@ -41,8 +38,8 @@ def activate(daemon, files: dict) -> str:
     # What a push that did not end has brought is nobody's either.
     known = {*owned, *kept(backup)}
     removed = sorted(path for path in known if path not in files and os.path.lexists(path))
-    if not (changed or removed or pending.exists()) and daemon.is_running():
-        write_manifest(manifest, files)
+    if not (changed or removed or pending.exists()) and daemon.is_ready():
+        settle(daemon, files, of_plan)
         return f"{daemon.name}: nothing to change"
 
     stage = STAGING / daemon.name
@@ -60,8 +57,8 @@ def activate(daemon, files: dict) -> str:
     keep(backup, changed + removed)
     pending.parent.mkdir(parents=True, exist_ok=True)
     pending.touch()
-    swap({path: files[path] for path in changed}, removed)
     try:
+        swap({path: files[path] for path in changed}, removed)
         daemon.restart(changed + removed)
     except (Failure, OSError, LookupError) as failure:
         restore(backup)
@@ -77,26 +74,34 @@ def activate(daemon, files: dict) -> str:
         except Failure as second:
             state = f"the files from before are back, but: {second}"
         raise Failure(f"{daemon.name} does not run with its new files; {state}.\n{failure}") from failure
-    write_manifest(manifest, files)
+    settle(daemon, files, of_plan)
     pending.unlink()
     shutil.rmtree(backup)
     return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
 
 
+def settle(daemon, files: dict, of_plan: bool) -> None:
+    """Writes down what is in force."""
+    manifests.write(daemon.name, files, of_plan)
+    history.remember(daemon.name, files)
+
+
 def withdraw(daemon) -> None:
     """Stops what is no longer wanted, and removes the files that were pushed for it."""
-    manifest = manifest_path(daemon)
     pending = STATE / "pending" / daemon.name
     backup = STATE / "backup" / daemon.name
-    if not (manifest.exists() or pending.exists()):
+    owned = manifests.owned(daemon.name)
+    if not (owned or pending.exists()):
         return
     daemon.stop()
-    for path in {*(json.loads(manifest.read_text()) if manifest.exists() else {}), *kept(backup)}:
+    for path in {*owned, *kept(backup)}:
         pathlib.Path(path).unlink(missing_ok=True)
     run("systemctl", "daemon-reload")
     shutil.rmtree(backup, ignore_errors=True)
-    for path in (staged_path(daemon.name), pending, manifest):
+    history.forget(daemon.name)
+    for path in (staged_path(daemon.name), pending):
         path.unlink(missing_ok=True)
+    manifests.remove(daemon.name)
 
 
 def described(file: dict) -> tuple:
@@ -113,6 +118,11 @@ def live(path: str) -> tuple | None:
 
 def put(path: str, file: dict) -> None:
     """Writes a file so that a reader sees the old or the new one, and never one that is open to more readers."""
+    os.replace(write_beside(path, file), path)
+
+
+def write_beside(path: str, file: dict) -> str:
+    """Gives the path of a file that only has to be renamed."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     new = f"{path}.mailhost-new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -122,7 +132,7 @@ def put(path: str, file: dict) -> None:
         os.fsync(out.fileno())
     shutil.chown(new, *file["owner"].split(":"))
     os.chmod(new, int(file["mode"], 8))
-    os.replace(new, path)
+    return new
 
 
 def hide(path: str) -> None:
@@ -169,19 +179,18 @@ def restore(backup: pathlib.Path) -> None:
 
 
 def swap(files: dict, removed: list) -> None:
-    for path, file in files.items():
-        put(path, file)
+    """All are written before the first takes its place: a full disk changes nothing."""
+    written = {}
+    try:
+        for path, file in files.items():
+            written[path] = f"{path}.mailhost-new"
+            write_beside(path, file)
+    except OSError:
+        for new in written.values():
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+        raise
+    for path, new in written.items():
+        os.replace(new, path)
     for path in removed:
         pathlib.Path(path).unlink(missing_ok=True)
-
-
-def write_manifest(path: pathlib.Path, files: dict) -> None:
-    """By hash, so that drift can be told, and readable: a hash of a file with secrets tells nothing of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entries = {
-        name: {"mode": file["mode"], "owner": file["owner"], "sha256": hashlib.sha256(file["text"].encode()).hexdigest()}
-        for name, file in sorted(files.items())
-    }
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(entries, indent=1))
-    new.rename(path)

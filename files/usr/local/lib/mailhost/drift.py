@@ -1,0 +1,118 @@
+"""Tells what on the host is not as the plan has it. It names files, and never tells what is in them."""
+
+import glob
+import hashlib
+import os
+import pathlib
+import pwd
+import stat
+import subprocess
+
+import accounts
+import manifests
+from check import open_ports, public_ports, services
+from daemons import wanted
+from prepare import MOUNTS, USERS, is_installed
+from system import is_active, succeeds
+
+#: What is pushed besides the daemons.
+SYSTEM = ("program", "system")
+
+
+def drift() -> list:
+    return [*files(), *strange_files(), *packages(), *units(), *ports(), *users()]
+
+
+def files():
+    for name in [*SYSTEM, *(daemon.name for daemon in wanted())]:
+        planned, owned = manifests.planned(name), manifests.owned(name)
+        if owned and owned != planned:
+            yield f"{name}: not the plan's configuration is in force, but an earlier one: mailhost history {name}"
+        for path, file in planned.items():
+            yield from (f"{name}: {path} {words}" for words in difference(path, file))
+        for path in sorted({*owned} - {*planned}):
+            yield f"{name}: {path} is not the plan's"
+
+
+def difference(path: str, file: dict):
+    target = pathlib.Path(path)
+    if not target.is_file():
+        yield "is missing"
+        return
+    if hashlib.sha256(target.read_bytes()).hexdigest() != file["sha256"]:
+        yield "has another text"
+    status = target.stat()
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    if mode != file["mode"]:
+        yield f"has mode {mode}, not {file['mode']}"
+    owner = f"{owner_of(target.owner, status.st_uid)}:{owner_of(target.group, status.st_gid)}"
+    if owner != file["owner"]:
+        yield f"belongs to {owner}, not {file['owner']}"
+
+
+def owner_of(name, number: int) -> str:
+    try:
+        return name()
+    except KeyError:
+        return str(number)
+
+
+def strange_files():
+    """In the folders that the daemons read: what neither the plan nor a package brought, or is not as its package has it."""
+    planned = {path for name in [*SYSTEM, *(daemon.name for daemon in wanted())] for path in manifests.planned(name)}
+    for daemon in wanted():
+        for path in sorted(path for pattern in daemon.reads for path in glob.glob(pattern)):
+            if path not in planned and not succeeds("dpkg-query", "--search", path):
+                yield f"{daemon.name}: {path} is read too, and is not the plan's"
+    # It ends with a status of its own where something differs.
+    verified = subprocess.run(
+        ["dpkg", "--verify", *installed()], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    for line in verified:
+        path = line.split()[-1]
+        if path not in planned and path.startswith("/etc/"):
+            yield f"{path} is not as its package has it"
+
+
+def listed_packages() -> list:
+    return pathlib.Path("/etc/mailhost/packages").read_text().split()
+
+
+def installed() -> list:
+    return [name for name in listed_packages() if succeeds("dpkg-query", "--status", name) and is_installed(name)]
+
+
+def packages():
+    for name in sorted({*listed_packages()} - {*installed()}):
+        yield f"the package {name} is not installed"
+
+
+def units():
+    yield from services()
+    for unit in MOUNTS:
+        if not is_active(unit):
+            yield f"{unit} is not mounted"
+
+
+def ports():
+    found, planned = open_ports(), public_ports() | {22}
+    for port in sorted(planned - found):
+        yield f"nothing listens on port {port}"
+    for port in sorted(found - planned):
+        yield f"something listens on port {port}, which is not the plan's: ss --listening --tcp --processes"
+
+
+def users():
+    present = {user.pw_name: user for user in pwd.getpwall()}
+    for name, (number, home) in USERS.items():
+        user = present.get(name)
+        if user is None:
+            yield f"the user {name} is missing"
+        elif (user.pw_uid, user.pw_dir) != (number, home):
+            yield f"the user {name} has number {user.pw_uid} and home {user.pw_dir}, not {number} and {home}"
+    for name in sorted(set(accounts.planned()) - {*present}):
+        yield f"the system user {name} is missing"
+    for name, user in sorted(present.items()):
+        can_log_in = os.path.basename(user.pw_shell) not in ("nologin", "false", "sync")
+        if name != "root" and (user.pw_uid == 0 or (can_log_in and user.pw_uid >= 1000)):
+            yield f"the user {name} can log in, and is not the plan's"

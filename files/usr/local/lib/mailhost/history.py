@@ -1,0 +1,58 @@
+"""The configurations that each daemon ran well with. Root alone may read them: secrets are in them."""
+
+import json
+import os
+import pathlib
+import shutil
+import time
+
+FOLDER = pathlib.Path("/var/lib/mailhost/history")
+#: Besides the one in force.
+KEPT = 5
+
+
+def entries(name: str) -> list:
+    """Paths, the newest first."""
+    return sorted((FOLDER / name).glob("*.json"), reverse=True)
+
+
+def read(entry: pathlib.Path) -> dict:
+    return json.loads(entry.read_text())
+
+
+def remember(name: str, files: dict) -> None:
+    past = entries(name)
+    if past and read(past[0]) == files:
+        return
+    folder = FOLDER / name
+    for made in (FOLDER, folder):
+        made.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Numbered, because a clock can go back.
+    number = int(past[0].stem) + 1 if past else 1
+    new = folder / "new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(files, out)
+    new.rename(folder / f"{number:06}.json")
+    for old in past[KEPT:]:
+        old.unlink()
+
+
+def forget(name: str) -> None:
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+
+
+def when(entry: pathlib.Path) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.stat().st_mtime))
+
+
+def tell(name: str) -> None:
+    """Prints a line for each, with the number that a rollback takes, and the files that are other ones than now."""
+    past = entries(name)
+    print(name)
+    for number, entry in enumerate(past):
+        words = "in force" if number == 0 else f"differs in {', '.join(difference(read(entry), read(past[0])))}"
+        print(f"  {number}  {when(entry)}  {words}")
+
+
+def difference(one: dict, other: dict) -> list:
+    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
