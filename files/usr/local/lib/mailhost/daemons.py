@@ -87,11 +87,11 @@ def restart_unit(unit: str) -> None:
 
 
 def journal(unit: str) -> str:
-    """The service's last words."""
+    """The service's last words, since it was started."""
     if unit == Dovecot.unit:
-        return run("tail", "--lines", "20", "/var/log/dovecot.log").strip()
+        return Dovecot.last_words()
     words = subprocess.run(
-        ["journalctl", "--unit", unit, "--lines", "20", "--no-pager", "--output", "cat"],
+        ["journalctl", "--unit", unit, "--invocation=0", "--lines", "20", "--no-pager", "--output", "cat"],
         capture_output=True,
         text=True,
         check=False,
@@ -129,6 +129,9 @@ class Dovecot(Daemon):
     public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
+    log = pathlib.Path("/var/log/dovecot.log")
+    #: How much of the log was there before the last start.
+    log_start = 0
     # By the file: else it goes by what the running Dovecot has read.
     compiler = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
 
@@ -138,6 +141,18 @@ class Dovecot(Daemon):
             if path.endswith(".sieve"):
                 with tempfile.TemporaryDirectory() as folder:
                     staged(*self.compiler, path, f"{folder}/script.svbin")
+
+    def restart_service(self):
+        Dovecot.log_start = self.log.stat().st_size if self.log.exists() else 0
+        super().restart_service()
+
+    @classmethod
+    def last_words(cls) -> str:
+        if not cls.log.exists():
+            return ""
+        with open(cls.log, errors="replace") as log:
+            log.seek(cls.log_start)
+            return "".join(log.readlines()[-20:]).strip()
 
     def prepare_restart(self):
         # Compiled by root: the mail user may not write there.

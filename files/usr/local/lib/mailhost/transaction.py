@@ -147,9 +147,13 @@ def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
     mounts = " && ".join(
         f"mount -t overlay overlay -o ro,lowerdir={stage}/{root}:/{root} /{root}" for root in roots
     )
-    return run(
-        "unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command
-    )
+    try:
+        return run(
+            "unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command
+        )
+    except Failure as failure:
+        words = str(failure).partition("\n")[2]
+        raise Failure(f"`{' '.join(command)}` refuses the new files; nothing was changed.\n{words}") from failure
 
 
 def kept(backup: pathlib.Path) -> dict:

@@ -1,0 +1,38 @@
+import { onHost } from '../../lab/machines';
+import type { Lab } from '../../lab/state';
+import type { Broken } from './brokenFiles';
+
+/** Hands a push what it got last, changed, as `pulumi up` would; the daemon's words are the error's. */
+export function pushChanged(lab: Lab, push: string, changes: Omit<Broken, 'what'>[]): string {
+  const script = `
+import glob, json, subprocess, sys
+files = json.load(open(sorted(glob.glob("/var/lib/mailhost/history/${push}/*.json"))[-1]))
+for change in json.loads(${JSON.stringify(JSON.stringify(changes))}):
+    file = files.setdefault(change["path"], {"mode": "0644", "owner": "root:root", "text": ""})
+    file["text"] = ("" if change.get("instead") else file["text"]) + change["text"]
+done = subprocess.run(["mailhost", "activate", "${push}"], input=json.dumps(files), capture_output=True, text=True)
+print(done.stdout + done.stderr)
+sys.exit(done.returncode)
+`;
+  return onHostPython(lab, script);
+}
+
+export function onHostPython(lab: Lab, script: string): string {
+  const code = Buffer.from(script).toString('base64');
+  try {
+    return onHost(lab, `echo ${code} | base64 --decode | python3 -`);
+  } catch (error) {
+    throw new Error((error as { stdout: string }).stdout.trim(), { cause: error });
+  }
+}
+
+/** All that was pushed, as it lies there, and the state of each daemon: what a push that fails must leave as it was. */
+export const asItIs = (lab: Lab): string =>
+  onHost(
+    lab,
+    `python3 -c 'import glob, json; print("\\n".join(sorted({p for m in glob.glob("/var/lib/mailhost/manifest/*.json") for p in json.load(open(m))})))' |
+       while read path; do stat --format '%n %a %U:%G' "$path"; sha256sum "$path"; done
+     find /etc /usr/local -name '*.mailhost-new'
+     ls /var/lib/mailhost/pending /var/lib/mailhost/backup
+     systemctl is-active opensmtpd dovecot amavis spamd unbound nginx`,
+  );

@@ -1,0 +1,220 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Machines, onHost } from '../../lab/machines';
+
+import type { StackOutputs } from '../../lab/stack';
+import type { Lab } from '../../lab/state';
+import { brokenFiles } from '../faults/brokenFiles';
+import { cloudFaults, holdings, strays, withFaults } from '../faults/cloud';
+import { asItIs, pushChanged } from '../faults/host';
+import { killMachine, quickFaults } from '../faults/hostFaults';
+import { changes, endLab, startLab, TestStack } from './testLab';
+
+const name = 'safe';
+let lab: Lab;
+let stack: TestStack;
+let outputs: StackOutputs;
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+});
+afterAll(() => endLab(name));
+
+/** What `mailhost drift` finds, with its exit status. */
+const drift = () => onHost(lab, 'mailhost drift 2>&1; echo "status $?"');
+
+describe('a deployment that is disturbed', () => {
+  it('takes over what the clouds made without its knowledge, and makes nothing twice', async () => {
+    for (const faults of cloudFaults) {
+      const came = await withFaults(lab, faults, () => stack.up());
+      expect(came.length).toBeGreaterThan(0);
+    }
+    // Killed once more, in the middle of the work on the host.
+    let killed = false;
+    await stack.up((text, kill) => {
+      if (killed || !text.includes('mail-tls-secrets created')) return;
+      killed = true;
+      kill();
+    });
+    expect(killed).toBe(true);
+    await stack.run(['cancel', '--yes']);
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    outputs = stack.outputs();
+    expect(await strays(lab, stack.state())).toEqual([]);
+    const counts = [...(await holdings(lab))]
+      .slice(0, 5)
+      .map(([kind, items]) => [kind, items.length]);
+    expect(counts).toEqual([
+      ['ssh_keys', 1],
+      ['primary_ips', 2],
+      ['firewalls', 1],
+      ['volumes', 1],
+      ['servers', 1],
+    ]);
+    const again = await stack.up();
+    expect(Object.keys(changes(again.output)), again.output).toEqual(['unchanged']);
+  });
+
+  it('takes over no server of another, and says so before anything is touched', async () => {
+    const other = new TestStack(lab);
+    await other.select('other');
+    const { status, output } = await other.run(['preview', '--stack', 'other']);
+    expect(status).not.toBe(0);
+    expect(output).toContain('Hetzner has a server mail.example.org that this stack did not make');
+    expect(output).not.toMatch(/at .*\.ts:\d+/);
+    stack = new TestStack(lab);
+    await stack.select();
+  });
+
+  it.each(quickFaults)('survives this: $what', async (fault) => {
+    console.log(`${fault.expected}: ${await fault.run({ lab, stack, outputs })}`);
+  });
+});
+
+describe('a push that a daemon cannot run with', () => {
+  // One that its own check finds, and one that only shows when it starts.
+  const chosen: [string, string][] = [
+    ['opensmtpd', 'a line that is no directive'],
+    ['opensmtpd', 'a port that Dovecot has'],
+    ['dovecot', 'a brace that is not closed'],
+    ['dovecot', 'a service without its program'],
+    ['amavis', 'a line that is no Perl'],
+    ['amavis', 'a folder that does not exist'],
+    ['spamassassin', 'an expression that does not close'],
+    ['spamassassin', 'an option of spamd that does not exist'],
+  ];
+  const words: Record<string, RegExp> = {
+    'a line that is no directive':
+      /`smtpd -n` refuses the new files[^]*smtpd\.conf:\d+: syntax error/,
+    'a port that Dovecot has': /opensmtpd does not run[^]*Address already in use/,
+    'a brace that is not closed': /`doveconf -n` refuses the new files[^]*dovecot\.conf/,
+    'a service without its program': /dovecot does not run[^]*\/nonexistent\/lmtp/,
+    'a line that is no Perl': /`amavisd test-config` refuses the new files[^]*syntax error/,
+    'a folder that does not exist': /amavis does not run[^]*\/nonexistent/,
+    'an expression that does not close': /`spamassassin --lint` refuses the new files[^]*BROKEN/,
+    'an option of spamd that does not exist': /spamassassin does not run[^]*no-such-option/,
+  };
+
+  it.each(chosen)('of %s, with %s, leaves all as it was and tells why', (push, what) => {
+    const broken = brokenFiles[push]!.find((one) => one.what === what)!;
+    const before = asItIs(lab);
+    expect(() => pushChanged(lab, push, [broken])).toThrow(words[what]);
+    expect(asItIs(lab)).toBe(before);
+  });
+});
+
+describe('a configuration that was good', () => {
+  it('is gone back to by one command, until the plan changes that daemon again', async () => {
+    await stack.set('mailhost:spamTagLevel', '4');
+    expect((await stack.up()).status).toBe(0);
+    const listed = onHost(lab, 'mailhost history spamassassin');
+    expect(listed).toMatch(
+      /0 {2}\S+ \S+ {2}in force\n {2}1 .* differs in \/etc\/spamassassin\/local\.cf/,
+    );
+    expect(
+      onHost(lab, 'stat -c %a /var/lib/mailhost/history /var/lib/mailhost/history/*/*').split('\n'),
+    ).not.toContain('644');
+    const back = onHost(lab, 'mailhost rollback spamassassin');
+    expect(back).toMatch(/the next `pulumi up` that changes spamassassin brings the plan's/i);
+    expect(onHost(lab, 'grep ^required_score /etc/spamassassin/local.cf')).not.toBe(
+      'required_score 4\n',
+    );
+    expect(drift()).toMatch(
+      /not the plan's configuration is in force[^]*local\.cf has another text[^]*status 1/,
+    );
+    await stack.set('mailhost:spamTagLevel', '3.5');
+    expect((await stack.up()).status).toBe(0);
+    expect(onHost(lab, 'grep ^required_score /etc/spamassassin/local.cf')).toBe(
+      'required_score 3.5\n',
+    );
+    expect(drift()).toBe('this host is as the plan has it\nstatus 0\n');
+    expect(() => onHost(lab, 'mailhost rollback spamassassin 9 2>/dev/null')).toThrow();
+  });
+
+  it('is kept five times, and no more', () => {
+    for (let i = 0; i < 7; i++) {
+      pushChanged(lab, 'web', [{ path: '/etc/nginx/nginx.conf', text: `# ${i}\n` }]);
+    }
+    expect(onHost(lab, 'ls /var/lib/mailhost/history/web | wc -l')).toBe('6\n');
+    onHost(lab, 'mailhost rollback web 5');
+    expect(onHost(lab, 'tail -1 /etc/nginx/nginx.conf')).toBe('# 1\n');
+  });
+});
+
+describe('what is not as the plan has it', () => {
+  it('is told file by file, with packages, units, ports and users, and no secret', () => {
+    onHost(
+      lab,
+      `chmod 0644 /etc/dovecot/passwords; chown daemon /etc/smtpd/domains; rm /etc/mailname
+       echo '# mine' >>/etc/amavis/conf.d/60-mailhost; echo '1;' >/etc/amavis/conf.d/99-mine
+       echo '1;' >>/etc/amavis/conf.d/50-user
+       dpkg --remove libmail-spf-perl; systemctl disable --now nginx; useradd --create-home stranger --shell /bin/bash
+       systemd-run --quiet --unit stray python3 -m http.server 8080
+       until ss --listening --tcp --numeric | grep -q :8080; do :; done`,
+    );
+    const found = drift();
+    for (const words of [
+      'dovecot: /etc/dovecot/passwords has mode 0644, not 0600',
+      'opensmtpd: /etc/smtpd/domains belongs to daemon:root, not root:root',
+      'system: /etc/mailname is missing',
+      'amavis: /etc/amavis/conf.d/60-mailhost has another text',
+      'amavis: /etc/amavis/conf.d/99-mine is read too',
+      '/etc/amavis/conf.d/50-user is not as its package has it',
+      'the package libmail-spf-perl is not installed',
+      'service nginx does not run',
+      'service nginx would not start at boot',
+      'nothing listens on port 443',
+      'something listens on port 8080',
+      'the user stranger can log in',
+    ]) {
+      expect(found).toContain(words);
+    }
+    expect(found).not.toContain('$6$');
+    const secrets = onHost(lab, 'cut -d: -f2 /etc/dovecot/passwords').trim().split('\n');
+    expect(secrets.filter((secret) => found.includes(secret))).toEqual([]);
+  });
+
+  it('ends an up before anything is pushed, where that is asked for, and is mended where that is', async () => {
+    // What is not the plan's is for a person to take away.
+    onHost(
+      lab,
+      `systemctl stop stray; userdel --remove stranger 2>/dev/null; rm /etc/amavis/conf.d/99-mine
+       sed -i '$ d' /etc/amavis/conf.d/50-user`,
+    );
+    const before = asItIs(lab);
+    await stack.set('mailhost:drift', 'stop');
+    await stack.set('mailhost:spamTagLevel', '2.5');
+    const stopped = await stack.up();
+    expect(stopped.status).not.toBe(0);
+    expect(stopped.output).toContain('dovecot: /etc/dovecot/passwords has mode 0644, not 0600');
+    expect(asItIs(lab)).toBe(before);
+
+    await stack.set('mailhost:drift', 'mend');
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    expect(drift()).toBe('this host is as the plan has it\nstatus 0\n');
+    await stack.set('mailhost:drift', 'stop');
+    const good = await stack.up();
+    expect(good.status, good.output).toBe(0);
+    await stack.unset('mailhost:drift');
+    expect((await stack.up()).status).toBe(0);
+    const again = await stack.up();
+    expect(Object.keys(changes(again.output))).toEqual(['unchanged']);
+  });
+});
+
+describe('a machine that is killed', () => {
+  it('has every message that it acknowledged', async () => {
+    console.log(await killMachine({ lab, stack, outputs }, 2));
+  });
+
+  it('needs not be there for the end', async () => {
+    const machines = new Machines(lab);
+    await machines.powerOff(machines.ids()[0]!);
+    const { status, output } = await stack.run(['destroy', '--yes', '--skip-preview']);
+    expect(status, output).toBe(0);
+    expect([...(await holdings(lab)).values()].flat()).toEqual([]);
+  });
+});
