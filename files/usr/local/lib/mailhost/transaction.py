@@ -1,6 +1,5 @@
 """Puts a daemon's files in force as one transaction: check, swap, restart, wait for the answer, or put the old back."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -54,11 +53,23 @@ def activate(daemon, files: dict, of_plan: bool = True) -> str:
     finally:
         shutil.rmtree(STAGING)
 
-    keep(backup, changed + removed)
-    pending.parent.mkdir(parents=True, exist_ok=True)
-    pending.touch()
     try:
-        swap({path: files[path] for path in changed}, removed)
+        for path in changed:
+            write_beside(path, files[path])
+        keep(backup, changed + removed)
+        pending.parent.mkdir(parents=True, exist_ok=True)
+        pending.touch()
+    except OSError as error:
+        for path in changed:
+            pathlib.Path(beside(path)).unlink(missing_ok=True)
+        if not pending.exists():
+            shutil.rmtree(backup, ignore_errors=True)
+        raise Failure(f"{daemon.name}: its files cannot be written ({error}); nothing was changed") from error
+    try:
+        for path in changed:
+            os.replace(beside(path), path)
+        for path in removed:
+            pathlib.Path(path).unlink(missing_ok=True)
         daemon.restart(changed + removed)
     except (Failure, OSError, LookupError) as failure:
         restore(backup)
@@ -118,13 +129,18 @@ def live(path: str) -> tuple | None:
 
 def put(path: str, file: dict) -> None:
     """Writes a file so that a reader sees the old or the new one, and never one that is open to more readers."""
-    os.replace(write_beside(path, file), path)
+    write_beside(path, file)
+    os.replace(beside(path), path)
 
 
-def write_beside(path: str, file: dict) -> str:
-    """Gives the path of a file that only has to be renamed."""
+def beside(path: str) -> str:
+    """Where a file lies that has only to be renamed."""
+    return f"{path}.mailhost-new"
+
+
+def write_beside(path: str, file: dict) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    new = f"{path}.mailhost-new"
+    new = beside(path)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(file["text"].encode())
@@ -132,7 +148,6 @@ def write_beside(path: str, file: dict) -> str:
         os.fsync(out.fileno())
     shutil.chown(new, *file["owner"].split(":"))
     os.chmod(new, int(file["mode"], 8))
-    return new
 
 
 def hide(path: str) -> None:
@@ -180,21 +195,3 @@ def restore(backup: pathlib.Path) -> None:
             pathlib.Path(path).unlink(missing_ok=True)
         else:
             put(path, file)
-
-
-def swap(files: dict, removed: list) -> None:
-    """All are written before the first takes its place: a full disk changes nothing."""
-    written = {}
-    try:
-        for path, file in files.items():
-            written[path] = f"{path}.mailhost-new"
-            write_beside(path, file)
-    except OSError:
-        for new in written.values():
-            with contextlib.suppress(OSError):
-                os.unlink(new)
-        raise
-    for path, new in written.items():
-        os.replace(new, path)
-    for path in removed:
-        pathlib.Path(path).unlink(missing_ok=True)
