@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test up down bench
+.PHONY: help install check docs test up down bench faults
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -10,6 +10,7 @@ help:
 	@echo 'make check   format, lint, types, dead code'
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure'
+	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 
 install: node_modules/.package-lock.json
 
@@ -43,3 +44,8 @@ bench: install
 	node --import tsx bench/noop.ts
 	node --import tsx bench/scale.ts
 	node --import tsx bench/mail.ts
+
+faults: install
+	./lab/bootstrap
+	./lab/engine/build
+	node --import tsx test/faults/main.ts

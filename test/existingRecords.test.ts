@@ -186,7 +186,7 @@ it('takes over nothing that is proxied', () => {
 });
 
 it.each<DnsRecord>(wanted)('knows what $key at $name may not collide with: itself', (one) => {
-  const known = withValue(one, ({ from }) => `of ${from}`) as DnsRecord<string>;
+  const known = withValue<string>(one, ({ from }) => `of ${from}`);
   const same = existing(one.type, one.name, cloudflareContent(known));
   expect(findRecords([known], [same])).toEqual({
     same: [{ wanted: known, existing: same }],
