@@ -179,6 +179,21 @@ describe('MailHost', () => {
     expect(file).not.toMatch(/undefined|\[object/);
   });
 
+  it('has its name confirmed forward and back, by the exact addresses that it uses', async () => {
+    const resources = await build();
+    const pointers = resources
+      .filter(({ type }) => type === 'hcloud:index/rdns:Rdns')
+      .map(({ inputs }) => [inputs.ipAddress, inputs.dnsPtr]);
+    const addresses = resources
+      .filter(({ inputs }) => ['A', 'AAAA'].includes(inputs.type as string))
+      .map(({ inputs }) => [inputs.content, inputs.name]);
+    expect(pointers).toEqual([
+      ['192.0.2.1', 'mail.example.org'],
+      ['2001:db8::1', 'mail.example.org'],
+    ]);
+    expect(addresses).toEqual(pointers);
+  });
+
   it('publishes the generations before and after the one that signs', async () => {
     const selectors = (resources: Recorded[]) =>
       resources.flatMap(
