@@ -231,8 +231,8 @@ command(
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
   });
-  if (!response.ok) throw new Error(await response.text());
-  const { ds } = (await response.json()) as { ds: string };
+  const { ds, errors } = (await response.json()) as { ds: string; errors: { message: string }[] };
+  if (!response.ok) throw new Error(errors[0]!.message);
   say(`${zone}. DS ${ds}`);
 });
 command('deploy', 'pulumi up of the stack dev, and a report of what was proven').action(

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
+import { parsePolicy, resolvePolicy, validateMx } from 'mailauth/lib/mta-sts';
 import { expect, it } from 'vitest';
+import { dnsRecords } from '../components/dnsRecords';
 import { MtaSts } from '../components/mailSettings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from '../components/mtaSts';
 import { parseSettings, type Settings } from '../components/settings';
@@ -34,4 +36,22 @@ it.each([
 ])('is announced for a certificate %s: %s', (_, issuer, web, announced) => {
   const settings = { ...parseSettings({ ...example, web }), tls: { issuer } } as Settings;
   expect(announcedMtaSts(settings)).toBe(announced);
+});
+
+it('is understood by another implementation of the standard, as is what announces it', async () => {
+  const settings = { ...parseSettings(example), mtaSts: 'enforce', tls: { issuer: 'acme' } };
+  const records = dnsRecords(settings as Settings, () => []);
+  const resolver = (name: string) =>
+    Promise.resolve(
+      records.flatMap((r) => (r.type === 'TXT' && r.name === name ? [[r.value as string]] : [])),
+    );
+  const policy = mtaStsPolicy('enforce', [settings.hostName]);
+  const id = await resolvePolicy('example.net', { resolver: resolver as never, strict: true });
+  expect(id).toBe(mtaStsId(policy));
+  const parsed = parsePolicy(policy, { strict: true });
+  expect(parsed).toMatchObject({ mode: 'enforce', mx: ['mail.example.org'] });
+  for (const { name, type, ...rest } of records)
+    if (type === 'MX' && 'target' in rest)
+      expect(validateMx(rest.target, parsed), name).toMatchObject({ valid: true });
+  expect(validateMx('mx.other.example', parsed)).toMatchObject({ valid: false });
 });

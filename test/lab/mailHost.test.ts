@@ -84,8 +84,8 @@ describe('a mail host', () => {
 
   it('previews 200 domains with 2,000 accounts', async () => {
     const { resources, output } = await manyDomains(lab, 200);
-    // A component, five records, a component for the keys and two of these, for each; 45 for the host.
-    expect(resources, output).toBeGreaterThan(200 * 9);
+    // A component, twelve records, a component for the keys and two of these, for each; 46 for the host.
+    expect(resources, output).toBeGreaterThan(200 * 16);
   });
 
   it('is stopped by records that collide, and takes over what is there already', async () => {
@@ -570,7 +570,7 @@ print(json.dumps(files))'`;
     await stack.set('mailhost:domains[2].parked', 'true', '--path');
     const { status, output } = await stack.up();
     expect(status, output).toBe(0);
-    expect(changes(output)).toMatchObject({ created: 5 });
+    expect(changes(output)).toMatchObject({ created: 6 });
     const resolve = labResolver(addresses(lab).resolver.v4);
     expect(await resolve('example.com', 'MX')).toEqual([{ priority: 0, exchange: '' }]);
     expect(await resolve('example.com', 'TXT')).toEqual([['v=spf1 -all']]);

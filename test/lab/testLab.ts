@@ -69,6 +69,8 @@ export async function zoneOf(lab: Lab, name: string) {
   const [zone] = await call<{ id: string }[]>('GET', `/zones?name=${name}`);
   const records = `/zones/${zone!.id}/dns_records`;
   return {
+    id: zone!.id,
+    list: () => call<object[]>('GET', `${records}?per_page=1000`),
     /** @returns the record's id */
     create: async (record: object) => (await call<{ id: string }>('POST', records, record)).id,
     delete: (id: string) => call('DELETE', `${records}/${id}`),
