@@ -2,13 +2,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
 import { parse } from 'yaml';
 import { checkedSettings } from './components/mailHost';
-import type { AccountArgs, SmarthostArgs } from './components/mailHostArgs';
+import type { AccountArgs, BackupSettingsArgs, SmarthostArgs } from './components/mailHostArgs';
 import { pathText, valueAt, type Mistake, type Settings } from './components/settings';
 
 const prefix = 'mailhost:';
 
 /** Settings as text of stack config gives them, with the secrets marked as such. */
-type StackSettings = Settings & { accounts: AccountArgs[]; smarthost?: SmarthostArgs };
+type StackSettings = Settings & {
+  accounts: AccountArgs[];
+  smarthost?: SmarthostArgs;
+  backup?: BackupSettingsArgs;
+};
 
 /**
  * The stack's settings, checked as a whole.
@@ -29,13 +33,24 @@ export function readSettings(): StackSettings {
   const stackFile: unknown = existsSync(file) ? parse(readFileSync(file, 'utf8')) : undefined;
   const marked = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? '[]') as string[];
   const plain = plainSecrets(input, marked, stackFile);
-  const { accounts, smarthost, ...settings } = checkedSettings(input, prefix, plain);
+  const { accounts, smarthost, backup, ...settings } = checkedSettings(input, prefix, plain);
   // Stack config has text only.
   const secret = (value: string | object) => pulumi.secret(value as string);
   return {
     ...settings,
     accounts: accounts.map((a) => ({ ...a, passwordHash: secret(a.passwordHash) })),
     ...(smarthost ? { smarthost: { ...smarthost, password: secret(smarthost.password) } } : {}),
+    ...(backup
+      ? {
+          backup: {
+            ...backup,
+            password: secret(backup.password),
+            environment: Object.fromEntries(
+              Object.entries(backup.environment).map(([name, value]) => [name, secret(value)]),
+            ),
+          },
+        }
+      : {}),
   };
 }
 
@@ -55,6 +70,12 @@ export function plainSecrets(
   const paths = [
     ...accounts.map((_, i) => ['accounts', i, 'passwordHash']),
     ['smarthost', 'password'],
+    ['backup', 'password'],
+    ...Object.keys(valueAt(input, ['backup', 'environment']) ?? {}).map((name) => [
+      'backup',
+      'environment',
+      name,
+    ]),
   ];
   return paths.flatMap((path) => {
     const [key, ...inside] = path;

@@ -12,6 +12,7 @@ export interface Summary {
   dns: Dns;
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
+  serverGeneration: number;
   /** Domains with mail. */
   domains: string[];
   parked: string[];
@@ -22,7 +23,8 @@ export interface Summary {
 
 /** @returns what of the settings later changes are judged against */
 export function summaryOf(settings: Settings): Summary {
-  const { hostName, accountKind, ipv6, dkimGeneration, dns, domains, accounts, aliases } = settings;
+  const { hostName, accountKind, ipv6, dkimGeneration, dns, serverGeneration } = settings;
+  const { domains, accounts, aliases } = settings;
   return {
     hostName,
     accountKind,
@@ -30,6 +32,7 @@ export function summaryOf(settings: Settings): Summary {
     dkimGeneration,
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
+    serverGeneration,
     domains: withMail(domains).map(({ name }) => name),
     parked: domains.filter(({ parked }) => parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
@@ -169,6 +172,25 @@ export function machineDangers(before: MachineState, after: Required<MachineStat
         },
       ]
     : [];
+}
+
+/**
+ * @param restore where the volume stays
+ * @returns a warning for each thing that happens with the server
+ */
+export function serverWarnings(before: Summary, after: Summary, restore?: string): string[] {
+  return [
+    ...(before.serverGeneration === after.serverGeneration
+      ? []
+      : [
+          'another server takes the place of this one: for some minutes no mail is taken in, and others try again later. Logs and what was done by hand are lost with it; mail, queue, addresses and keys stay',
+        ]),
+    ...(restore === undefined
+      ? []
+      : [
+          `restore (${restore}) fills an empty volume only, and this host has had mail: take the setting out, or see docs/backups.md for how to bring single mailboxes back`,
+        ]),
+  ];
 }
 
 /**

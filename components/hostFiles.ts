@@ -30,6 +30,7 @@ export function pushes(mail: MailSettings): string[] {
     'amavis',
     'opensmtpd',
     ...(mail.web ? ['web'] : []),
+    ...(mail.backup ? ['backup'] : []),
   ];
 }
 

@@ -2,7 +2,7 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { firewallRules, ownerLabel, userData } from './machineFiles';
+import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */
@@ -18,7 +18,9 @@ export interface MachineArgs {
   adminNetworks: string[];
   /** Opens the ports of the web server. */
   web: boolean;
-  /** Keeps what cannot be made again (server, volume, addresses) from being deleted. */
+  /** Another number puts another server in the place of this one. */
+  serverGeneration: number;
+  /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. */
   protect: boolean;
 }
 
@@ -111,11 +113,13 @@ export class Machine extends pulumi.ComponentResource {
         userData: pulumi
           .all([hostKey.privateKeyOpenssh, hostKey.publicKeyOpenssh])
           .apply(([privateKey, publicKey]) => userData(privateKey, publicKey)),
-        ...apiProtection,
-        rebuildProtection: args.protect,
+        // What was taken in is all on the volume then.
+        shutdownBeforeDeletion: true,
       },
       {
-        ...lasting,
+        ...own,
+        // Nothing lasts on it, so it needs no protection, which would stand in the way of a new one.
+        replacementTrigger: args.serverGeneration,
         // The addresses can belong to one server at a time.
         deleteBeforeReplace: true,
         // Only the first boot reads these; a later change must not replace the server.
@@ -126,7 +130,8 @@ export class Machine extends pulumi.ComponentResource {
     const attachment = new hcloud.VolumeAttachment(
       `${name}-volume`,
       { volumeId: volume.id.apply(Number), serverId: server.id.apply(Number) },
-      { parent: this, deleteBeforeReplace: true },
+      // A server that goes lets go of the volume once it is off, and not while it writes.
+      { parent: this, deleteBeforeReplace: true, deletedWith: server },
     );
 
     const pointer = (
@@ -140,10 +145,12 @@ export class Machine extends pulumi.ComponentResource {
         own,
       );
     pointer('ipv4', ipv4, ipv4.ipAddress);
-    if (ipv6) pointer('ipv6', ipv6, server.ipv6Address);
+    // It does not hang on the server, which may be another.
+    const ipv6Address = ipv6?.ipAddress.apply(hostAddress);
+    if (ipv6 && ipv6Address) pointer('ipv6', ipv6, ipv6Address);
 
     this.ipv4 = ipv4.ipAddress;
-    if (ipv6) this.ipv6 = server.ipv6Address;
+    this.ipv6 = ipv6Address;
     this.serverId = server.id;
     this.volumeDevice = pulumi.all([volume.linuxDevice, attachment.id]).apply(([device]) => device);
     this.sshPrivateKey = sshKey.privateKeyOpenssh;

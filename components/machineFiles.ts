@@ -90,3 +90,6 @@ export function userData(hostKey: string, hostPublicKey: string): string {
   };
   return `#cloud-config\n${stringify(config)}`;
 }
+
+/** The address in use of an IPv6 network, as Hetzner gives it to a server: the first, of `2001:db8::` this is `2001:db8::1`. */
+export const hostAddress = (network: string): string => `${network}1`;

@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { accountFiles, accountSecrets } from './accountFiles';
 import { amavisFiles, amavisSecrets } from './amavisFiles';
 import { antivirusFiles } from './antivirusFiles';
+import { Backup } from './backup';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
@@ -23,6 +24,8 @@ import { openTasks } from './nextSteps';
 import { preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
+  backupSecretForm,
+  isBackupSecret,
   isPasswordHash,
   isSmarthostPassword,
   parseSettings,
@@ -59,6 +62,8 @@ export class MailHost extends pulumi.ComponentResource {
   readonly caCertPem: pulumi.Output<string>;
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
+  /** What an SFTP server for the backups has to let in; none where they go elsewhere. */
+  readonly backupPublicKey?: pulumi.Output<string>;
   /** The DS record of each zone that is signed, by the zone's name: for its registrar. */
   readonly dsRecords: pulumi.Output<Record<string, string>>;
   /** All records, as a zone file. */
@@ -146,12 +151,28 @@ export class MailHost extends pulumi.ComponentResource {
       },
       own,
     );
+    const backup =
+      settings.backup && mail.backup
+        ? new Backup(
+            `${name}-backup`,
+            {
+              host,
+              mail: { ...mail, backup: mail.backup },
+              ...checkedBackupSecrets(settings.backup),
+              restore: settings.restore,
+              protect: settings.protect,
+            },
+            { ...own, dependsOn: [system] },
+          )
+        : undefined;
+    // No daemon runs before what it works with is there.
+    const ready = backup && settings.restore !== undefined ? backup : system;
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
     const resolver = new Daemon(
       `${name}-resolver`,
       { push: 'resolver', host, files: resolverFiles(mail) },
-      { ...own, dependsOn: [system] },
+      { ...own, dependsOn: [ready] },
     );
     const tls = new Daemon(
       `${name}-tls`,
@@ -166,7 +187,7 @@ export class MailHost extends pulumi.ComponentResource {
             '/etc/ssl/mailhost/privkey.pem': hostFile(key, '0600'),
           })),
       },
-      { ...own, dependsOn: [system] },
+      { ...own, dependsOn: [ready] },
     );
     const web = mail.web
       ? [
@@ -207,7 +228,7 @@ export class MailHost extends pulumi.ComponentResource {
                 files: accountFiles(mail),
                 secrets: credentials.apply(accountSecrets),
               },
-              { ...own, dependsOn: [system] },
+              { ...own, dependsOn: [ready] },
             ),
           ]
         : [];
@@ -282,6 +303,7 @@ export class MailHost extends pulumi.ComponentResource {
           amavis,
           openSmtpd,
           ...web,
+          ...(backup ? [backup.push] : []),
         ],
       },
       { ...own, dependsOn: [openSmtpd, ...web] },
@@ -291,6 +313,7 @@ export class MailHost extends pulumi.ComponentResource {
     this.ipv6 = machine.ipv6;
     this.caCertPem = certificate.caCertPem;
     this.sshPrivateKey = machine.sshPrivateKey;
+    this.backupPublicKey = backup?.publicKey;
     this.dsRecords = pulumi
       .all([zones, dns.dsRecords])
       .apply(([found, ds]) =>
@@ -320,6 +343,7 @@ export class MailHost extends pulumi.ComponentResource {
       sshPrivateKey: this.sshPrivateKey,
       dsRecords: this.dsRecords,
       zoneFile: this.zoneFile,
+      backupPublicKey: this.backupPublicKey,
       openTasks: this.openTasks,
     });
   }
@@ -357,4 +381,24 @@ function checkedPassword(password?: string | object): string | undefined {
     throw new pulumi.RunError(`the password of the smarthost ${smarthostPasswordForm}`);
   }
   return password;
+}
+
+/** As checkedHashes(), for what opens the backups. */
+function checkedBackupSecrets({ password, environment }: NonNullable<Settings['backup']>) {
+  const checked = (key: string, value: unknown): string => {
+    if (typeof value !== 'string' || !isBackupSecret(value)) {
+      throw new pulumi.RunError(`the ${key} of the backup ${backupSecretForm}`);
+    }
+    return value;
+  };
+  return {
+    password: pulumi.secret(password).apply((value) => checked('password', value)),
+    environment: pulumi
+      .secret(environment)
+      .apply((values) =>
+        Object.fromEntries(
+          Object.entries(values).map(([key, value]) => [key, checked(`variable ${key}`, value)]),
+        ),
+      ),
+  };
 }

@@ -58,6 +58,24 @@ export interface SmarthostArgs {
   password: pulumi.Input<string>;
 }
 
+/** Where the mail is backed up to, with restic. */
+export interface BackupSettingsArgs {
+  /** As restic takes it: a path, `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket`, … */
+  repository: string;
+  /** Encrypts the backups: without it nobody can read them. A secret. */
+  password: pulumi.Input<string>;
+  /** What the repository's server asks for, e.g. `AWS_ACCESS_KEY_ID`; each a secret. */
+  environment?: { [name: string]: pulumi.Input<string> };
+  /** Host key of an `sftp:` server, e.g. `ssh-ed25519 AAAA…`. */
+  hostKey?: string;
+  /** Days of which the last snapshot is kept. Default: 7. */
+  keepDaily?: number;
+  /** Weeks of which the last snapshot is kept. Default: 5. */
+  keepWeekly?: number;
+  /** Months of which the last snapshot is kept. Default: 12. */
+  keepMonthly?: number;
+}
+
 /** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
 export interface MailHostArgs {
   /** Fully qualified, below one of the domains, e.g. `mail.example.org`. */
@@ -105,6 +123,12 @@ export interface MailHostArgs {
   mtaSts?: MtaSts;
   /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
   dkimGeneration?: number;
+  /** Default: mail is not backed up. */
+  backup?: BackupSettingsArgs;
+  /** Snapshot that an empty volume is filled from, `latest` or its id. Default: none. */
+  restore?: string;
+  /** Another number puts another server in the place of this one. Default: 1. */
+  serverGeneration?: number;
   /** Hetzner server type. Default: cx23. */
   serverType?: string;
   /** Hetzner location by name. Default: fsn1. */
@@ -119,7 +143,7 @@ export interface MailHostArgs {
   adminNetworks?: string[];
   /** What each `up` does about a host that is not as the plan has it. Default: ignore. */
   drift?: DriftAction;
-  /** Keeps server, volume and addresses from being deleted. Default: true. */
+  /** Keeps volume, addresses and keys from being deleted. Default: true. */
   protect?: boolean;
   /** Dangerous changes that may go on, each in the words with which it was refused, e.g. `remove anna@example.org`. */
   confirm?: string[];

@@ -65,7 +65,20 @@ export interface MailSettings {
   web: boolean;
   mtaSts: MtaSts;
   ipv6: boolean;
+  backup?: {
+    /** Where to, as restic takes it. */
+    repository: string;
+    /** Of a server that is reached by SSH. */
+    hostKey?: string;
+    /** So many snapshots of each kind are kept. */
+    keepDaily: number;
+    keepWeekly: number;
+    keepMonthly: number;
+  };
 }
+
+/** Whether backups go to a server by SSH. */
+export const isOverSsh = (repository: string): boolean => repository.startsWith('sftp:');
 
 /** The domains that are not parked. */
 export const withMail = (domains: Settings['domains']): Settings['domains'] =>
@@ -73,7 +86,7 @@ export const withMail = (domains: Settings['domains']): Settings['domains'] =>
 
 /** @param selectors of each domain with mail, in order */
 export function mailSettings(settings: Settings, selectors: string[]): MailSettings {
-  const { accounts, smarthost, ...rest } = settings;
+  const { accounts, smarthost, backup, ...rest } = settings;
   return {
     ...rest,
     // A policy that no domain announces promises nothing.
@@ -93,6 +106,23 @@ export function mailSettings(settings: Settings, selectors: string[]): MailSetti
     ...(smarthost
       ? { smarthost: { host: smarthost.host, port: smarthost.port, username: smarthost.username } }
       : {}),
+    ...(backup ? { backup: withoutSecrets(backup) } : {}),
+  };
+}
+
+function withoutSecrets({
+  repository,
+  hostKey,
+  keepDaily,
+  keepWeekly,
+  keepMonthly,
+}: NonNullable<Settings['backup']>): NonNullable<MailSettings['backup']> {
+  return {
+    repository,
+    ...(hostKey === undefined ? {} : { hostKey }),
+    keepDaily,
+    keepWeekly,
+    keepMonthly,
   };
 }
 

@@ -28,4 +28,5 @@ export const packages = (mail: MailSettings): string[] => [
   'python3-dnspython',
   ...(mail.antivirus ? ['clamav-daemon', 'clamav-freshclam'] : []),
   ...(mail.web ? ['nginx'] : []),
+  ...(mail.backup ? ['restic', 'openssh-client'] : []),
 ];

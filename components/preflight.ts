@@ -6,6 +6,7 @@ import {
   dangers,
   droppedAddresses,
   machineDangers,
+  serverWarnings,
   summaryOf,
   type Danger,
   type Summary,
@@ -13,6 +14,7 @@ import {
 import { findRecords, resourceName, type FoundRecords } from './existingRecords';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
+import { hostAddress } from './machineFiles';
 import { ownParts } from './ownParts';
 import type { Settings } from './settings';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
@@ -77,8 +79,10 @@ export async function preflight(
     switch (source.from) {
       case 'ipv4':
         return text('hcloud:index/primaryIp:PrimaryIp', 'machine-ipv4', 'ipAddress') ?? source;
-      case 'ipv6':
-        return text('hcloud:index/server:Server', 'machine-server', 'ipv6Address') ?? source;
+      case 'ipv6': {
+        const network = text('hcloud:index/primaryIp:PrimaryIp', 'machine-ipv6', 'ipAddress');
+        return network === undefined ? source : hostAddress(network);
+      }
       case 'dkim': {
         const key = `${source.domain}-${source.selector}`;
         const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
@@ -118,7 +122,11 @@ export async function preflight(
   if (refused.length > 0) throw new Refusal(refused, settings.confirm.length);
   for (const { message } of stops) await pulumi.log.warn(`confirmed: ${message}`);
   if (before) {
-    for (const message of droppedAddresses(before, after)) await pulumi.log.warn(message);
+    const warnings = [
+      ...droppedAddresses(before, after),
+      ...serverWarnings(before, after, volume ? settings.restore : undefined),
+    ];
+    for (const message of warnings) await pulumi.log.warn(message);
     for (const words of settings.confirm.filter((w) => !stops.some((stop) => stop.words === w)))
       await pulumi.log.warn(
         `confirm holds "${words}", which nothing asks for any more: take it out, so that it cannot confirm a later change`,

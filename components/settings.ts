@@ -243,6 +243,74 @@ const smarthost = z.strictObject(
   expected('a smarthost, with host, username and password'),
 );
 
+/** A password of the user's or of a back end: one line of a file that restic, systemd and a shell read the same way. */
+export const isBackupSecret = (text: string): boolean => /^[!-~]{1,1000}$/.test(text);
+
+export const backupSecretForm =
+  'must be 1 to 1000 printable ASCII characters without a space: set it with `pulumi config set --secret --path`';
+
+/** Variables by which restic's back ends are let in. */
+const backupVariable =
+  /^(?:AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)|B2_ACCOUNT_(?:ID|KEY)|AZURE_ACCOUNT_(?:NAME|KEY|SAS)|AZURE_ENDPOINT_SUFFIX|(?:OS|ST)_[A-Z_]+|RESTIC_REST_(?:USERNAME|PASSWORD))$/;
+
+const backup = z.strictObject(
+  {
+    repository: z
+      .string(expected('a repository as restic takes it, e.g. sftp:user@host:/path'))
+      .regex(/^(?:\/|(?:sftp|s3|rest|b2|azure|swift):)[!-~]+$/, {
+        error:
+          'is no repository of restic: write a path, sftp:user@host:/path, s3:https://host/bucket, rest:https://host/, b2:bucket:path, azure:container:/path or swift:container:/path',
+      })
+      .refine((text) => !/:\/\/[^/]*:[^/]*@/.test(text), {
+        error:
+          'holds a password: set it as RESTIC_REST_PASSWORD in backup.environment, with --secret',
+      })
+      .refine(
+        (text) => !/^rest:http:\/\//.test(text) || /^rest:http:\/\/(?:127\.|\[::1\])/.test(text),
+        {
+          error: 'sends the password in the clear: write rest:https://',
+        },
+      )
+      .meta({
+        description:
+          'As restic takes it: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host that is elsewhere than its disk and volume.',
+      }),
+    password: secret(isBackupSecret, backupSecretForm).meta({
+      description: 'Encrypts the backups: without it nobody can read them. A secret.',
+    }),
+    environment: z
+      .record(
+        z.string().regex(backupVariable, {
+          error: 'is no variable by which a back end of restic lets in, e.g. AWS_ACCESS_KEY_ID',
+        }),
+        secret(isBackupSecret, backupSecretForm),
+        expected('a structure of variables, e.g. AWS_ACCESS_KEY_ID'),
+      )
+      .default({})
+      .meta({
+        description:
+          'What the server of the repository asks for, e.g. `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Secrets.',
+      }),
+    hostKey: z
+      .string(expected('the host key of the SSH server, e.g. "ssh-ed25519 AAAA…"'))
+      .refine(isSshPublicKey, {
+        error: 'must be type and key as ssh-keyscan prints them, e.g. "ssh-ed25519 AAAA…"',
+      })
+      .optional()
+      .meta({ description: 'Host key of an `sftp:` server, e.g. `ssh-ed25519 AAAA…`.' }),
+    keepDaily: wholeNumber(1, 1000).default(7).meta({
+      description: 'Days of which the last snapshot is kept.',
+    }),
+    keepWeekly: wholeNumber(0, 1000).default(5).meta({
+      description: 'Weeks of which the last snapshot is kept.',
+    }),
+    keepMonthly: wholeNumber(0, 1000).default(12).meta({
+      description: 'Months of which the last snapshot is kept.',
+    }),
+  },
+  expected('where to back up to, with repository and password'),
+);
+
 /** Every setting, with its form, default and description: Pulumi.yaml and docs/settings.md are made from it. */
 export const settingsShape = z.strictObject({
   hostName: domainName
@@ -336,6 +404,21 @@ export const settingsShape = z.strictObject({
   dkimGeneration: wholeNumber(1, 1000).default(1).meta({
     description: 'Generation of DKIM keys that signs. One more rotates, one less rolls back.',
   }),
+  backup: backup.optional().meta({
+    description: 'Where the mail is backed up to each night, with restic. See backups.md.',
+  }),
+  restore: z
+    .string(expected('a snapshot: latest, or its id'))
+    .regex(/^(?:latest|[0-9a-f]{8,64})$/, { error: 'must be a snapshot: latest, or its id' })
+    .optional()
+    .meta({
+      description:
+        'Snapshot of the backup that an empty volume is filled from, before any daemon runs: `latest`, or its id.',
+    }),
+  serverGeneration: wholeNumber(1, 1_000_000).default(1).meta({
+    description:
+      'Another number puts a new server in the place of this one. Mail, queue, addresses and keys stay.',
+  }),
   serverType: z
     .string(expected('a Hetzner server type, e.g. cx23'))
     .regex(/^[a-z]+\d+$/, { error: 'must be a Hetzner server type, e.g. cx23' })
@@ -374,7 +457,7 @@ export const settingsShape = z.strictObject({
       'What each `pulumi up` does about a host that is not as the plan has it: `ignore` it, `stop` before anything is pushed, or `mend` it by pushing everything again.',
   }),
   protect: truth.default(true).meta({
-    description: 'Keep server, volume, addresses and SSH keys from being deleted.',
+    description: 'Keep volume, addresses and SSH keys from being deleted.',
   }),
   confirm: listOf(z.string(expected('a change in the words of its refusal')), 'a list of changes')
     .default([])
@@ -469,8 +552,11 @@ const secretKeys = ['passwordHash', 'password'];
 /** The wrong value as the message shows it, where it is short text, and neither a secret nor what may hold one. */
 function shownValue(input: unknown, path: PropertyKey[]): string {
   const [key, ...inside] = path;
-  const mayHoldSecret = ['accounts', 'smarthost'].includes(String(key)) && inside.length < 2;
-  const isOpen = key === 'smarthost' && ['host', 'port'].includes(String(inside[0]));
+  const mayHoldSecret =
+    (['accounts', 'smarthost'].includes(String(key)) && inside.length < 2) || key === 'backup';
+  const isOpen =
+    (key === 'smarthost' && ['host', 'port'].includes(String(inside[0]))) ||
+    (key === 'backup' && /^keep|hostKey/.test(String(inside[0])));
   if (secretKeys.includes(String(path.at(-1))) || (mayHoldSecret && !isOpen)) return '';
   const value = valueAt(input, path);
   if (!['string', 'number', 'boolean'].includes(typeof value)) return '';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Mistake } from './settings';
-import { roles } from './mailSettings';
+import { isOverSsh, roles } from './mailSettings';
 import {
   domainOf,
   isZoneId,
@@ -102,6 +102,7 @@ const rules: ((estate: Estate) => Mistake[])[] = [
   aliasLoops,
   systemUserMistakes,
   clashes,
+  backupMistakes,
 ];
 
 /** @returns what is wrong between the settings of `input`, which may itself have any form */
@@ -459,6 +460,41 @@ function clashes({ input, accounts, domains, hostName }: Estate): Mistake[] {
       path: 'adminNetworks',
       message:
         'has no IPv4 network, and Pulumi connects by IPv4: add that of the machine that runs it',
+    });
+  }
+  return mistakes;
+}
+
+function backupMistakes({ input }: Estate): Mistake[] {
+  const backup = field(input, 'backup');
+  const repository = field(backup, 'repository');
+  const mistakes: Mistake[] = [];
+  if (typeof repository === 'string') {
+    const overSsh = isOverSsh(repository);
+    if (overSsh && field(backup, 'hostKey') === undefined) {
+      mistakes.push({
+        path: 'backup.hostKey',
+        message:
+          'is missing: write the host key of that server, as `ssh-keyscan -t ed25519 HOST` prints it and its owner confirms it',
+      });
+    }
+    if (!overSsh && field(backup, 'hostKey') !== undefined) {
+      mistakes.push({
+        path: 'backup.hostKey',
+        message: 'is for a repository that begins with sftp: only: remove it',
+      });
+    }
+    if (`${repository}/`.startsWith('/srv/mailhost/')) {
+      mistakes.push({
+        path: 'backup.repository',
+        message: 'lies on the volume that is to be saved: name another place',
+      });
+    }
+  }
+  if (field(input, 'restore') !== undefined && backup === undefined) {
+    mistakes.push({
+      path: 'restore',
+      message: 'needs a backup to restore from: set backup, or remove it',
     });
   }
   return mistakes;

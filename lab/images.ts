@@ -60,7 +60,14 @@ const machinePackages = [
 ];
 
 /** The lab's own daemons run from an image of their own, so that none is installed as a service of this machine. */
-const servicePackages = ['knot', 'knot-dnsutils', 'unbound', 'squid', 'ca-certificates'];
+const servicePackages = [
+  'knot',
+  'knot-dnsutils',
+  'unbound',
+  'squid',
+  'ca-certificates',
+  'openssh-server',
+];
 
 /** In ClamAV's form: name, any type of file, anywhere in it, the octets. Its text would alarm scanners of this machine. */
 const eicarSignature =

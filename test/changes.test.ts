@@ -3,6 +3,7 @@ import {
   dangers,
   droppedAddresses,
   machineDangers,
+  serverWarnings,
   summaryOf,
   type Summary,
 } from '../components/changes';
@@ -35,6 +36,7 @@ describe('a change', () => {
       { domains: [{ name: 'example.org', dmarcPolicy: 'none' }, { name: 'example.net' }] },
     ],
     ['zones that are signed no more', { dnssec: false }],
+    ['another server', { serverGeneration: 2 }],
     ['the next key', { dkimGeneration: 2 }],
   ])('of %s is not stopped', (_, change) => {
     expect(words(change)).toEqual([]);
@@ -109,6 +111,15 @@ describe('a change', () => {
     const before = { location: 'fsn1', volumeSize: 20 };
     expect(machineDangers(before, { ...before, ...change }).map((d) => d.words)).toEqual(stopped);
     expect(machineDangers({}, { ...before, ...change })).toEqual([]);
+  });
+
+  it.each([
+    ['nothing', {}, undefined, []],
+    ['another server', { serverGeneration: 2 }, undefined, [/another server takes the place/]],
+    ['a restore', {}, 'latest', [/restore \(latest\) fills an empty volume only/]],
+  ])('warns of what happens with the server: %s', (_, change, restore, warnings) => {
+    const found = serverWarnings(summary(), summary(change), restore);
+    expect(found).toEqual(warnings.map((words) => expect.stringMatching(words) as string));
   });
 
   it('stops a parked domain from going, which then anybody could send for', () => {

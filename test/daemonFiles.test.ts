@@ -2,11 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { accountFiles, accountSecrets } from '../components/accountFiles';
 import { amavisFiles, amavisSecrets } from '../components/amavisFiles';
+import { backupFiles } from '../components/backupFiles';
 import { dovecotFiles, dovecotSecrets } from '../components/dovecotFiles';
 import type { HostFiles } from '../components/files';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { AccountKind, MailSettings } from '../components/mailSettings';
 import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
+import { packages } from '../components/packages';
 import { resolverFiles } from '../components/resolverFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { webFiles } from '../components/webFiles';
@@ -362,5 +364,30 @@ describe('all files', () => {
         expect(virtuals.filter(([address, target]) => address === target)).toEqual([]);
       }),
     );
+  });
+});
+
+describe('backupFiles', () => {
+  const known = (repository: string) =>
+    backupFiles(exampleMail({ backup: { repository, password: 'x', hostKey } }))[
+      '/etc/mailhost/restic.known_hosts'
+    ]?.text;
+  const hostKey =
+    'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
+
+  it.each([
+    ['sftp:mail@backup.example:/mail', 'backup.example'],
+    ['sftp:backup.example:mail', 'backup.example'],
+    ['sftp://mail@backup.example/mail', 'backup.example'],
+    ['sftp://mail@backup.example:22/mail', 'backup.example'],
+    ['sftp://mail@backup.example:23//mail', '[backup.example]:23'],
+    ['sftp://mail@[2001:db8::1]:23//mail', '[2001:db8::1]:23'],
+  ])('pins the host key of %s as ssh looks for it', (repository, host) => {
+    expect(known(repository)).toBe(`${host} ${hostKey}\n`);
+  });
+
+  it('is nothing without the setting', () => {
+    expect(backupFiles(exampleMail())).toEqual({});
+    expect(packages(exampleMail())).not.toContain('restic');
   });
 });

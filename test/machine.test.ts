@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import * as hcloud from '@pulumi/hcloud';
 import { parse } from 'yaml';
 import { Machine } from '../components/machine';
 import { firewallRules, userData } from '../components/machineFiles';
@@ -12,6 +13,7 @@ const args = {
   ipv6: true,
   adminNetworks: ['192.0.2.0/24'],
   web: true,
+  serverGeneration: 1,
   protect: true,
 };
 
@@ -39,14 +41,32 @@ describe('Machine', () => {
 
   it.each([true, false])('protects what cannot be made again: %s', async (protect) => {
     const resources = await build(protect);
-    for (const name of ['machine-server', 'machine-ipv4', 'machine-ipv6']) {
-      const resource = resources.find((r) => r.name === name)!;
-      expect(resource.options.protect, name).toBe(protect);
-      expect(resource.inputs.deleteProtection, name).toBe(protect);
+    for (const type of ['primaryIp:PrimaryIp', 'volume:Volume']) {
+      for (const resource of resources.filter((r) => r.type === `hcloud:index/${type}`)) {
+        expect(resource.options.protect, resource.name).toBe(protect);
+        expect(resource.inputs.deleteProtection, resource.name).toBe(protect);
+      }
     }
+    for (const { name, options } of resources.filter((r) => r.type.endsWith(':PrivateKey'))) {
+      expect(options.protect, name).toBe(protect);
+    }
+  });
+
+  it('puts another server in the place of one that is protected from nothing, and is off before its volume goes', async () => {
+    const resources = await build();
     const server = resources.find((r) => r.name === 'machine-server')!;
-    expect(server.inputs.rebuildProtection).toBe(protect);
-    expect(server.options.deleteBeforeReplace).toBe(true);
+    expect(server.options).toMatchObject({ deleteBeforeReplace: true, replacementTrigger: 1 });
+    expect(server.options.protect).not.toBe(true);
+    expect(server.inputs).toMatchObject({ shutdownBeforeDeletion: true });
+    expect(server.inputs).not.toHaveProperty('deleteProtection');
+    expect(server.inputs).not.toHaveProperty('rebuildProtection');
+    const attachment = resources.find((r) => r.type.endsWith(':VolumeAttachment'))!;
+    expect(attachment.options.deletedWith).toBeInstanceOf(hcloud.Server);
+  });
+
+  it('sets the PTR of its own IPv6 address, which does not hang on the server', async () => {
+    const pointer = (await build()).find((r) => r.name === 'machine-ipv6-ptr')!;
+    expect(pointer.inputs).toMatchObject({ ipAddress: '2001:db8::1', dnsPtr: 'mail.example.org' });
   });
 
   it('keeps addresses when the server goes and names the image, never a number', async () => {

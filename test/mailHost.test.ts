@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
+import { Backup } from '../components/backup';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
@@ -68,6 +69,57 @@ describe('MailHost', () => {
       expect(files['/etc/mailhost/pushes']!.text.trim().split('\n').sort()).toEqual(pushed.sort());
       expect(files['/etc/mailhost/packages']!.text.includes('\nnginx\n')).toBe(
         pushed.includes('web'),
+      );
+    },
+  );
+
+  const backup = {
+    repository: 'sftp:mail@backup.example:/mail',
+    password: 'marker-password',
+    environment: { AWS_SECRET_ACCESS_KEY: 'marker-variable' },
+    hostKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP',
+  };
+
+  it('backs up with secrets that are seen nowhere, and by a key of its own', async () => {
+    const resources = await build({ backup });
+    const all = commands(resources);
+    const text = ({ inputs }: Recorded) => inputs.stdin as string;
+    const pushed = JSON.parse(text(all.find(({ name }) => name === 'mail-backup')!)) as HostFiles;
+    expect(pushed['/etc/mailhost/restic.env']!.text).toContain('RESTIC_REPOSITORY=sftp:');
+    expect(pushed['/etc/mailhost/restic.known_hosts']!.text).toBe(
+      `backup.example ${backup.hostKey}\n`,
+    );
+    const staged = all.find(({ name }) => name === 'mail-backup-secrets')!;
+    const secrets = JSON.parse(opened(staged.inputs.stdin) as string) as HostFiles;
+    expect(Object.values(secrets).map(({ mode }) => mode)).toEqual(['0600', '0600', '0600']);
+    expect(secrets['/etc/mailhost/restic-secrets.env']!.text).toBe(
+      'AWS_SECRET_ACCESS_KEY=marker-variable\n',
+    );
+    const open = all.filter((one) => one !== staged).map(({ inputs }) => inputs);
+    expect(JSON.stringify(open)).not.toContain('marker-');
+    const key = resources.find(({ name }) => name === 'mail-backup-ssh-key')!;
+    expect(key.options.protect).toBe(true);
+    expect(all.some(({ name }) => name === 'mail-backup-restore')).toBe(false);
+    const elsewhere = await build({
+      backup: { ...backup, repository: '/mnt/backup', hostKey: undefined },
+    });
+    expect(elsewhere.some(({ name }) => name === 'mail-backup-ssh-key')).toBe(false);
+  });
+
+  it.each([undefined, 'latest'])(
+    'lets no daemon come before what is restored: %s',
+    async (restore) => {
+      const resources = await build({ backup, restore });
+      const first = ['mail-resolver', 'mail-tls'].map((name) =>
+        resources.find((one) => one.name === name && one.type === 'mailhost:index:Daemon'),
+      );
+      for (const daemon of first) {
+        const before = [daemon!.options.dependsOn].flat() as pulumi.Resource[];
+        expect(before.some((resource) => resource instanceof Backup)).toBe(restore !== undefined);
+      }
+      const command = commands(resources).find(({ name }) => name === 'mail-backup-restore');
+      expect(command?.inputs.create).toBe(
+        restore && `mailhost restore volume --snapshot ${restore}`,
       );
     },
   );

@@ -19,8 +19,6 @@ export interface Recorded {
 const computed: Record<string, object> = {
   'cloudflare:index/zoneDnssec:ZoneDnssec': { ds: 'DS' },
   'command:remote:Command': { stdout: '' },
-  'hcloud:index/primaryIp:PrimaryIp': { ipAddress: '192.0.2.1' },
-  'hcloud:index/server:Server': { ipv6Address: '2001:db8::1' },
   'tls:index/privateKey:PrivateKey': {
     privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
     publicKeyOpenssh: 'ssh-ed25519 AAAA\n',
@@ -29,6 +27,11 @@ const computed: Record<string, object> = {
     privateKeyPemPkcs8: privateKey,
   },
 };
+
+const addressOf = (type: string, { type: family }: { type?: string }): object =>
+  type === 'hcloud:index/primaryIp:PrimaryIp'
+    ? { ipAddress: family === 'ipv6' ? '2001:db8::' : '192.0.2.1' }
+    : {};
 
 /** What the cloud tells of itself, and the engine of a stack that is new. */
 function answer(token: string, inputs: Record<string, unknown>): object {
@@ -85,7 +88,7 @@ export async function record(
         });
         return {
           id: preview ? undefined : `${recorded.length}`,
-          state: { ...(inputs as object), ...computed[type] },
+          state: { ...(inputs as object), ...computed[type], ...addressOf(type, inputs as object) },
         };
       },
       call: ({ token, inputs }) => answer(token, inputs as Record<string, unknown>),

@@ -13,6 +13,10 @@ const good: MailHostArgs = {
   postmaster: 'anna@example.org',
 };
 
+const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
+const sftp = { repository: 'sftp:mail@backup.example:/mail', password: 'secret', hostKey: sshKey };
+const rest = { repository: 'rest:https://backup.example/mail', password: 'secret' };
+
 function mistakesOf(input: unknown): Mistake[] {
   try {
     parseSettings(input, 'mailhost:');
@@ -373,6 +377,40 @@ describe('parseSettings', () => {
       { ...good, smarthost: { host: 'smtp.example.com', username: 'x' } },
       'smarthost.password',
     ],
+    ...(
+      [
+        ['over SSH without a host key', { ...sftp, hostKey: undefined }, 'hostKey'],
+        ['over SSH with half a host key', { ...sftp, hostKey: 'ssh-ed25519 AAAA' }, 'hostKey'],
+        ['elsewhere with a host key', { ...sftp, repository: '/mnt/backup' }, 'hostKey'],
+        ['without a password', { ...sftp, password: undefined }, 'password'],
+        ['onto what is saved', { repository: '/srv/mailhost/b', password: 'x' }, 'repository'],
+        ['to what restic does not know', { ...sftp, repository: 'ftp://x.example' }, 'repository'],
+        ['in the clear', { ...rest, repository: 'rest:http://x.example/' }, 'repository'],
+        [
+          'by a password for all to see',
+          { ...rest, repository: 'rest:https://u:p@x.example/' },
+          'repository',
+        ],
+        [
+          'with a variable of the system',
+          { ...rest, environment: { LD_PRELOAD: 'x' } },
+          'environment.LD_PRELOAD',
+        ],
+        [
+          'with a line too many',
+          { ...rest, environment: { AWS_ACCESS_KEY_ID: 'x\ny' } },
+          'environment.AWS_ACCESS_KEY_ID',
+        ],
+        ['for no day', { ...rest, keepDaily: 0 }, 'keepDaily'],
+      ] as const
+    ).map(([title, backup, key]): [string, unknown, string] => [
+      `a backup ${title}`,
+      { ...good, backup },
+      `backup.${key}`,
+    ]),
+    ['a restore from nowhere', { ...good, restore: 'latest' }, 'restore'],
+    ['a restore of no snapshot', { ...good, backup: rest, restore: 'newest' }, 'restore'],
+    ['an image by number', { ...good, image: '12345' }, 'image'],
   ])('refuses %s, naming the key', (_, input, path) => {
     expect(mistakesOf(input).map((m) => m.path)).toContain(path);
   });
@@ -409,6 +447,10 @@ describe('parseSettings', () => {
     ['accounts', ['anna@example.org:$6$SALT$HASH']],
     ['smarthost', 'smtp://user:$6$SALT$HASH@example.com'],
     ['smarthost', { host: 'smtp.example.com', username: 'user:$6$SALT$HASH', password: 'x' }],
+    ['backup', 's3:https://user:$6$SALT$HASH@backup.example/mail'],
+    ['backup', { repository: 'rest:https://user:$6$SALT$HASH@backup.example/', password: 'x' }],
+    ['backup', { repository: '/x', password: 'x', environment: '$6$SALT$HASH' }],
+    ['backup', { ...rest, environment: { AWS_ACCESS_KEY_ID: '$6$SALT$HASH \n' } }],
   ])('shows nothing of %s that may hold a secret: %j', (key, value) => {
     const mistakes = mistakesOf({ ...good, [key]: value });
     expect(mistakes).not.toEqual([]);
@@ -471,11 +513,11 @@ describe('parseSettings', () => {
     ],
     aliases: [{ address: 'team@example.org', recipients: ['x@elsewhere.example'] }],
     smarthost: { host: 'smtp.example.com', username: 'user', password: 'secret' },
+    backup: { ...sftp, environment: { AWS_ACCESS_KEY_ID: 'secret' } },
+    restore: 'latest',
     serverType: 'cx23',
     location: 'fsn1',
-    adminSshKeys: [
-      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP anna',
-    ],
+    adminSshKeys: [`${sshKey} anna`],
     adminNetworks: ['192.0.2.0/24'],
   };
   const texts = (value: unknown, path: string[] = []): string[][] => {
@@ -531,5 +573,13 @@ describe('plainSecrets', () => {
     ['an account that has none', ['mailhost:accounts'], { config: {} }, []],
   ])('%s', (_, marked, stackFile, expected) => {
     expect(paths(marked, stackFile)).toEqual(expected);
+  });
+
+  it('are found in a backup, too', () => {
+    const backup = { ...rest, environment: { AWS_ACCESS_KEY_ID: 'x' } };
+    expect(plainSecrets({ backup }, [], undefined).map(({ path }) => path)).toEqual([
+      'backup.password',
+      'backup.environment.AWS_ACCESS_KEY_ID',
+    ]);
   });
 });

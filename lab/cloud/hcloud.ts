@@ -787,7 +787,14 @@ export function hcloudApi(backend: Backend, storePath: string): FastifyInstance 
   };
   power('poweron', 'running', (s) => backend.powerOn(s));
   power('poweroff', 'off', (s) => backend.powerOff(s));
-  power('shutdown', 'off', (s) => backend.shutdown(s));
+  // The action ends once the server was told; the server is off when it is.
+  power('shutdown', 'running', (s) => {
+    void backend.shutdown(s).then(
+      () => Object.assign(find('servers', s), { status: 'off' }),
+      () => undefined,
+    );
+    return Promise.resolve();
+  });
   power('reboot', 'running', (s) => backend.reboot(s));
   app.post('/v1/servers/:id/actions/change_type', (request, reply) => {
     const server = find('servers', idOf(request));

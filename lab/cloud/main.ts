@@ -12,6 +12,7 @@ import { injectFaults } from './faults';
 import { hcloudApi } from './hcloud';
 import { ports } from '../env';
 import { startPackageProxy } from '../packages';
+import { startBackupServer } from '../backupServer';
 import { remoteRecords, remoteZone } from '../remote/zone';
 
 /** The zones of the lab's Cloudflare account. */
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
   await startPackageProxy(lab, root);
+  startBackupServer(lab, root);
   const dns = new Dns(
     lab,
     root,

@@ -20,6 +20,8 @@ async function main(): Promise<void> {
   const transport = createTransport({
     host: address,
     port: 25,
+    // A host that is being replaced answers nothing at all.
+    connectionTimeout: 5_000,
     name: remoteHost,
     // Opportunistic, as between mail systems: encrypted, whoever the other side is.
     tls: { rejectUnauthorized: false },

@@ -66,7 +66,7 @@ interface Collection extends Pick<
   /** Changes besides the name, the labels and the protections. */
   change?: (path: string, inputs: Properties, state: Properties) => Promise<void>;
   /** Frees the item of what would keep it from being deleted. */
-  release?: (path: string, item: Item) => Promise<void>;
+  release?: (path: string, item: Item, state: Properties) => Promise<void>;
 }
 
 /** A kind whose items live in a collection of their own, which is most of them. */
@@ -139,10 +139,10 @@ function collection(kind: Collection): ResourceKind {
       return told(id, inputs);
     },
     // A protected item is refused by the API: its protection has to be taken away by an update before.
-    delete: async (id) => {
+    delete: async (id, state) => {
       const found = await item(id);
       if (found === undefined) return;
-      await kind.release?.(at(id), found);
+      await kind.release?.(at(id), found, state);
       const gone = await api.call<WithActions | undefined>('DELETE', at(id));
       if (gone) await settle(gone);
     },
@@ -204,8 +204,18 @@ interface PublicNet {
 const server = collection({
   path: '/servers',
   key: 'server',
-  inputs: ['serverType', 'image', 'location', 'sshKeys', 'publicNets', 'firewallIds', 'userData'],
+  inputs: [
+    'serverType',
+    'image',
+    'location',
+    'sshKeys',
+    'publicNets',
+    'firewallIds',
+    'userData',
+    'shutdownBeforeDeletion',
+  ],
   required: ['serverType', 'image'],
+  defaults: { shutdownBeforeDeletion: false },
   optionalComputed: ['location', 'firewallIds'],
   sets: ['publicNets', 'firewallIds'],
   replaces: ['image', 'location', 'sshKeys', 'userData'],
@@ -246,14 +256,26 @@ const server = collection({
       primaryDiskSize: item.primary_disk_size,
     };
   },
-  stored: ({ userData }) =>
-    userData === undefined
+  stored: ({ userData, shutdownBeforeDeletion }) => ({
+    shutdownBeforeDeletion,
+    ...(userData === undefined
       ? {}
       : {
           userData: createHash('sha1')
             .update(userData as string)
             .digest('base64'),
-        },
+        }),
+  }),
+  // The official plugin waits for 31 s, and deletes a server that has not ended by then as it is.
+  release: async (path, item, { shutdownBeforeDeletion }) => {
+    if (shutdownBeforeDeletion !== true || item.status !== 'running') return;
+    await act(`${path}/actions/shutdown`);
+    for (let waited = 0; waited < 31; waited++) {
+      const { server: now } = await api.call<{ server: { status: string } }>('GET', path);
+      if (now.status === 'off') return;
+      await sleep(1000);
+    }
+  },
   change: async (path, inputs, state) => {
     if (!sameSet(inputs.publicNets, state.publicNets)) {
       throw new Error('the stand-in plugin cannot change the addresses of a server that exists');

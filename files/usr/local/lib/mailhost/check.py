@@ -12,6 +12,7 @@ import ssl
 import time
 import uuid
 
+import backup
 import resolver
 from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
 from failure import Failure
@@ -37,10 +38,13 @@ def check(mail: dict) -> None:
     print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
     warn_of_blocked_port()
     warn_of_refusing_list()
+    warn_of_missing_backup()
 
 
 def services():
     units = [daemon.unit for daemon in wanted() if daemon.unit is not None]
+    if DAEMONS["backup"] in wanted():
+        units.append(backup.TIMER)
     for unit in [*units, RULE_UPDATES, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
@@ -221,3 +225,11 @@ def warn_of_refusing_list() -> None:
             f"WARNING: the DNS list of {LIST_ENTRY} refuses this host: it answers {answers or 'nothing'}, not 127.0.0.2. "
             "Without it less spam is found"
         )
+
+
+def warn_of_missing_backup() -> None:
+    if DAEMONS["backup"] not in wanted():
+        print("WARNING: mail is not backed up: the setting backup says where to")
+        return
+    for warning in backup.warnings():
+        print(f"WARNING: {warning}")

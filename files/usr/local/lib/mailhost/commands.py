@@ -11,6 +11,8 @@ import signal
 import sys
 
 import history
+import restore
+from backup import backup, show_snapshots
 from check import check
 from daemons import DAEMONS, resume_relaying
 from drift import drift
@@ -31,6 +33,10 @@ def main() -> int:
     # Ends as an error does, so that nothing is left half-way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        # They last, and touch no daemon.
+        if arguments.run in (run_backup, run_snapshots):
+            arguments.run(arguments)
+            return 0
         with open("/run/mailhost.lock", "a+") as lock:
             take(lock)
             resume_relaying()
@@ -97,6 +103,14 @@ def parse() -> argparse.Namespace:
         "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
     )
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
+    command("backup", run_backup, "back up now")
+    command("snapshots", run_snapshots, "list the backups")
+    restoring = command("restore", run_restore, "bring back what a backup has; writes over nothing")
+    restoring.add_argument("what", help="the address of an account, all (accounts), queue, or volume (an empty one)")
+    restoring.add_argument("messages", nargs="*", help="of the queue: the messages to put into it again; lists them without")
+    restoring.add_argument("--snapshot", default="latest", help="as mailhost snapshots lists it")
+    restoring.add_argument("--folder", help="of the account: one folder, e.g. INBOX or Archive/2024")
+    restoring.add_argument("--message-id", help="of the account: one message")
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -177,6 +191,26 @@ def run_release(arguments) -> None:
     if not answer.startswith("250 "):
         raise Failure(f"{arguments.id} is not released: {answer}")
     print(answer)
+
+
+def run_backup(arguments) -> None:
+    backup()
+
+
+def run_snapshots(arguments) -> None:
+    show_snapshots()
+
+
+def run_restore(arguments) -> None:
+    match arguments.what:
+        case "volume":
+            restore.restore_volume(arguments.snapshot)
+        case "all":
+            restore.restore_all(arguments.snapshot)
+        case "queue":
+            restore.restore_queue(arguments.messages, arguments.snapshot)
+        case address:
+            restore.restore_account(address, arguments.snapshot, arguments.folder, arguments.message_id)
 
 
 def run_purge(arguments) -> None:

@@ -8,6 +8,7 @@ import tempfile
 
 import accounts
 import antivirus
+import backup
 import dkim
 import resolver
 from failure import Failure
@@ -310,10 +311,28 @@ class Accounts(Daemon):
         accounts.apply()
 
 
+class Backup(Daemon):
+    """The timer of the backups."""
+
+    name = "backup"
+
+    def is_running(self):
+        return is_active(backup.TIMER)
+
+    def restart(self, changed):
+        super().restart(changed)
+        backup.open_repository()
+        run("systemctl", "enable", "--quiet", backup.TIMER)
+        run("systemctl", "restart", backup.TIMER)
+
+    def stop(self):
+        run("systemctl", "disable", "--now", "--quiet", backup.TIMER)
+
+
 DAEMONS = {
     daemon.name: daemon
     for daemon in (
-        Resolver(), Tls(), Accounts(), SpamAssassin(), Dovecot(), ClamAv(), Amavis(), OpenSmtpd(), Web()
+        Resolver(), Tls(), Accounts(), SpamAssassin(), Dovecot(), ClamAv(), Amavis(), OpenSmtpd(), Web(), Backup()
     )
 }  # fmt: skip
 

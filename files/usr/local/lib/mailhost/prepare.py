@@ -168,6 +168,8 @@ def create_folders() -> None:
         folder.mkdir(exist_ok=True)
         shutil.chown(folder, owner, group)
         folder.chmod(mode)
+    # Else what was acknowledged could lie in a folder that a start empties, had the power failed a moment later.
+    run("chattr", "+D", str(ROOT / "queue/queue"))
 
 
 def create_srs_key() -> None:

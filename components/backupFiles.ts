@@ -1,0 +1,55 @@
+import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
+import { isOverSsh } from './mailSettings';
+import type { MailSettings } from './mailSettings';
+
+const folder = '/etc/mailhost';
+
+/** restic's settings as environment variables, and the timer that runs it. */
+export function backupFiles({ hostName, backup }: MailSettings): HostFiles {
+  if (backup === undefined) return {};
+  const { repository, hostKey, keepDaily, keepWeekly, keepMonthly } = backup;
+  const host = sshHost(repository);
+  return {
+    [`${folder}/restic.env`]: hostFile(
+      textOfLines([
+        `RESTIC_REPOSITORY=${repository}`,
+        `RESTIC_PASSWORD_FILE=${folder}/restic.password`,
+        `RESTIC_HOST=${hostName}`,
+        'RESTIC_CACHE_DIR=/var/cache/mailhost-restic',
+        `KEEP_DAILY=${keepDaily}`,
+        `KEEP_WEEKLY=${keepWeekly}`,
+        `KEEP_MONTHLY=${keepMonthly}`,
+      ]),
+    ),
+    ...(hostKey !== undefined && host !== undefined
+      ? { [`${folder}/restic.known_hosts`]: hostFile(textOfLines([`${host} ${hostKey}`])) }
+      : {}),
+    ...fileAsItIs('/etc/systemd/system/mailhost-backup.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-backup.timer'),
+  };
+}
+
+/** As known_hosts(5) has it, `[name]:port` where the port is another than 22. */
+function sshHost(repository: string): string | undefined {
+  if (!isOverSsh(repository)) return undefined;
+  const url = /^sftp:\/\/(?:[^@/]+@)?(\[[^\]]+\]|[^:/]+)(?::(\d+))?\//.exec(repository);
+  if (url) {
+    const name = url[1]!.replace(/^\[|\]$/g, '');
+    return url[2] === undefined || url[2] === '22' ? name : `[${name}]:${url[2]}`;
+  }
+  return /^sftp:(?:[^@/]+@)?([^:/]+):/.exec(repository)?.[1];
+}
+
+/** What opens the repository: its own password, and what its server asks for. */
+export function backupSecrets(
+  password: string,
+  environment: Record<string, string>,
+  sshKey: string | undefined,
+): HostFiles {
+  const lines = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return {
+    [`${folder}/restic.password`]: hostFile(textOfLines([password]), '0600'),
+    [`${folder}/restic-secrets.env`]: hostFile(textOfLines(lines.sort()), '0600'),
+    ...(sshKey === undefined ? {} : { [`${folder}/restic.key`]: hostFile(sshKey, '0600') }),
+  };
+}

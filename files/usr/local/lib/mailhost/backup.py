@@ -1,0 +1,247 @@
+"""Backups of the volume with restic, and what is told of them."""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+
+from failure import Failure
+from system import run
+
+ROOT = pathlib.Path("/srv/mailhost")
+#: What restic reads: the volume as of one moment. Also the path inside the snapshots.
+COPY = ROOT / ".backup"
+BAYES = "bayes/bayes"
+SENT = "submission/sent.sqlite"
+
+SETTINGS = ("/etc/mailhost/restic.env", "/etc/mailhost/restic-secrets.env")
+SSH_KEY = pathlib.Path("/etc/mailhost/restic.key")
+SSH = f"-i {SSH_KEY} -o UserKnownHostsFile=/etc/mailhost/restic.known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes"
+TIMER = "mailhost-backup.timer"
+STATE = pathlib.Path("/var/lib/mailhost/backup.json")
+
+#: restic's exit status.
+NO_REPOSITORY = 10
+#: Without a good one for so long, the check warns.
+PATIENCE = datetime.timedelta(days=2)
+
+
+def settings() -> dict:
+    lines = [line for path in SETTINGS for line in pathlib.Path(path).read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if line)
+
+
+def restic(*arguments: str, expected: tuple = (0,)) -> tuple:
+    """Gives exit status and output; raises Failure, in restic's words, for a status that is not expected."""
+    known = settings()
+    over_ssh = ("--option", f"sftp.args={SSH}") if known["RESTIC_REPOSITORY"].startswith("sftp:") else ()
+    result = subprocess.run(
+        ("restic", *over_ssh, "--quiet", *arguments),
+        env={"PATH": os.environ["PATH"], "HOME": "/root", **known},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if result.returncode not in expected:
+        words = "\n".join(line for line in (result.stdout + result.stderr).splitlines() if line.strip())
+        if over_ssh and "Permission denied" in words:
+            words += f"\nIts server has to let this key in: {run('ssh-keygen', '-y', '-f', str(SSH_KEY)).strip()}"
+        raise Failure(f"restic {arguments[0]} failed:\n{words}")
+    return result.returncode, result.stdout
+
+
+def open_repository() -> None:
+    """Makes it where there is none. A host works without: what is wrong is told by the check."""
+    try:
+        status, _ = restic("cat", "config", expected=(0, NO_REPOSITORY))
+        if status == NO_REPOSITORY:
+            restic("init")
+        note(problem=None, last=max((snapshot["time"] for snapshot in snapshots()), default=None))
+    except Failure as failure:
+        note(problem=str(failure))
+
+
+def snapshots() -> list:
+    known = settings()
+    return json.loads(restic("snapshots", "--json", "--no-lock", "--host", known["RESTIC_HOST"])[1])
+
+
+def show_snapshots() -> None:
+    for snapshot in snapshots():
+        size = snapshot.get("summary", {}).get("total_bytes_processed", 0)
+        print(f"{snapshot['short_id']}  {snapshot['time'][:19].replace('T', ' ')}  {size / 1e6:.1f} MB")
+
+
+def backup() -> None:
+    with open("/run/mailhost-backup.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failure("a backup is under way already: journalctl --unit mailhost-backup --follow") from None
+        try:
+            print(make_snapshot())
+        except Failure as failure:
+            tell(failure)
+            raise
+
+
+def make_snapshot() -> str:
+    known = settings()
+    if restic("cat", "config", expected=(0, NO_REPOSITORY))[0] == NO_REPOSITORY:
+        restic("init")
+    # Only those of hosts and processes that are no more.
+    restic("unlock")
+    collect()
+    try:
+        # What was linked has changed in nothing but the number of its names.
+        _, output = restic("backup", "--json", "--ignore-ctime", str(COPY))
+    finally:
+        shutil.rmtree(COPY)
+    summary = json.loads(output.splitlines()[-1])
+    kept = [part for span in ("daily", "weekly", "monthly") for part in (f"--keep-{span}", known[f"KEEP_{span.upper()}"])]
+    restic("forget", "--retry-lock", "10m", *kept, "--prune")
+    now = datetime.datetime.now().astimezone()
+    month = now.strftime("%Y-%m")
+    if state().get("checked") != month:
+        # All that is stored is read again once a year.
+        restic("check", f"--read-data-subset={now.month}/12")
+    note(problem=None, last=now.isoformat(), checked=month)
+    return (
+        f"snapshot {summary['snapshot_id'][:8]}: {summary['total_bytes_processed'] / 1e6:.1f} MB in "
+        f"{summary['total_files_processed']} files, {summary['data_added'] / 1e6:.1f} MB new"
+    )
+
+
+def collect() -> None:
+    """
+    Puts all that is to be saved into a tree of its own, at once: messages, which never change, by hard links.
+
+    restic alone would miss a message that moves while it reads: from new to cur, or from one folder to another.
+    """
+    shutil.rmtree(COPY, ignore_errors=True)
+    COPY.mkdir(mode=0o700)
+    linked: dict = {}
+    # A message that moved during the first pass has its place in the second.
+    for _ in range(10):
+        if not gather(linked):
+            break
+    for name in ("acme", "bayes", "submission"):
+        mirror(ROOT / name)
+    for file in [ROOT / "srs.conf", *(ROOT / "acme").rglob("*")]:
+        duplicate(file)
+    if (ROOT / SENT).exists():
+        with contextlib.closing(sqlite3.connect(ROOT / SENT)) as source, contextlib.closing(
+            sqlite3.connect(COPY / SENT)
+        ) as target:
+            source.backup(target)
+        keep_owner(ROOT / SENT, COPY / SENT)
+    if (ROOT / f"{BAYES}_toks").exists():
+        learned = run("runuser", "--user", "amavis", "--", "sa-learn", "--dbpath", str(ROOT / BAYES), "--backup")
+        (COPY / f"{BAYES}.txt").write_text(learned)
+
+
+def gather(linked: dict) -> bool:
+    """Whether it found a message that was not linked yet; `linked` has the place of each by its inode."""
+    found = False
+    for top in ("mail", "home", "quarantine", "queue/queue"):
+        for folder, subfolders, _ in os.walk(ROOT / top):
+            if os.path.basename(folder) == "tmp":
+                subfolders.clear()
+                continue
+            mirror(pathlib.Path(folder))
+            is_fixed = os.path.basename(folder) in ("cur", "new") or not top.endswith(("mail", "home"))
+            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        continue
+                    if not is_fixed:
+                        duplicate(pathlib.Path(entry.path))
+                    elif linked.get(entry.inode()) != entry.path:
+                        found |= entry.inode() not in linked
+                        link(entry, linked)
+    return found
+
+
+def link(entry: os.DirEntry, linked: dict) -> None:
+    try:
+        os.link(entry.path, in_copy(entry.path))
+    except FileNotFoundError:
+        return
+    except FileExistsError:
+        os.unlink(in_copy(entry.path))
+        os.link(entry.path, in_copy(entry.path))
+    before = linked.get(entry.inode())
+    if before is not None:
+        os.unlink(in_copy(before))
+    linked[entry.inode()] = entry.path
+
+
+def in_copy(path) -> pathlib.Path:
+    return COPY / pathlib.Path(path).relative_to(ROOT)
+
+
+def mirror(folder: pathlib.Path) -> None:
+    target = in_copy(folder)
+    with contextlib.suppress(FileNotFoundError):
+        if not target.exists():
+            target.mkdir(parents=True)
+        keep_owner(folder, target)
+
+
+def duplicate(file: pathlib.Path) -> None:
+    """Of what is written over in place; Dovecot makes its index files again by itself."""
+    if file.is_dir() or file.name.startswith("dovecot.index"):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        in_copy(file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, in_copy(file), follow_symlinks=False)
+        keep_owner(file, in_copy(file))
+
+
+def keep_owner(source, target) -> None:
+    about = os.lstat(source)
+    os.lchown(target, about.st_uid, about.st_gid)
+    if not os.path.islink(target):
+        os.chmod(target, about.st_mode & 0o7777)
+
+
+def state() -> dict:
+    return json.loads(STATE.read_text()) if STATE.exists() else {}
+
+
+def note(**changes) -> None:
+    new = STATE.with_suffix(".new")
+    new.write_text(json.dumps({**state(), **changes}))
+    new.rename(STATE)
+
+
+def tell(failure: Failure) -> None:
+    """The postmaster, at most once a day."""
+    note(problem=str(failure))
+    today = datetime.date.today().isoformat()
+    if state().get("told") == today:
+        return
+    text = f"To: root\nSubject: the backup of this host failed\n\n{failure}\n\nOnce more: mailhost backup\n"
+    with contextlib.suppress(Failure, FileNotFoundError):
+        run("/usr/sbin/sendmail", "root", stdin=text)
+        note(told=today)
+
+
+def warnings():
+    known = state()
+    if known.get("problem"):
+        words = " ".join(known["problem"].split())
+        yield f"mail is not backed up: {words}"
+    else:
+        # Of a host without one, from when it was to have them.
+        last = known.get("last")
+        since = datetime.datetime.fromisoformat(last) if last else datetime.datetime.fromtimestamp(STATE.stat().st_mtime)
+        if datetime.datetime.now().astimezone() - since.astimezone() > PATIENCE:
+            yield f"the last backup is of {since:%Y-%m-%d %H:%M}: journalctl --unit mailhost-backup"

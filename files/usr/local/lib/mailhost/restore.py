@@ -1,0 +1,196 @@
+"""Brings back what a backup has; what is on the host is never written over."""
+
+import contextlib
+import email.parser
+import os
+import pathlib
+import re
+import shutil
+
+from backup import BAYES, COPY, ROOT, restic
+from daemons import DAEMONS, OpenSmtpd, wanted
+from failure import Failure
+from system import is_active, run, succeeds
+
+MAIL = ROOT / "mail"
+HOMES = ROOT / "home"
+PROBE = "mailhost-probe"
+#: On the volume, so that files can be moved.
+SCRATCH = ROOT / ".restore"
+#: Says that a restore of the whole has not ended.
+MARK = ROOT / ".restoring"
+
+
+def restore_volume(snapshot: str) -> None:
+    """Fills an empty volume, before any daemon runs."""
+    if not MARK.exists() and has_mail():
+        print("WARNING: nothing was restored, because there is mail on the volume: take the setting restore out")
+        return
+    MARK.touch()
+    # What waited in the queue then may have been delivered since.
+    restic("restore", f"{snapshot}:{COPY}", "--target", str(ROOT), "--exclude", "/queue")
+    learned = ROOT / f"{BAYES}.txt"
+    if learned.exists():
+        shutil.chown(learned, "amavis", "amavis")
+        run("runuser", "--user", "amavis", "--", "sa-learn", "--dbpath", str(ROOT / BAYES), "--restore", str(learned))
+        learned.unlink()
+    os.sync()
+    MARK.unlink()
+    print(f"restored: {sum(1 for _ in messages_below(MAIL, HOMES))} messages")
+
+
+def has_mail() -> bool:
+    return any(PROBE not in str(message) for message in messages_below(MAIL, HOMES))
+
+
+def messages_below(*tops: pathlib.Path):
+    for top in tops:
+        for folder, _, files in os.walk(top):
+            if os.path.basename(folder) in ("cur", "new"):
+                yield from (pathlib.Path(folder, file) for file in files)
+
+
+def restore_all(snapshot: str) -> None:
+    for address in accounts():
+        try:
+            restore_account(address, snapshot)
+        except Failure as failure:
+            print(f"{address}: {failure}")
+
+
+def restore_account(address: str, snapshot: str, folder: str | None = None, message_id: str | None = None) -> None:
+    """Puts what the account had and has not now into folders below Restored."""
+    home = accounts().get(address)
+    if home is None:
+        raise Failure(f"{address} is no account: add it to the settings first")
+    present = by_size(home)
+    with scratch():
+        restic("restore", f"{snapshot}:{COPY / home.relative_to(ROOT)}", "--target", str(SCRATCH))
+        wanted_ones = [
+            message
+            for message in sorted(messages_below(SCRATCH / "mail"))
+            if (folder is None or message.parent.parent.name == maildir_name(folder))
+            and (message_id is None or id_of(message) == message_id.strip("<>"))
+        ]
+        if not wanted_ones and (folder or message_id):
+            raise Failure(f"the snapshot has no such message of {address}: mailhost snapshots lists the others")
+        missing = [message for message in wanted_ones if not is_among(present, message)]
+        for message in missing:
+            put_back(message, home)
+        if folder is None and message_id is None:
+            put_back_scripts(home)
+    if missing:
+        for name in restored_folders(home):
+            succeeds("doveadm", "mailbox", "subscribe", "-u", address, name)
+    print(f"{address}: {len(missing)} messages, in Restored" if missing else f"{address}: nothing is missing")
+
+
+@contextlib.contextmanager
+def scratch():
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    SCRATCH.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(SCRATCH)
+
+
+def accounts() -> dict:
+    """The folder of each by its address."""
+    names = [line.split(":")[0] for line in pathlib.Path("/etc/dovecot/users").read_text().splitlines() if line]
+    if DAEMONS["accounts"] in wanted():
+        return {name: HOMES / name.split("@")[0] for name in names}
+    return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE not in name}
+
+
+def maildir_name(folder: str) -> str:
+    """Of a folder as mail clients call it: Maildir++ has all below that of the inbox, with dots for slashes."""
+    return "mail" if folder.upper() == "INBOX" else f".{folder.replace('/', '.')}"
+
+
+def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
+    origin = message.parent.parent.name
+    folder = home / "mail" / f".Restored{origin if origin.startswith('.') else ''}"
+    for path in (folder, *(folder / part for part in ("cur", "new", "tmp"))):
+        if not path.exists():
+            path.mkdir(mode=0o700)
+            os.chown(path, os.stat(home).st_uid, os.stat(home).st_gid)
+    message.rename(folder / message.parent.name / message.name)
+
+
+def restored_folders(home: pathlib.Path) -> list:
+    return [path.name[1:].replace(".", "/") for path in sorted((home / "mail").glob(".Restored*"))]
+
+
+def by_size(home: pathlib.Path) -> dict:
+    found: dict = {}
+    for message in messages_below(home / "mail"):
+        found.setdefault(message.stat().st_size, []).append(message)
+    return found
+
+
+def is_among(present: dict, message: pathlib.Path) -> bool:
+    """By its octets: folder and flags may be others."""
+    text = message.read_bytes()
+    return any(other.read_bytes() == text for other in present.get(len(text), []) if other.exists())
+
+
+def id_of(message: pathlib.Path) -> str:
+    with message.open("rb") as file:
+        header = email.parser.BytesHeaderParser().parse(file)
+    return str(header["Message-ID"] or "").strip().strip("<>")
+
+
+def put_back_scripts(home: pathlib.Path) -> None:
+    """Sieve scripts, and which of them is active."""
+    for source in [*(SCRATCH / "sieve").rglob("*"), SCRATCH / ".dovecot.sieve"]:
+        target = home / source.relative_to(SCRATCH)
+        if os.path.lexists(source) and not source.is_dir() and not os.path.lexists(target):
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            shutil.chown(target.parent, os.stat(home).st_uid, os.stat(home).st_gid)
+            source.rename(target)
+
+
+def restore_queue(identifiers: list, snapshot: str) -> None:
+    """
+    Shows what waited in the queue, and puts the messages that are named into it again.
+
+    None by itself: what has been delivered since would be sent once more.
+    """
+    with scratch():
+        restic("restore", f"{snapshot}:{COPY}/queue/queue", "--target", str(SCRATCH))
+        waiting = {path.name: path for path in sorted(SCRATCH.glob("??/????????"))}
+        if not identifiers:
+            for name, path in waiting.items():
+                print(f"{name}  {described(path)}")
+            return
+        unknown = [name for name in identifiers if name not in waiting]
+        if unknown:
+            raise Failure(f"the queue had no message {', '.join(unknown)} then: mailhost restore queue lists them")
+        was_active = is_active(OpenSmtpd.unit)
+        if was_active:
+            run("systemctl", "stop", OpenSmtpd.unit)
+        try:
+            for name in identifiers:
+                target = ROOT / "queue/queue" / waiting[name].relative_to(SCRATCH)
+                if target.exists():
+                    print(f"{name}: is in the queue")
+                    continue
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                shutil.chown(target.parent, "opensmtpq", "root")
+                waiting[name].rename(target)
+                print(f"{name}: put into the queue")
+        finally:
+            if was_active:
+                DAEMONS["opensmtpd"].restart_service()
+
+
+def described(message: pathlib.Path) -> str:
+    envelopes = [path.read_text(errors="replace") for path in message.glob(f"{message.name}????????")]
+
+    def field(name: str) -> str:
+        return ", ".join(sorted({value for text in envelopes for value in re.findall(rf"^{name}: (.*)$", text, re.M)}))
+
+    with (message / "message").open("rb") as file:
+        subject = email.parser.BytesHeaderParser().parse(file)["Subject"]
+    return f"from <{field('sender')}> to {field('dest')}: {subject}"

@@ -1,0 +1,396 @@
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backupServer } from '../../lab/backupServer';
+import { onHost } from '../../lab/machines';
+import { moveMail, readMailbox, sendFromRemote, waitForMail, withImap } from '../../lab/mail';
+import { addresses } from '../../lab/network';
+import { loginOf } from '../../lab/proof';
+import { labResolver } from '../../lab/remote/resolver';
+import type { StackOutputs } from '../../lab/stack';
+import { waitFor, type Lab } from '../../lab/state';
+import { changes, endLab, startLab, TestStack } from './testLab';
+
+const name = 'backup';
+const erika = 'erika@remote.example';
+const password = 'marker-of-the-repository';
+const text = 'marker-in-a-message';
+let lab: Lab;
+let stack: TestStack;
+let outputs: StackOutputs;
+let log = '';
+
+const up = async () => {
+  const { status, output } = await stack.up();
+  expect(status, output).toBe(0);
+  log += output;
+  return output;
+};
+const anna = () => loginOf(outputs, 'anna@example.org');
+const bert = () => loginOf(outputs, 'bert@example.net');
+const send = async (subject: string) => {
+  await sendFromRemote(lab, { from: erika, to: 'anna@example.org', subject, text });
+  await waitForMail(anna(), subject);
+};
+const subjects = async (mailbox: string) =>
+  (await readMailbox(anna(), mailbox)).map(({ subject }) => subject ?? '').sort();
+
+interface Api {
+  servers: { id: number }[];
+  volumes: { id: number }[];
+  primary_ips: { ip: string; dns_ptr: object }[];
+}
+const api = async <K extends keyof Api>(path: string, method = 'GET', body?: object) => {
+  const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${stack.env.HCLOUD_TOKEN}`,
+      'content-type': 'application/json',
+    },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  expect(response.ok, path).toBe(true);
+  return (response.status === 204 ? {} : await response.json()) as Pick<Api, K>;
+};
+const onlyServer = async () => (await api<'servers'>('servers')).servers[0]!.id;
+
+/** What others know the host by. */
+const identity = async () => {
+  const resolve = labResolver(addresses(lab).resolver.v4);
+  const keys = ['example.org', 'example.net'].map((domain) =>
+    resolve(`s1._domainkey.${domain}`, 'TXT'),
+  );
+  const { primary_ips } = await api<'primary_ips'>('primary_ips');
+  return {
+    addresses: primary_ips.map(({ ip, dns_ptr }) => [ip, dns_ptr]),
+    keys: await Promise.all(keys),
+    hostKey: onHost(lab, 'cat /etc/ssh/ssh_host_ed25519_key.pub').split(' ')[1],
+  };
+};
+
+/** Mail from the remote system, which tries each message until it is taken. */
+class Flow {
+  readonly taken: { subject: string; at: number }[] = [];
+  refusals = 0;
+  private ended = false;
+  private readonly sending: Promise<void>;
+
+  constructor(private readonly prefix: string) {
+    this.sending = this.send();
+  }
+
+  private async send(): Promise<void> {
+    for (let i = 0; !this.ended;) {
+      const subject = `${this.prefix} ${i}`;
+      const message = { from: erika, to: 'bert@example.net', subject, text };
+      await sendFromRemote(lab, message).then(
+        () => {
+          this.taken.push({ subject, at: Date.now() });
+          i++;
+        },
+        () => {
+          this.refusals++;
+          return sleep(200);
+        },
+      );
+    }
+  }
+
+  more(count: number) {
+    const enough = this.taken.length + count;
+    return waitFor(`${count} messages are taken`, () => this.taken.length >= enough, 300);
+  }
+
+  /** @returns what has become of all that was taken */
+  async end() {
+    this.ended = true;
+    await this.sending;
+    const found = await waitFor('what was taken is delivered', async () => {
+      onHost(lab, 'smtpctl schedule all >/dev/null || true');
+      const all = (await readMailbox(bert())).map(({ subject }) => subject ?? '');
+      return this.taken.every(({ subject }) => all.includes(subject)) ? all : undefined;
+    });
+    const own = found.filter((subject) => subject.startsWith(`${this.prefix} `));
+    const times = this.taken.map(({ at }) => at);
+    const gap = Math.max(...times.slice(1).map((at, i) => at - times[i]!));
+    return {
+      taken: this.taken.length,
+      twice: own.length - new Set(own).size,
+      seconds: Math.round(gap / 1000),
+    };
+  }
+}
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+  const { repository, hostKey } = backupServer(lab);
+  await stack.set('mailhost:protect', 'true');
+  await stack.set('mailhost:backup.repository', repository, '--path');
+  await stack.set('mailhost:backup.hostKey', hostKey, '--path');
+  await stack.set('mailhost:backup.password', password, '--path', '--secret');
+  await up();
+  outputs = stack.outputs();
+});
+afterAll(() => endLab(name));
+
+describe('a backup', () => {
+  it('does not keep a host from working whose key its server does not let in, and says which it is', () => {
+    const task = /mail is not backed up: .*Permission denied.*let this key in: (ssh-ed25519 \S+)/;
+    const [, key] = task.exec(outputs.nextSteps) ?? [];
+    expect(key, outputs.nextSteps).toBeDefined();
+    expect(() => onHost(lab, 'mailhost backup 2>&1')).toThrow();
+    backupServer(lab).letIn(key!);
+  });
+
+  it('is made each night, and when it is asked for', async () => {
+    await send('of the inbox');
+    await send('of a folder');
+    await send('that stays');
+    await moveMail(anna(), 'of a folder', 'INBOX', 'Archive');
+    expect(
+      onHost(lab, 'systemctl show --value --property TimersCalendar mailhost-backup.timer'),
+    ).toContain('OnCalendar=*-*-* 03:00:00');
+    onHost(lab, 'systemctl start mailhost-backup');
+    const check = onHost(
+      lab,
+      `echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check`,
+    );
+    expect(check).not.toContain('back');
+    expect(onHost(lab, 'mailhost snapshots')).toMatch(/^[0-9a-f]{8} {2}\d{4}-\d\d-\d\d .* MB\n$/);
+  });
+
+  it('gives back a message, a folder and a mailbox, and nothing twice', async () => {
+    const [id] = (await readMailbox(anna())).flatMap(({ subject, messageId }) =>
+      subject === 'of the inbox' ? [messageId!] : [],
+    );
+    for (const mailbox of ['INBOX', 'Archive']) {
+      await withImap(anna(), async (client) => {
+        await client.mailboxOpen(mailbox);
+        await client.messageDelete({ subject: 'of ' });
+      });
+    }
+    expect(await subjects('INBOX')).toContain('that stays');
+    const restore = (...options: string[]) =>
+      onHost(lab, `mailhost restore anna@example.org ${options.join(' ')}`);
+    expect(restore('--message-id', `'${id}'`)).toContain('1 messages, in Restored');
+    expect(await subjects('Restored')).toEqual(['of the inbox']);
+    expect(restore('--folder', 'Archive')).toContain('1 messages');
+    expect(await subjects('Restored/Archive')).toEqual(['of a folder']);
+    for (const what of ['anna@example.org', 'all'])
+      expect(onHost(lab, `mailhost restore ${what}`)).toContain(
+        'anna@example.org: nothing is missing',
+      );
+    expect(() => onHost(lab, 'mailhost restore carl@example.org 2>&1')).toThrow();
+    expect(onHost(lab, 'mailhost restore volume')).toContain('WARNING: nothing was restored');
+  });
+
+  it('has every message, also of those that move while it is made', () => {
+    onHost(
+      lab,
+      `cat >/run/move.py <<'E'
+import itertools, os, pathlib
+mail = pathlib.Path("/srv/mailhost/mail/example.net/bert/mail")
+places = [mail / folder / part for folder in ("", ".Archive", ".Zoo") for part in ("cur", "new")]
+for place in places: place.mkdir(parents=True, exist_ok=True)
+names = [f"1.moving{i}.host" for i in range(400)]
+for name in names: (places[0] / name).write_text("x")
+print("ready", flush=True)
+for now, then in itertools.pairwise(itertools.cycle(places)):
+    for name in names:
+        os.link(now / name, then / name)
+        os.unlink(now / name)
+E
+       systemd-run --quiet --unit move python3 /run/move.py
+       until journalctl --unit move --output cat | grep -q ready; do :; done
+       mailhost backup; systemctl stop move; rm -r /srv/mailhost/mail/example.net/bert/mail/.Zoo`,
+    );
+    const listed = onHost(
+      lab,
+      `PYTHONPATH=/usr/local/lib/mailhost python3 -Bc 'from backup import restic; print(restic("ls", "latest")[1])'`,
+    );
+    const moving = [...listed.matchAll(/1\.moving\d+\.host/g)].map(([found]) => found);
+    expect(new Set(moving).size).toBe(400);
+    expect(moving).toHaveLength(400);
+    onHost(lab, 'find /srv/mailhost/mail/example.net -name "1.moving*" -delete');
+  });
+
+  it('shows its password and the mail to nobody', () => {
+    const [watched] = onHost(
+      lab,
+      `while test ! -e /run/watched; do cat /proc/[0-9]*/cmdline; done 2>/dev/null | tr '\\0' '\\n' | sort -u >/run/seen &
+       mailhost backup; touch /run/watched; wait; grep -c restic /run/seen; ! grep ${password} /run/seen`,
+    )
+      .trim()
+      .split('\n')
+      .slice(-1);
+    expect(Number(watched)).toBeGreaterThan(0);
+    const places = { log, state: stack.state(), journal: onHost(lab, 'journalctl --no-pager') };
+    for (const [place, found] of Object.entries(places))
+      expect(found, place).not.toContain(password);
+    const readable = onHost(
+      lab,
+      `find / -xdev -type f -perm -o=r -size -1M -not -path '/proc/*' -not -path '/sys/*' -print0 |
+         xargs -0 grep --files-with-matches ${password} || true`,
+    );
+    expect(readable).toBe('');
+    const { folder } = backupServer(lab);
+    const found = execFileSync('sh', ['-c', `grep -rlE '${password}|${text}' ${folder} || true`]);
+    expect(String(found)).toBe('');
+    expect(
+      String(execFileSync('find', [folder, '-type', 'f', '-name', '????*'])).length,
+    ).toBeGreaterThan(0);
+  });
+
+  it('fails aloud, once a day', async () => {
+    const moved = '/etc/mailhost/restic.password';
+    onHost(
+      lab,
+      `cp -p ${moved} /run; echo wrong >${moved}
+       mailhost backup 2>/run/words; mailhost backup; mv /run/restic.password ${moved}; grep 'wrong password' /run/words`,
+    );
+    const subject = 'the backup of this host failed';
+    await waitForMail(anna(), subject);
+    const check = `echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check`;
+    expect(onHost(lab, check)).toContain('WARNING: mail is not backed up: restic cat failed');
+    onHost(
+      lab,
+      `mailhost backup; sed -i 's/"last": "20../"last": "1999/' /var/lib/mailhost/backup.json`,
+    );
+    expect(onHost(lab, check)).toMatch(/WARNING: the last backup is of 1999/);
+    expect((await subjects('INBOX')).filter((found) => found === subject)).toHaveLength(1);
+  });
+});
+
+describe('a new server', () => {
+  it('takes the place of one that runs, while mail comes in: nothing is lost', async () => {
+    const before = await identity();
+    const mail = await subjects('INBOX');
+    const flow = new Flow('planned');
+    await flow.more(3);
+    onHost(lab, 'smtpctl pause mda');
+    await sendFromRemote(lab, { from: erika, to: 'anna@example.org', subject: 'queued', text });
+    await stack.set('mailhost:serverGeneration', '2');
+    const output = await up();
+    expect(output).toContain('another server takes the place of this one');
+    expect(output).not.toMatch(
+      /(Rdns|PrimaryIp|Volume|DnsRecord|PrivateKey)::.* (replaced|deleted|updated)/,
+    );
+    await flow.more(3);
+    const { taken, twice, seconds } = await flow.end();
+    await waitForMail(anna(), 'queued');
+    expect(await subjects('INBOX')).toEqual([...mail, 'queued'].sort());
+    expect(await identity()).toEqual(before);
+    console.log(
+      `a server replaced: ${taken} taken, 0 lost, ${twice} twice; no mail was taken for ${seconds} s, refused ${flow.refusals} times`,
+    );
+  });
+
+  it('takes the place of one that is dead', async () => {
+    const before = await identity();
+    const flow = new Flow('dead');
+    await flow.more(3);
+    await api(`servers/${await onlyServer()}/actions/poweroff`, 'POST');
+    await stack.set('mailhost:serverGeneration', '3');
+    await up();
+    await flow.more(3);
+    const { taken, twice, seconds } = await flow.end();
+    expect(await identity()).toEqual(before);
+    console.log(`a dead server replaced: ${taken} taken, 0 lost, ${twice} twice; ${seconds} s`);
+  });
+
+  it('gets its mail from a backup where the volume is lost, too', async () => {
+    const before = await identity();
+    const mail = { inbox: await subjects('INBOX'), restored: await subjects('Restored') };
+    const flow = new Flow('restored');
+    await flow.more(3);
+    // One that waits in the queue; then nothing is taken any more, and the last backup is made.
+    onHost(lab, 'smtpctl pause mda');
+    await sendFromRemote(lab, { from: erika, to: 'anna@example.org', subject: 'waited', text });
+    const learned = () =>
+      onHost(
+        lab,
+        'sa-learn --dbpath /srv/mailhost/bayes/bayes --dump magic | grep ntokens || true',
+      );
+    const tokens = learned();
+    onHost(lab, 'systemctl stop opensmtpd; mailhost backup');
+    const server = await onlyServer();
+    await api(`servers/${server}`, 'DELETE');
+    const [volume] = (await api<'volumes'>('volumes')).volumes;
+    await waitFor('the volume is free', async () => {
+      const { volumes } = await api<'volumes'>('volumes');
+      return (volumes as unknown as { server: unknown }[])[0]!.server === null;
+    });
+    await api(`volumes/${volume!.id}/actions/change_protection`, 'POST', { delete: false });
+    await sleep(500);
+    await api(`volumes/${volume!.id}`, 'DELETE');
+    const refresh = await stack.run(['refresh', '--yes', '--skip-preview']);
+    expect(refresh.status, refresh.output).toBe(0);
+
+    await stack.set('mailhost:restore', 'latest');
+    const output = await up();
+    expect(output).toMatch(/restored: \d+ messages/);
+    expect(changes(output)).toMatchObject({ created: expect.any(Number) as number });
+    const present = await identity();
+    expect(present).toEqual(before);
+    expect(await subjects('INBOX')).toEqual(mail.inbox);
+    expect(await subjects('Restored')).toEqual(mail.restored);
+    expect(learned()).toBe(tokens);
+
+    const listed = onHost(lab, 'mailhost restore queue');
+    const waited =
+      /^([0-9a-f]{8}) {2}from <erika@remote\.example> to anna@example\.org: waited$/m.exec(listed);
+    onHost(lab, `mailhost restore queue ${waited![1]}`);
+    await waitForMail(anna(), 'waited');
+    await flow.more(3);
+    // What waited in the queue with it.
+    for (const [, id] of listed.matchAll(/^([0-9a-f]{8}) {2}.* to bert@/gm))
+      onHost(lab, `mailhost restore queue ${id}`);
+    const { taken, twice, seconds } = await flow.end();
+    console.log(`restored from a backup: ${taken} taken, 0 lost, ${twice} twice; ${seconds} s`);
+
+    const again = await stack.run(['preview', '--expect-no-changes']);
+    expect(again.status, again.output).toBe(0);
+    expect(again.output).toContain('restore (latest) fills an empty volume only');
+    await stack.unset('mailhost:restore');
+  });
+});
+
+it('goes to a server by HTTP, too, with the login that it asks for', async () => {
+  onHost(
+    lab,
+    `apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq --yes install restic-rest-server >/dev/null
+     printf 'mail:%s\\n' "$(openssl passwd -apr1 marker-of-the-server)" >/run/htpasswd
+     systemd-run --quiet --unit rest restic-rest-server --listen 127.0.0.1:8000 --path /root/rest --htpasswd-file /run/htpasswd`,
+  );
+  await stack.unset('mailhost:backup.hostKey');
+  await stack.set('mailhost:backup.repository', 'rest:http://127.0.0.1:8000/', '--path');
+  await stack.set('mailhost:backup.environment.RESTIC_REST_USERNAME', 'mail', '--path', '--secret');
+  await stack.set(
+    'mailhost:backup.environment.RESTIC_REST_PASSWORD',
+    'marker-of-the-server',
+    '--path',
+    '--secret',
+  );
+  await stack.set('mailhost:protect', 'false');
+  const output = await up();
+  expect(output).not.toContain('mail is not backed up');
+  expect(onHost(lab, 'mailhost backup && mailhost snapshots')).toMatch(/snapshot [0-9a-f]{8}: /);
+  expect(onHost(lab, 'ls /root/rest/snapshots | wc -l')).toBe('1\n');
+  expect(output + stack.state()).not.toContain('marker-of-the-server');
+});
+
+it('stops with its setting, and leaves nothing behind', async () => {
+  await stack.unset('mailhost:backup');
+  await up();
+  const left = onHost(
+    lab,
+    'ls /etc/mailhost /etc/systemd/system; systemctl is-active mailhost-backup.timer || true',
+  );
+  expect(left).not.toMatch(/restic|backup/);
+  expect(left).toMatch(/inactive\n$/);
+  expect(stack.outputs().nextSteps).toContain(
+    'mail is not backed up: the setting backup says where to',
+  );
+});
