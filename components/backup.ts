@@ -27,7 +27,7 @@ export class Backup extends pulumi.ComponentResource {
   constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Backup', name, {}, opts);
     const own = { parent: this };
-    const { connection, serverId } = args.host;
+    const { connection, triggers } = args.host;
     const sshKey = isOverSsh(args.mail.backup.repository)
       ? new tls.PrivateKey(
           `${name}-ssh-key`,
@@ -54,7 +54,7 @@ export class Backup extends pulumi.ComponentResource {
         {
           connection,
           create: `mailhost restore volume --snapshot ${args.restore}`,
-          triggers: [serverId],
+          triggers,
         },
         { ...own, dependsOn: [this.push] },
       );

@@ -140,7 +140,6 @@ describe('a backup', () => {
     const task = /mail is not backed up: .*Permission denied.*let this key in: (ssh-ed25519 \S+)/;
     const [, key] = task.exec(outputs.nextSteps) ?? [];
     expect(key, outputs.nextSteps).toBeDefined();
-    expect(() => onHost(lab, 'mailhost backup 2>&1')).toThrow();
     backupServer(lab).letIn(key!);
   });
 
@@ -165,10 +164,13 @@ describe('a backup', () => {
     const [id] = (await readMailbox(anna())).flatMap(({ subject, messageId }) =>
       subject === 'of the inbox' ? [messageId!] : [],
     );
-    for (const mailbox of ['INBOX', 'Archive']) {
+    for (const [mailbox, subject] of [
+      ['INBOX', 'of the inbox'],
+      ['Archive', 'of a folder'],
+    ] as const) {
       await withImap(anna(), async (client) => {
         await client.mailboxOpen(mailbox);
-        await client.messageDelete({ subject: 'of ' });
+        await client.messageDelete({ subject });
       });
     }
     expect(await subjects('INBOX')).toContain('that stays');
@@ -190,7 +192,7 @@ describe('a backup', () => {
     onHost(
       lab,
       `cat >/run/move.py <<'E'
-import itertools, os, pathlib
+import itertools, os, pathlib, time
 mail = pathlib.Path("/srv/mailhost/mail/example.net/bert/mail")
 places = [mail / folder / part for folder in ("", ".Archive", ".Zoo") for part in ("cur", "new")]
 for place in places: place.mkdir(parents=True, exist_ok=True)
@@ -201,6 +203,7 @@ for now, then in itertools.pairwise(itertools.cycle(places)):
     for name in names:
         os.link(now / name, then / name)
         os.unlink(now / name)
+        time.sleep(0.001)
 E
        systemd-run --quiet --unit move python3 /run/move.py
        until journalctl --unit move --output cat | grep -q ready; do :; done

@@ -36,19 +36,23 @@ def settings() -> dict:
     return dict(line.split("=", 1) for line in lines if line)
 
 
-def restic(*arguments: str, expected: tuple = (0,)) -> tuple:
+def restic(*arguments: str, expected: tuple = (0,), timeout: float | None = None) -> tuple:
     """Gives exit status and output; raises Failure, in restic's words, for a status that is not expected."""
     known = settings()
     over_ssh = ("--option", f"sftp.args={SSH}") if known["RESTIC_REPOSITORY"].startswith("sftp:") else ()
-    result = subprocess.run(
-        ("restic", *over_ssh, "--quiet", *arguments),
-        env={"PATH": os.environ["PATH"], "HOME": "/root", **known},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    try:
+        result = subprocess.run(
+            ("restic", *over_ssh, "--quiet", *arguments),
+            env={"PATH": os.environ["PATH"], "HOME": "/root", **known},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{known['RESTIC_REPOSITORY']} does not answer within {timeout:.0f} s") from None
     if result.returncode not in expected:
         words = "\n".join(line for line in (result.stdout + result.stderr).splitlines() if line.strip())
         if over_ssh and "Permission denied" in words:
@@ -60,7 +64,7 @@ def restic(*arguments: str, expected: tuple = (0,)) -> tuple:
 def open_repository() -> None:
     """Makes it where there is none. A host works without: what is wrong is told by the check."""
     try:
-        status, _ = restic("cat", "config", expected=(0, NO_REPOSITORY))
+        status, _ = restic("cat", "config", expected=(0, NO_REPOSITORY), timeout=60)
         if status == NO_REPOSITORY:
             restic("init")
         note(problem=None, last=max((snapshot["time"] for snapshot in snapshots()), default=None))
@@ -128,7 +132,7 @@ def collect() -> None:
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(mode=0o700)
     linked: dict = {}
-    # A message that moved during the first pass has its place in the second.
+    # A message that moved during one pass is found in its new place by the next.
     for _ in range(10):
         if not gather(linked):
             break
@@ -148,8 +152,8 @@ def collect() -> None:
 
 
 def gather(linked: dict) -> bool:
-    """Whether it found a message that was not linked yet; `linked` has the place of each by its inode."""
-    found = False
+    """Whether there was a message that was not linked before; `linked` has the place of each by its inode."""
+    news = False
     for top in ("mail", "home", "quarantine", "queue/queue"):
         for folder, subfolders, _ in os.walk(ROOT / top):
             if os.path.basename(folder) == "tmp":
@@ -164,9 +168,9 @@ def gather(linked: dict) -> bool:
                     if not is_fixed:
                         duplicate(pathlib.Path(entry.path))
                     elif linked.get(entry.inode()) != entry.path:
-                        found |= entry.inode() not in linked
+                        news |= entry.inode() not in linked
                         link(entry, linked)
-    return found
+    return news
 
 
 def link(entry: os.DirEntry, linked: dict) -> None:

@@ -10,6 +10,7 @@ import shutil
 import antivirus
 import manifests
 from daemons import DAEMONS, wanted
+from failure import Failure
 from system import run, succeeds, wait_for
 from transaction import described, live, put, withdraw
 
@@ -80,6 +81,8 @@ def create_user(name: str, number: int, home: str) -> None:
 def mount_volume(device: str) -> None:
     nothing_run = "nodev,nosuid,noexec"
     mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
+    if os.stat(ROOT).st_dev != os.stat(device).st_rdev:
+        raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
     (ROOT / "queue").mkdir(exist_ok=True)

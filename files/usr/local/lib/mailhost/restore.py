@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 
+import accounts as system_users
 from backup import BAYES, COPY, ROOT, restic
 from daemons import DAEMONS, OpenSmtpd, wanted
 from failure import Failure
@@ -60,9 +61,11 @@ def restore_all(snapshot: str) -> None:
 
 def restore_account(address: str, snapshot: str, folder: str | None = None, message_id: str | None = None) -> None:
     """Puts what the account had and has not now into folders below Restored."""
-    home = accounts().get(address)
-    if home is None:
+    # A system user's name is the local part.
+    user = next((name for name in (address, address.split("@")[0]) if name in accounts()), None)
+    if user is None:
         raise Failure(f"{address} is no account: add it to the settings first")
+    home = accounts()[user]
     present = by_size(home)
     with scratch():
         restic("restore", f"{snapshot}:{COPY / home.relative_to(ROOT)}", "--target", str(SCRATCH))
@@ -81,7 +84,7 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
             put_back_scripts(home)
     if missing:
         for name in restored_folders(home):
-            succeeds("doveadm", "mailbox", "subscribe", "-u", address, name)
+            succeeds("doveadm", "mailbox", "subscribe", "-u", user, name)
     print(f"{address}: {len(missing)} messages, in Restored" if missing else f"{address}: nothing is missing")
 
 
@@ -96,10 +99,10 @@ def scratch():
 
 
 def accounts() -> dict:
-    """The folder of each by its address."""
-    names = [line.split(":")[0] for line in pathlib.Path("/etc/dovecot/users").read_text().splitlines() if line]
+    """The folder of each by its user name."""
     if DAEMONS["accounts"] in wanted():
-        return {name: HOMES / name.split("@")[0] for name in names}
+        return {name: HOMES / name for name in system_users.NAMES.read_text().split()}
+    names = [line.split(":")[0] for line in pathlib.Path("/etc/dovecot/users").read_text().splitlines()]
     return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE not in name}
 
 
