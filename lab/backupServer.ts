@@ -37,6 +37,7 @@ HostKey ${key}
 AuthorizedKeysFile /etc/ssh/lab_authorized_keys
 AuthenticationMethods publickey
 PermitRootLogin prohibit-password
+PerSourcePenalties no
 Subsystem sftp internal-sftp
 ForceCommand internal-sftp
 `,

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,7 +22,10 @@ SENT = "submission/sent.sqlite"
 
 SETTINGS = ("/etc/mailhost/restic.env", "/etc/mailhost/restic-secrets.env")
 SSH_KEY = pathlib.Path("/etc/mailhost/restic.key")
-SSH = f"-i {SSH_KEY} -o UserKnownHostsFile=/etc/mailhost/restic.known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes"
+SSH = (
+    f"-i {SSH_KEY} -o UserKnownHostsFile=/etc/mailhost/restic.known_hosts -o StrictHostKeyChecking=yes "
+    "-o BatchMode=yes -o ConnectTimeout=15"
+)
 TIMER = "mailhost-backup.timer"
 STATE = pathlib.Path("/var/lib/mailhost/backup.json")
 
@@ -55,10 +59,26 @@ def restic(*arguments: str, expected: tuple = (0,), timeout: float | None = None
         raise Failure(f"{known['RESTIC_REPOSITORY']} does not answer within {timeout:.0f} s") from None
     if result.returncode not in expected:
         words = "\n".join(line for line in (result.stdout + result.stderr).splitlines() if line.strip())
-        if over_ssh and "Permission denied" in words:
-            words += f"\nIts server has to let this key in: {run('ssh-keygen', '-y', '-f', str(SSH_KEY)).strip()}"
+        if over_ssh and "sftp session" in words:
+            words = why_no_session(known["RESTIC_REPOSITORY"]) or words
         raise Failure(f"restic {arguments[0]} failed:\n{words}")
     return result.returncode, result.stdout
+
+
+def why_no_session(repository: str) -> str:
+    """restic often ends before ssh has said it."""
+    url, host = re.match("sftp:(?:(//[^/]+)/|([^:]+):)", repository).groups()
+    words = subprocess.run(
+        ("ssh", *SSH.split(), f"ssh:{url}" if url else host, "-s", "sftp"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    ).stderr.strip()
+    if "Permission denied" in words:
+        words += f"\nThe server has to let this key in: {run('ssh-keygen', '-y', '-f', str(SSH_KEY)).strip()}"
+    return words
 
 
 def open_repository() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import email.parser
+import hashlib
 import os
 import pathlib
 import re
@@ -66,7 +67,6 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
     if user is None:
         raise Failure(f"{address} is no account: add it to the settings first")
     home = accounts()[user]
-    present = by_size(home)
     with scratch():
         restic("restore", f"{snapshot}:{COPY / home.relative_to(ROOT)}", "--target", str(SCRATCH))
         wanted_ones = [
@@ -77,7 +77,10 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
         ]
         if not wanted_ones and (folder or message_id):
             raise Failure(f"the snapshot has no such message of {address}: mailhost snapshots lists the others")
-        missing = [message for message in wanted_ones if not is_among(present, message)]
+        sizes = {message.stat().st_size for message in wanted_ones}
+        # By their octets: folder and flags may be others.
+        present = {digest(message) for message in messages_below(home / "mail") if message.stat().st_size in sizes}
+        missing = [message for message in wanted_ones if digest(message) not in present]
         for message in missing:
             put_back(message, home)
         if folder is None and message_id is None:
@@ -125,17 +128,9 @@ def restored_folders(home: pathlib.Path) -> list:
     return [path.name[1:].replace(".", "/") for path in sorted((home / "mail").glob(".Restored*"))]
 
 
-def by_size(home: pathlib.Path) -> dict:
-    found: dict = {}
-    for message in messages_below(home / "mail"):
-        found.setdefault(message.stat().st_size, []).append(message)
-    return found
-
-
-def is_among(present: dict, message: pathlib.Path) -> bool:
-    """By its octets: folder and flags may be others."""
-    text = message.read_bytes()
-    return any(other.read_bytes() == text for other in present.get(len(text), []) if other.exists())
+def digest(message: pathlib.Path) -> bytes:
+    with message.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def id_of(message: pathlib.Path) -> str:
