@@ -1,4 +1,4 @@
-import { fileAsItIs, filledFile, hostFile, type HostFiles } from './files';
+import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
 import { probeDomain, type MailSettings } from './mailSettings';
 import { mailDomains } from './openSmtpdFiles';
 
@@ -19,7 +19,7 @@ export function amavisFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs('/etc/tmpfiles.d/mailhost-quarantine.conf'),
     // The host program reads from it which keys must be published before they sign.
     '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(selectors, undefined, 2)}\n`),
-    ...fileAsItIs('/etc/systemd/system/amavis.service.d/mailhost.conf'),
+    ...serviceFiles('amavis'),
   };
 }
 

@@ -1,5 +1,4 @@
-import { fileAsItIs, type HostFiles } from './files';
+import { serviceFiles, type HostFiles } from './files';
 
 /** What ClamAV's daemon runs with besides Debian's own configuration of it. */
-export const antivirusFiles = (): HostFiles =>
-  fileAsItIs('/etc/systemd/system/clamav-daemon.service.d/mailhost.conf');
+export const antivirusFiles = (): HostFiles => serviceFiles('clamav-daemon');

@@ -1,4 +1,11 @@
-import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
+import {
+  fileAsItIs,
+  filledFile,
+  hostFile,
+  serviceFiles,
+  textOfLines,
+  type HostFiles,
+} from './files';
 import { probeAddress, type Credential, type MailSettings } from './mailSettings';
 import { domainOf, localPartOf } from './names';
 
@@ -11,8 +18,7 @@ export function dovecotFiles(mail: MailSettings): HostFiles {
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
-    ...fileAsItIs('/etc/logrotate.d/mailhost-dovecot'),
-    ...fileAsItIs('/etc/systemd/system/dovecot.service.d/mailhost.conf'),
+    ...serviceFiles('dovecot'),
     ...(filesSpam ? fileAsItIs('/etc/dovecot/sieve/junk.sieve') : {}),
     ...filledFile('/usr/local/lib/mailhost/quota-warning', mail, '0755'),
     ...fileAsItIs('/usr/local/lib/mailhost/learn/learn', '0755'),

@@ -46,4 +46,13 @@ export const fileAsItIs = (path: string, mode?: string): HostFiles => ({
   [path]: hostFile(readHostFile(path), mode),
 });
 
+/** Drop-ins of a service: the restrictions of all, and behind them what is its own. */
+export const serviceFiles = (unit: string): HostFiles => {
+  const folder = `/etc/systemd/system/${unit}.service.d`;
+  return {
+    [`${folder}/hardening.conf`]: hostFile(readHostFile('/etc/systemd/system/hardening.conf')),
+    ...fileAsItIs(`${folder}/mailhost.conf`),
+  };
+};
+
 export const textOfLines = (lines: string[]): string => lines.map((line) => `${line}\n`).join('');

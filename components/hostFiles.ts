@@ -21,6 +21,9 @@ export function hostProgram(): HostFiles {
 /** What the host gets pushed. It stops what one brought that is no longer among them. */
 export function pushes(mail: MailSettings): string[] {
   return [
+    'firewall',
+    'ssh',
+    'fail2ban',
     'resolver',
     'tls',
     ...(mail.accountKind === 'system' ? ['accounts'] : []),
@@ -36,7 +39,8 @@ export function pushes(mail: MailSettings): string[] {
 
 /**
  * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
- * pushes, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys, which holds the stack's own).
+ * pushes, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys,
+ * which holds the stack's own).
  */
 export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFiles {
   const { hostName } = mail;
@@ -52,6 +56,9 @@ export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFil
     '/etc/mailname': file([hostName]),
     '/etc/mailhost/packages': file(packages(mail).sort()),
     '/etc/mailhost/pushes': file(pushes(mail)),
+    ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
+    ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),
+    ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };
 }

@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 
-/** Ports that are open to everyone: SMTP, submissions, submission, IMAPS, ManageSieve. */
+/** SMTP, submissions, submission, IMAPS, ManageSieve. */
 const mailPorts = [25, 465, 587, 993, 4190];
 const webPorts = [80, 443];
+
+/** TCP ports that are open to everyone. */
+export const publicPorts = (web: boolean): number[] => [...mailPorts, ...(web ? webPorts : [])];
+
+export const sshPort = 22;
 
 const anywhere = ['0.0.0.0/0', '::/0'];
 
@@ -30,7 +35,7 @@ export function firewallRules(adminNetworks: string[], web: boolean): InboundRul
     {
       direction: 'in',
       protocol: 'tcp',
-      port: '22',
+      port: String(sshPort),
       sourceIps: [...adminNetworks].sort(),
       description: 'ssh',
     },

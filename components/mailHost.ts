@@ -16,6 +16,8 @@ import {
 } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
+import { fail2banFiles } from './fail2banFiles';
+import { firewallFiles } from './firewallFiles';
 import { Host } from './host';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
@@ -37,6 +39,7 @@ import {
 import { publicRecord, withValue, zoneFile } from './recordForms';
 import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
+import { sshFiles } from './sshFiles';
 import { Summary } from './summary';
 import { Certificate } from './tls';
 import { webFiles } from './webFiles';
@@ -169,6 +172,21 @@ export class MailHost extends pulumi.ComponentResource {
     const ready = backup && settings.restore !== undefined ? backup : system;
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
+    const firewall = new Daemon(
+      `${name}-firewall`,
+      { push: 'firewall', host, files: firewallFiles(mail) },
+      { ...own, dependsOn: [system] },
+    );
+    const ssh = new Daemon(
+      `${name}-ssh`,
+      { push: 'ssh', host, files: sshFiles() },
+      { ...own, dependsOn: [system] },
+    );
+    const fail2ban = new Daemon(
+      `${name}-fail2ban`,
+      { push: 'fail2ban', host, files: fail2banFiles(settings.adminNetworks) },
+      { ...own, dependsOn: [system] },
+    );
     const resolver = new Daemon(
       `${name}-resolver`,
       { push: 'resolver', host, files: resolverFiles(mail) },
@@ -294,6 +312,9 @@ export class MailHost extends pulumi.ComponentResource {
           ...foreignRecords(settings).map(publicRecord),
         ],
         pushes: [
+          firewall,
+          ssh,
+          fail2ban,
           resolver,
           tls,
           ...accounts,

@@ -1,4 +1,11 @@
-import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from './files';
+import {
+  fileAsItIs,
+  filledFile,
+  hostFile,
+  serviceFiles,
+  textOfLines,
+  type HostFiles,
+} from './files';
 import {
   probeAddress,
   probeDomain,
@@ -46,7 +53,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs(`${filters}/header.py`),
     ...fileAsItIs(`${filters}/limits.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
-    ...fileAsItIs('/etc/systemd/system/opensmtpd.service.d/mailhost.conf'),
+    ...serviceFiles('opensmtpd'),
   };
 }
 

@@ -23,6 +23,11 @@ export const packages = (mail: MailSettings): string[] => [
   'gpg',
   'gpg-agent',
   'logrotate',
+  'nftables',
+  'fail2ban',
+  'unattended-upgrades',
+  // Restarts what an update touches.
+  'needrestart',
   'openssl',
   // The host program asks the zones' own name servers.
   'python3-dnspython',

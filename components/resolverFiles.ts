@@ -1,10 +1,11 @@
-import { fileAsItIs, filledFile, type HostFiles } from './files';
+import { fileAsItIs, filledFile, serviceFiles, type HostFiles } from './files';
 import type { MailSettings } from './mailSettings';
 
 /** unbound's configuration, and what keeps DHCP clients from writing over /etc/resolv.conf. */
 export function resolverFiles({ ipv6 }: MailSettings): HostFiles {
   return {
     ...filledFile('/etc/unbound/unbound.conf.d/mailhost.conf', { ipv6 }),
+    ...serviceFiles('unbound'),
     ...fileAsItIs('/etc/dhcp/dhclient-enter-hooks.d/mailhost'),
     ...fileAsItIs('/etc/dhcpcd.enter-hook'),
   };

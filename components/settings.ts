@@ -101,11 +101,13 @@ export const smarthostPasswordForm =
   'must be 1 to 200 printable ASCII characters without a space: set it with `pulumi config set --secret --path`';
 
 const secret = (isRight: (text: string) => boolean, form: string) =>
-  z.custom<string | Later>(
-    (value) =>
-      typeof value === 'string' ? isRight(value) : typeof value === 'object' && value !== null,
-    { error: ({ input }) => `${input === undefined ? 'is missing: ' : ''}${form}` },
-  );
+  z
+    .custom<string | Later>(
+      (value) =>
+        typeof value === 'string' ? isRight(value) : typeof value === 'object' && value !== null,
+      { error: ({ input }) => `${input === undefined ? 'is missing: ' : ''}${form}` },
+    )
+    .meta({ secret: true });
 
 /** A number, or the text of one as stack config has it: neither an empty value nor a truth value counts as one. */
 const numberOf = (form: RegExp, minimum: number, maximum: number, error: string) =>
@@ -288,6 +290,7 @@ const backup = z.strictObject(
       )
       .default({})
       .meta({
+        secret: true,
         description:
           'What the server of the repository asks for, e.g. `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Secrets.',
       }),
@@ -547,7 +550,31 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
 const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>
   [...items].sort((a, b) => (a[key] < b[key] ? -1 : 1));
 
-const secretKeys = ['passwordHash', 'password'];
+interface Schema {
+  secret?: boolean;
+  properties?: Record<string, Schema>;
+  items?: Schema;
+}
+
+/** The settings that are secrets, e.g. `accounts.passwordHash`. */
+export const secretSettings: string[] = secretsOf(
+  z.toJSONSchema(settingsShape, { io: 'input', unrepresentable: 'any' }) as Schema,
+);
+
+function secretsOf({ secret: isSecret, properties = {}, items }: Schema, path = ''): string[] {
+  return [
+    ...(isSecret ? [path] : []),
+    ...(items ? secretsOf(items, path) : []),
+    ...Object.entries(properties).flatMap(([key, inner]) =>
+      secretsOf(inner, path ? `${path}.${key}` : key),
+    ),
+  ];
+}
+
+const namesSecret = (path: PropertyKey[]) => {
+  const name = path.filter((part) => typeof part !== 'number').join('.');
+  return secretSettings.some((secret) => `${name}.`.startsWith(`${secret}.`));
+};
 
 /** The wrong value as the message shows it, where it is short text, and neither a secret nor what may hold one. */
 function shownValue(input: unknown, path: PropertyKey[]): string {
@@ -557,7 +584,7 @@ function shownValue(input: unknown, path: PropertyKey[]): string {
   const isOpen =
     (key === 'smarthost' && ['host', 'port'].includes(String(inside[0]))) ||
     (key === 'backup' && /^keep|hostKey/.test(String(inside[0])));
-  if (secretKeys.includes(String(path.at(-1))) || (mayHoldSecret && !isOpen)) return '';
+  if (namesSecret(path) || (mayHoldSecret && !isOpen)) return '';
   const value = valueAt(input, path);
   if (!['string', 'number', 'boolean'].includes(typeof value)) return '';
   const text = JSON.stringify(value);

@@ -1,4 +1,4 @@
-import { fileAsItIs, filledFile, type HostFiles } from './files';
+import { fileAsItIs, filledFile, serviceFiles, type HostFiles } from './files';
 import type { MailSettings } from './mailSettings';
 
 /** SpamAssassin's rules, which amavis reads, and its daemon, which learns. */
@@ -11,6 +11,6 @@ export function spamAssassinFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs('/etc/spamassassin/sa-update-hooks.d/amavisd-new', '0755'),
     ...fileAsItIs('/etc/systemd/system/spamassassin-maintenance.service.d/mailhost.conf'),
     ...fileAsItIs('/etc/default/spamd'),
-    ...fileAsItIs('/etc/systemd/system/spamd.service.d/mailhost.conf'),
+    ...serviceFiles('spamd'),
   };
 }

@@ -1,4 +1,4 @@
-import { fileAsItIs, filledFile, hostFile, type HostFiles } from './files';
+import { filledFile, hostFile, serviceFiles, type HostFiles } from './files';
 import type { MailSettings } from './mailSettings';
 import { mtaStsPolicy } from './mtaSts';
 
@@ -15,7 +15,7 @@ export function webFiles(mail: MailSettings): HostFiles {
   };
   return {
     ...filledFile('/etc/nginx/nginx.conf', values),
-    ...fileAsItIs('/etc/systemd/system/nginx.service.d/mailhost.conf'),
+    ...serviceFiles('nginx'),
     ...filledFile(`${root}/mail/config-v1.1.xml`, values),
     ...filledFile(`${root}/autodiscover/autodiscover.xml`, values),
     [`${root}/.well-known/mta-sts.txt`]: hostFile(mtaStsPolicy(mail.mtaSts, [mail.hostName])),

@@ -24,12 +24,15 @@ describe('MailHost', () => {
       'mail-check',
       'mail-dovecot',
       'mail-dovecot-secrets',
+      'mail-fail2ban',
+      'mail-firewall',
       'mail-host-program',
       'mail-host-system',
       'mail-opensmtpd',
       'mail-opensmtpd-secrets',
       'mail-resolver',
       'mail-spamassassin',
+      'mail-ssh',
       'mail-tls',
       'mail-tls-secrets',
       'mail-web',
@@ -62,7 +65,7 @@ describe('MailHost', () => {
       const all = commands(await build(change));
       const pushed = all.flatMap(
         ({ inputs }) =>
-          /^mailhost activate ([a-z]+)/.exec(opened(inputs.create) as string)?.[1] ?? [],
+          /^mailhost activate ([a-z0-9]+)/.exec(opened(inputs.create) as string)?.[1] ?? [],
       );
       const system = all.find(({ name }) => name === 'mail-host-system')!;
       const files = JSON.parse(system.inputs.stdin as string) as HostFiles;

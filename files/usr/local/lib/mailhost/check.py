@@ -39,6 +39,7 @@ def check(mail: dict) -> None:
     warn_of_blocked_port()
     warn_of_refusing_list()
     warn_of_missing_backup()
+    warn_of_reboot()
 
 
 def services():
@@ -233,3 +234,9 @@ def warn_of_missing_backup() -> None:
         return
     for warning in backup.warnings():
         print(f"WARNING: {warning}")
+
+
+def warn_of_reboot() -> None:
+    packages = pathlib.Path("/run/reboot-required.pkgs")
+    if packages.exists():
+        print(f"WARNING: updates ({', '.join(packages.read_text().split())}) are in force after a reboot alone: reboot the host")

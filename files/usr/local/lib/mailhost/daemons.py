@@ -89,8 +89,6 @@ def restart_unit(unit: str) -> None:
 
 def journal(unit: str) -> str:
     """The service's last words, since it was started."""
-    if unit == Dovecot.unit:
-        return Dovecot.last_words()
     words = subprocess.run(
         ["journalctl", "--unit", unit, "--invocation=0", "--lines", "20", "--no-pager", "--output", "cat"],
         capture_output=True,
@@ -98,6 +96,40 @@ def journal(unit: str) -> str:
         check=False,
     ).stdout
     return words.strip()
+
+
+class Firewall(Daemon):
+    name = "firewall"
+    unit = "nftables"
+
+    def check(self, files, staged, owned):
+        staged("nft", "--check", "--file", "/etc/nftables.conf")
+
+    def restart_service(self):
+        # A reload puts the new rules in the place of the old in one step; a restart drops all, fail2ban's too.
+        run("systemctl", "reload-or-restart", self.unit)
+
+
+class Ssh(Daemon):
+    """sshd, without `unit`: the way in is never stopped."""
+
+    name = "ssh"
+
+    def check(self, files, staged, owned):
+        staged("sshd", "-t")
+
+    def restart(self, changed):
+        run("systemctl", "reload", "ssh")
+        wait_for("sshd answers", lambda: answers((LOOPBACK, 22), b"SSH-2.0-"), 30)
+
+
+class Fail2ban(Daemon):
+    name = "fail2ban"
+    unit = "fail2ban"
+    endpoints = [("/run/fail2ban/fail2ban.sock", b"")]
+
+    def check(self, files, staged, owned):
+        staged("fail2ban-client", "--test")
 
 
 class OpenSmtpd(Daemon):
@@ -130,9 +162,6 @@ class Dovecot(Daemon):
     public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
-    log = pathlib.Path("/var/log/dovecot.log")
-    #: How much of the log was there before the last start.
-    log_start = 0
     # By the file: else it goes by what the running Dovecot has read.
     compiler = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
 
@@ -142,18 +171,6 @@ class Dovecot(Daemon):
             if path.endswith(".sieve"):
                 with tempfile.TemporaryDirectory() as folder:
                     staged(*self.compiler, path, f"{folder}/script.svbin")
-
-    def restart_service(self):
-        Dovecot.log_start = self.log.stat().st_size if self.log.exists() else 0
-        super().restart_service()
-
-    @classmethod
-    def last_words(cls) -> str:
-        if not cls.log.exists():
-            return ""
-        with open(cls.log, errors="replace") as log:
-            log.seek(cls.log_start)
-            return "".join(log.readlines()[-20:]).strip()
 
     def prepare_restart(self):
         # Compiled by root: the mail user may not write there.
@@ -332,7 +349,8 @@ class Backup(Daemon):
 DAEMONS = {
     daemon.name: daemon
     for daemon in (
-        Resolver(), Tls(), Accounts(), SpamAssassin(), Dovecot(), ClamAv(), Amavis(), OpenSmtpd(), Web(), Backup()
+        Firewall(), Ssh(), Fail2ban(), Resolver(), Tls(), Accounts(), SpamAssassin(), Dovecot(), ClamAv(), Amavis(), OpenSmtpd(), Web(),
+        Backup(),
     )
 }  # fmt: skip
 

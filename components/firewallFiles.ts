@@ -1,0 +1,9 @@
+import { filledFile, type HostFiles } from './files';
+import { publicPorts, sshPort } from './machineFiles';
+import type { MailSettings } from './mailSettings';
+
+/** The host's own firewall: the same ports as the cloud's. */
+export const firewallFiles = ({ web }: MailSettings): HostFiles =>
+  filledFile('/etc/nftables.conf', {
+    ports: [sshPort, ...publicPorts(web)].sort((a, b) => a - b).join(', '),
+  });

@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { fail2banFiles } from '../components/fail2banFiles';
+import { serviceFiles } from '../components/files';
+import { firewallFiles } from '../components/firewallFiles';
+import { firewallRules } from '../components/machineFiles';
+import { secretSettings } from '../components/settings';
+import { exampleMail } from './example';
+
+it.each([true, false])('opens the same ports as the cloud firewall: web %s', (web) => {
+  const text = firewallFiles(exampleMail({ web }))['/etc/nftables.conf']!.text;
+  const cloud = firewallRules(['192.0.2.0/24'], web).flatMap(({ port }) => port ?? []);
+  const [, ports] = /^ *tcp dport \{ (.*) \} accept$/m.exec(text)!;
+  expect(ports!.split(', ')).toEqual(cloud.sort((a, b) => Number(a) - Number(b)));
+  expect(text.match(/ accept$/gm)).toHaveLength(5);
+});
+
+describe('fail2ban', () => {
+  const trusted = (networks: string[]) =>
+    /^ignoreip = (.*)$/m.exec(fail2banFiles(networks)['/etc/fail2ban/jail.local']!.text)![1];
+
+  it('never shuts administrators out, and trusts nobody where all may use SSH', () => {
+    expect(trusted(['192.0.2.0/24', '2001:db8::/32'])).toBe(
+      '127.0.0.0/8 ::1 192.0.2.0/24 2001:db8::/32',
+    );
+    expect(trusted(['0.0.0.0/0', '::/0'])).toBe('127.0.0.0/8 ::1');
+  });
+});
+
+it('gives each daemon the restrictions of all, before its own, which may take one back', () => {
+  const units = join(__dirname, '..', 'files', 'etc', 'systemd', 'system');
+  const daemons = readdirSync(units)
+    .filter((folder) => folder.endsWith('.service.d'))
+    .map((folder) => folder.replace('.service.d', ''));
+  for (const daemon of daemons) {
+    // Debian's own unit has them.
+    if (daemon === 'spamassassin-maintenance') continue;
+    const paths = Object.keys(serviceFiles(daemon));
+    expect(paths).toEqual([...paths].sort());
+    const own = readFileSync(join(units, `${daemon}.service.d`, 'mailhost.conf'), 'utf8');
+    // Else it could write nowhere, or the drop-in forgot it.
+    expect(own, daemon).toMatch(/^ReadWritePaths=/m);
+  }
+});
+
+it('knows the settings that are secrets', () => {
+  expect(secretSettings).toEqual(['accounts.passwordHash', 'smarthost.password']);
+});
