@@ -12,7 +12,7 @@ import manifests
 from daemons import DAEMONS, wanted
 from failure import Failure
 from system import run, succeeds, wait_for
-from transaction import described, live, put, withdraw
+from transaction import STATE, described, live, put, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
 QUEUE = "/var/spool/smtpd"
@@ -49,6 +49,9 @@ WantedBy=local-fs.target
 
 
 def prepare(files: dict, volume_device: str) -> None:
+    # The hash of a file with a short password would tell it to who can try many.
+    STATE.mkdir(exist_ok=True)
+    STATE.chmod(0o700)
     changed = [path for path, file in files.items() if live(path) != described(file)]
     for path in changed:
         put(path, files[path])

@@ -1,0 +1,330 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { secretSettings } from '../../components/settings';
+import { Machines, onHost } from '../../lab/machines';
+import { sendFromRemote, waitForMail } from '../../lab/mail';
+import { addresses, namespaceOf } from '../../lab/network';
+import { loginOf } from '../../lab/proof';
+import type { Result, StackOutputs } from '../../lab/stack';
+import { waitFor, type Lab } from '../../lab/state';
+import { SecretSearch } from './secretSearch';
+import { endLab, startLab, TestStack } from './testLab';
+
+const name = 'harden';
+const bert = 'bert@example.net';
+let lab: Lab;
+let stack: TestStack;
+let outputs: StackOutputs;
+
+const random = (length: number) => randomBytes(length).toString('hex').slice(0, length);
+const newHash = () => `$6$${random(16)}$${random(86)}`;
+
+/** What is planted, by the setting's path: one value for every secret that the settings know. */
+const planted: Record<string, string> = {
+  'accounts[0].passwordHash': newHash(),
+  'smarthost.password': `it's"${random(12)}"/\\$&`,
+  'backup.password': random(24),
+  'backup.environment.RESTIC_REST_PASSWORD': random(24),
+};
+/** All secrets that are known so far. */
+const known = new SecretSearch();
+/** Private keys are told by their form before they are known. */
+const search = new SecretSearch({ 'a private key': 'PRIVATE KEY-----' });
+function learn(secrets: Record<string, string>): void {
+  known.add(secrets);
+  search.add(secrets);
+}
+/** Secrets that arguments or variables of a process had. */
+const shown = new Set<string>();
+const engineOutput: string[] = [];
+
+/** Runs the engine while all processes are watched. */
+async function watched(...args: string[]): Promise<Result> {
+  const end = search.watch();
+  const result = await stack.run(args);
+  for (const place of end()) shown.add(place);
+  engineOutput.push(result.output);
+  return result;
+}
+const up = () => watched('up', '--yes', '--skip-preview', '--diff', '--show-full-output');
+
+async function plant(setting: string, value: string): Promise<void> {
+  learn({ [`${setting} ${value.slice(0, 12)}…`]: value });
+  await stack.set(`mailhost:${setting}`, value, '--path', '--secret');
+}
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+  for (const [setting, value] of Object.entries(planted)) await plant(setting, value);
+  for (const [setting, value] of Object.entries({
+    'smarthost.host': 'smtp.remote.example',
+    'smarthost.username': 'mailhost',
+    // Nothing listens there.
+    'backup.repository': 'rest:http://127.0.0.1:9/',
+    'domains[0].spf[0]': 'ip4:192.0.2.1',
+    'domains[1].spf[0]': 'ip4:192.0.2.1',
+  })) {
+    await stack.set(`mailhost:${setting}`, value, '--path');
+  }
+  const { status, output } = await up();
+  expect(status, output).toBe(0);
+  outputs = stack.outputs();
+});
+afterAll(() => endLab(name));
+
+const startedAs = (user: string, command: string) =>
+  onHost(lab, `setpriv --reuid=${user} --regid=${user} --clear-groups sh -c '${command}'`);
+
+describe('secrets', () => {
+  /** Every private key in the state, each by a line in its middle: what leaks one leaks that. */
+  async function addKeys(): Promise<void> {
+    const { output } = await stack.run(['stack', 'export', '--show-secrets']);
+    const keys = new Set(
+      output.match(/(?<=-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\\+n)).*?(?=\\+n-----END )/g),
+    );
+    expect(keys.size).toBeGreaterThan(8);
+    for (const [i, key] of [...keys].entries()) {
+      const lines = key.split(/\\+n/);
+      learn({ [`key ${i}`]: lines[Math.floor(lines.length / 2)]! });
+    }
+  }
+
+  it('are all planted', () => {
+    expect(Object.keys(planted).map((path) => path.replace(/\[\d+\]/g, ''))).toEqual(
+      secretSettings,
+    );
+  });
+
+  it('stay secret where each step of a push fails, and where it works again', async () => {
+    await addKeys();
+    const fails = async (breaks: string, mends: string, words: string) => {
+      await plant('accounts[0].passwordHash', newHash());
+      onHost(lab, breaks);
+      const { status, output } = await up();
+      expect(output).toContain(words);
+      expect(status).not.toBe(0);
+      onHost(lab, mends);
+    };
+    const staged = '/var/lib/mailhost/staged/dovecot.new';
+    await fails(`mkdir ${staged}`, `rmdir ${staged}`, 'IsADirectoryError');
+    const dropIn = '/run/systemd/system/dovecot.service.d';
+    await fails(
+      `mkdir ${dropIn}; printf '[Service]\\nExecStartPre=/bin/false\\n' >${dropIn}/break.conf`,
+      `rm -r ${dropIn}; systemctl daemon-reload; systemctl restart dovecot`,
+      'dovecot does not run with its new files',
+    );
+    await fails(
+      'systemctl stop metadata-guard',
+      'systemctl start metadata-guard',
+      'service metadata-guard does not run',
+    );
+    await plant('accounts[0].passwordHash', newHash());
+    const { status, output } = await watched('preview', '--diff', '--show-full-output');
+    expect(status, output).toBe(0);
+    onHost(lab, 'echo linux-image-6 >/run/reboot-required.pkgs');
+    const last = await up();
+    expect(last.status, last.output).toBe(0);
+    expect(last.output).toContain('WARNING: updates (linux-image-6) are in force');
+  });
+
+  it('are in no output of the engine, and encrypted in all that it keeps', () => {
+    expect(search.in(engineOutput.join('\n'))).toEqual([]);
+    const folders = ['pulumi', 'pulumi-home', 'log'].map((folder) => join(lab.dir, folder));
+    expect(known.below(...folders)).toEqual([]);
+  });
+
+  it('are in no arguments and in no environment but that of the program', () => {
+    // The engine gives the program its config so.
+    expect([...shown].filter((place) => !place.includes(' in PULUMI_CONFIG of '))).toEqual([]);
+    expect([...shown].length).toBeGreaterThan(0);
+  });
+
+  it('are in no journal, and on the host in files of root and of their readers alone', () => {
+    expect(search.in(onHost(lab, 'journalctl --no-pager --output=export'))).toEqual([]);
+    const machines = new Machines(lab);
+    const root = `/proc/${machines.leader(machines.ids()[0]!)}/root`;
+    const folders = ['etc', 'home', 'opt', 'root', 'run', 'srv', 'tmp', 'usr', 'var'];
+    const paths = known
+      .below(...folders.map((folder) => join(root, folder)))
+      .map((path) => path.slice(root.length));
+    expect(paths).toMatchInlineSnapshot();
+    for (const path of paths) {
+      expect(startedAs('nobody', `test -r ${path} && echo open || true`), path).toBe('');
+    }
+  });
+});
+
+/** Tries to connect from the remote system's network, and tells whether somebody listens. */
+const remoteReaches = (port: number, from = 'remote') => {
+  const { status } = spawnSync('ip', [
+    ...['netns', 'exec', namespaceOf(lab, from), 'timeout', '2', 'bash', '-c'],
+    `exec 3<>/dev/tcp/${outputs.ipv4}/${port}`,
+  ]);
+  return status === 0;
+};
+const reachable = (...ports: number[]) => ports.filter((port) => remoteReaches(port));
+
+describe('the firewall', () => {
+  it('lets nothing else in, and not by itself alone', () => {
+    onHost(
+      lab,
+      'systemd-run --quiet --unit=listener python3 -m http.server 8080; until ss -ltn | grep -q :8080; do :; done',
+    );
+    // The router is behind the cloud firewall.
+    expect([22, 25, 993, 8080].filter((port) => remoteReaches(port, 'router'))).toEqual([
+      22, 25, 993,
+    ]);
+    onHost(lab, 'nft delete table inet mailhost');
+    expect(remoteReaches(8080, 'router')).toBe(true);
+    onHost(lab, 'systemctl reload nftables; systemctl stop listener');
+    expect(remoteReaches(8080, 'router')).toBe(false);
+  });
+
+  it('is asked for by the check', () => {
+    onHost(lab, 'systemctl disable nftables');
+    const output = onHost(
+      lab,
+      `echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check 2>&1 || true; systemctl enable nftables`,
+    );
+    expect(output).toContain('service nftables would not start at boot');
+  });
+});
+
+describe('who tries passwords', () => {
+  const ports = [22, 25, 80, 443, 465, 587, 993, 4190];
+  const plain = Buffer.from('\0anna@example.org\0wrong').toString('base64');
+  const attempts: Record<string, string> = {
+    IMAP: tls(993, 'a LOGIN anna@example.org wrong'),
+    submissions: tls(465, `EHLO x\r\nAUTH PLAIN ${plain}`),
+    submission: tls(587, `EHLO x\r\nAUTH PLAIN ${plain}`, '-starttls smtp'),
+    ManageSieve: tls(4190, `AUTHENTICATE "PLAIN" "${plain}"`, '-starttls sieve'),
+    SSH: 'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null guest@HOST',
+  };
+  function tls(port: number, words: string, options = ''): string {
+    return `(printf '${words}\r\n'; sleep 4) | openssl s_client -quiet -connect HOST:${port} ${options}`;
+  }
+
+  it.each(Object.keys(attempts))('is shut out of all ports for a while: %s', async (service) => {
+    const jail = service === 'SSH' ? 'sshd' : 'mailhost';
+    const remote = addresses(lab).remote.v4;
+    const fail2ban = (...args: string[]) => onHost(lab, `fail2ban-client ${args.join(' ')}`);
+    // sshd itself makes who fails wait longer and longer.
+    const most = service === 'SSH' ? 3 : Number(fail2ban('get', jail, 'maxretry'));
+    fail2ban('set', jail, 'maxretry', String(most));
+    fail2ban('set', jail, 'bantime', '15');
+    const command = attempts[service]!.replaceAll('HOST', outputs.ipv4);
+    const attempt = () =>
+      spawn('ip', ['netns', 'exec', namespaceOf(lab, 'remote'), 'bash', '-c', command], {
+        stdio: 'ignore',
+      });
+    expect(reachable(...ports)).toEqual(ports);
+    for (let i = 1; i < most; i++) attempt();
+    await waitFor('all but the last attempt are counted', () =>
+      fail2ban('status', jail).includes(`Total failed:\t${most - 1}`),
+    );
+    expect(reachable(993)).toEqual([993]);
+    attempt();
+    await waitFor(`${remote} is shut out`, () => fail2ban('status', jail).includes(remote));
+    expect(reachable(...ports)).toEqual([]);
+    // Another client is not.
+    expect(remoteReaches(993, 'router')).toBe(true);
+    await waitFor('the time is over', () => reachable(...ports).length === ports.length);
+  });
+});
+
+describe('an update', () => {
+  it('keeps the configuration of the mail host, and tells the postmaster', () => {
+    const config = onHost(lab, 'apt-config dump');
+    for (const line of [
+      'APT::Periodic::Unattended-Upgrade "1";',
+      'Dpkg::Options:: "--force-confold";',
+      'Unattended-Upgrade::Mail "root";',
+    ])
+      expect(config).toContain(line);
+    expect(onHost(lab, 'unattended-upgrade --dry-run --verbose 2>&1')).toContain(
+      'label=Debian-Security',
+    );
+  });
+
+  it('restarts what runs with the old files, and mail goes on', async () => {
+    const units = ['amavis', 'dovecot', 'opensmtpd', 'spamd', 'unbound', 'nginx', 'fail2ban'];
+    const mains = () => onHost(lab, `systemctl show --value -p MainPID ${units.join(' ')}`);
+    const before = mains().split(/\s+/);
+    onHost(
+      lab,
+      'cd /usr/lib/*-linux-gnu; cp --preserve libc.so.6 new; mv new libc.so.6; DEBIAN_FRONTEND=noninteractive needrestart',
+    );
+    await waitFor('all have restarted', () => {
+      const now = mains().split(/\s+/);
+      return now.every((pid, i) => pid === '' || (pid !== '0' && pid !== before[i]));
+    });
+    const subject = `after an update ${randomUUID()}`;
+    await waitFor('mail is taken', () => remoteReaches(25));
+    await sendFromRemote(lab, { from: 'erika@remote.example', to: bert, subject, text: 'x' });
+    await waitForMail(loginOf(outputs, bert), subject);
+  });
+});
+
+describe('SSH', () => {
+  it('lets in root alone, by key, and forwards nothing', () => {
+    const settings = onHost(lab, 'sshd -T').split('\n');
+    for (const line of [
+      'allowusers root',
+      'permitrootlogin without-password',
+      'passwordauthentication no',
+      'kbdinteractiveauthentication no',
+      'disableforwarding yes',
+      'hostkeyalgorithms ssh-ed25519',
+    ])
+      expect(settings).toContain(line);
+    expect(settings.filter((line) => line.startsWith('hostkey '))).toHaveLength(1);
+    const algorithms = settings.filter((line) => /^(ciphers|macs|kexalgorithms) /.test(line));
+    expect(algorithms).toHaveLength(3);
+    expect(algorithms.join()).not.toMatch(/sha1|cbc|ctr|umac|nistp|diffie-hellman/);
+  });
+});
+
+describe('permissions', () => {
+  it('let nobody write to what others read', () => {
+    const all = 'find / /srv/mailhost /run /dev/shm -xdev';
+    expect(
+      onHost(lab, `${all} ! -type l ! -type c ! -type s -perm -o+w ! -perm -1777 -print`),
+    ).toBe('');
+    expect(onHost(lab, `find /etc /usr -xdev ! -type l -perm /g+w ! -group root -print`)).toBe('');
+    expect(onHost(lab, `${all} ( -nouser -o -nogroup ) -print`.replace(/[()]/g, '\\$&'))).toBe('');
+  });
+
+  it('of what was pushed are those of the push, and in folders that root alone writes to', () => {
+    const script = `import glob, json, os, stat
+for manifest in glob.glob("/var/lib/mailhost/manifest/*.json"):
+    for path, file in json.load(open(manifest)).items():
+        mode = os.stat(path).st_mode
+        if stat.S_IMODE(mode) != int(file["mode"], 8) or mode & 0o022: print(path, oct(mode))
+        while path != "/":
+            path = os.path.dirname(path)
+            folder = os.stat(path)
+            if folder.st_uid != 0 or folder.st_mode & 0o022: print(path, oct(folder.st_mode))`;
+    expect(onHost(lab, `python3 -c '${script}'`)).toBe('');
+  });
+
+  it('give a program the rights of another user where Debian needs it, and nowhere else', () => {
+    expect(
+      onHost(lab, 'find / -xdev -type f -perm /6000 -printf "%04m %u:%g %p\\n" | sort -k 3'),
+    ).toMatchInlineSnapshot();
+  });
+});
+
+it('no service of the mail host is exposed', () => {
+  const exposed = JSON.parse(onHost(lab, 'systemd-analyze security --json=short')) as {
+    unit: string;
+    exposure: string;
+  }[];
+  const own = ['amavis', 'dovecot', 'fail2ban', 'nginx', 'opensmtpd', 'spamd', 'unbound'];
+  const figures = exposed.filter(({ unit }) => own.includes(unit.replace('.service', '')));
+  expect(figures).toHaveLength(own.length);
+  expect(figures.filter(({ exposure }) => Number(exposure) > 3)).toEqual([]);
+});
