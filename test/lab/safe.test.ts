@@ -170,7 +170,7 @@ describe('what is not as the plan has it', () => {
     );
     const found = drift();
     for (const words of [
-      'dovecot: /etc/dovecot/passwords has mode 0644, not 0600',
+      'dovecot: /etc/dovecot/passwords has mode 0644, not 0640',
       'opensmtpd: /etc/smtpd/domains belongs to daemon:root, not root:root',
       'system: /etc/mailname is missing',
       'amavis: /etc/amavis/conf.d/60-mailhost has another text',
@@ -202,7 +202,7 @@ describe('what is not as the plan has it', () => {
     await stack.set('mailhost:spamTagLevel', '2.5');
     const stopped = await stack.up();
     expect(stopped.status).not.toBe(0);
-    expect(stopped.output).toContain('dovecot: /etc/dovecot/passwords has mode 0644, not 0600');
+    expect(stopped.output).toContain('dovecot: /etc/dovecot/passwords has mode 0644, not 0640');
     expect(asItIs(lab)).toBe(before);
 
     await stack.set('mailhost:drift', 'mend');
