@@ -63,7 +63,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     MAILHOST_LAB: lab.name,
     PATH: path.filter((entry) => entry !== undefined).join(delimiter),
     PULUMI_HOME: home,
-    PULUMI_BACKEND_URL: `file://${backend}`,
+    // Else Pulumi keeps a file beside the state, and cannot read the state where it was killed while it wrote that.
+    PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE: 'lab',
     PULUMI_STACK: 'dev',
     // The lab's language host is older than the option of that name in Pulumi.yaml.
