@@ -350,9 +350,10 @@ export class MailHost extends pulumi.ComponentResource {
     if (settings.dns === 'manual')
       this.zoneFile.apply(async (text) => {
         const { zoneFile: before = '' } = await checked;
-        const fresh = text.split('\n').filter((line) => !before.split('\n').includes(line));
-        if (fresh.length > 0)
-          await pulumi.log.info(`publish these records:\n${fresh.join('\n')}`, this);
+        const shown = new Set(before.split('\n'));
+        const fresh = text.split('\n').filter((line) => line.includes(' IN ') && !shown.has(line));
+        // The engine shows the first line of a message at once, and the rest at the end.
+        for (const line of fresh) await pulumi.log.info(`publish ${line}`, this);
       });
     this.openTasks = pulumi
       .all([zones, this.dsRecords, check.output])

@@ -44,6 +44,12 @@ interface Line {
   data: string;
 }
 
+/** Records that the engine shows to be published, each once: it repeats everything at the end. */
+const printed = (text: string): Omit<Line, 'zone'>[] =>
+  [...text.split('Diagnostics:')[0]!.matchAll(/publish (\S+)\. 300 IN (\S+) (.+)$/gm)].map(
+    ([, owner, type, data]) => ({ name: owner!, type: type!, data: data! }),
+  );
+
 /** The records that the stack prints. */
 const lines = (): Line[] =>
   outputs.zoneFile
@@ -271,10 +277,29 @@ describe('records that a person publishes', () => {
   it('stay as they are', async () => {
     unchanged(await up());
   });
+
+  it('are printed when they are new, for a person to publish while the host waits for them', async () => {
+    await stack.set('mailhost:domains[3].name', 'example.com', '--path');
+    const zone = await zoneOf(lab, 'example.com');
+    let text = '';
+    let seen = 0;
+    const made: Promise<string>[] = [];
+    const { status, output } = await stack.run(['up', '--yes', '--skip-preview'], (part) => {
+      text += part;
+      const found = printed(text.slice(0, text.lastIndexOf('\n') + 1));
+      made.push(...found.slice(seen).map((line) => zone.create(apiRecord(line))));
+      seen = found.length;
+    });
+    expect(status, output).toBe(0);
+    await Promise.all(made);
+    outputs = stack.outputs();
+    expect(made).toHaveLength(lines().filter((line) => line.zone === 'example.com').length);
+    expect(published()).toEqual(lines());
+  });
 });
 
 /** A line of the zone file as a person would enter it at Cloudflare. */
-function apiRecord({ name: owner, type, data }: Line): object {
+function apiRecord({ name: owner, type, data }: Omit<Line, 'zone'>): object {
   const common = { name: owner, type, ttl: 300 };
   const [first, weight, port, target] = data.split(' ');
   switch (type) {
