@@ -45,5 +45,10 @@ it('gives each daemon the restrictions of all, before its own, which may take on
 });
 
 it('knows the settings that are secrets', () => {
-  expect(secretSettings).toEqual(['accounts.passwordHash', 'smarthost.password']);
+  expect(secretSettings).toEqual([
+    'accounts.passwordHash',
+    'smarthost.password',
+    'backup.password',
+    'backup.environment',
+  ]);
 });
