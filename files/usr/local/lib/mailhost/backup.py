@@ -104,16 +104,22 @@ def show_snapshots() -> None:
 
 
 def backup() -> None:
-    with open("/run/mailhost-backup.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Failure("a backup is under way already: journalctl --unit mailhost-backup --follow") from None
+    with alone():
         try:
             print(make_snapshot())
         except Failure as failure:
             tell(failure)
             raise
+
+
+@contextlib.contextmanager
+def alone():
+    with open("/run/mailhost-backup.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failure("a backup or restore is under way: try again after it") from None
+        yield
 
 
 def make_snapshot() -> str:

@@ -12,7 +12,7 @@ import sys
 
 import history
 import restore
-from backup import backup, show_snapshots
+from backup import alone, backup, show_snapshots
 from check import check
 from daemons import DAEMONS, resume_relaying
 from drift import drift
@@ -33,8 +33,8 @@ def main() -> int:
     # Ends as an error does, so that nothing is left half-way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        # They last, and touch no daemon.
-        if arguments.run in (run_backup, run_snapshots):
+        # A push need not wait for these, which may last.
+        if arguments.run in (run_backup, run_snapshots, run_restore):
             arguments.run(arguments)
             return 0
         with open("/run/mailhost.lock", "a+") as lock:
@@ -202,15 +202,16 @@ def run_snapshots(arguments) -> None:
 
 
 def run_restore(arguments) -> None:
-    match arguments.what:
-        case "volume":
-            restore.restore_volume(arguments.snapshot)
-        case "all":
-            restore.restore_all(arguments.snapshot)
-        case "queue":
-            restore.restore_queue(arguments.messages, arguments.snapshot)
-        case address:
-            restore.restore_account(address, arguments.snapshot, arguments.folder, arguments.message_id)
+    with alone():
+        match arguments.what:
+            case "volume":
+                restore.restore_volume(arguments.snapshot)
+            case "all":
+                restore.restore_all(arguments.snapshot)
+            case "queue":
+                restore.restore_queue(arguments.messages, arguments.snapshot)
+            case address:
+                restore.restore_account(address, arguments.snapshot, arguments.folder, arguments.message_id)
 
 
 def run_purge(arguments) -> None:
