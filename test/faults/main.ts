@@ -32,6 +32,26 @@ async function run(fault: string, runs: number, work: () => Promise<string> | st
   const seconds = Math.round((Date.now() - started) / 1000);
   rows.push({ fault, runs, seen: seen.split('\n').slice(0, 3).join(' ') });
   console.log(`${fault} (${runs}, ${seconds} s): ${seen}`);
+  await writeTable();
+}
+
+/** Written after each fault, so that a campaign that was ended early tells what it did. */
+async function writeTable(): Promise<void> {
+  const text = `# Faults
+
+What the fault campaign (\`make faults\`) did, and what was seen. It is made by that command. Machines are killed, not cut off
+from power: the kernel's page cache stays.
+
+${rows.reduce((sum, row) => sum + row.runs, 0)} runs, ${failures} with another outcome than expected.
+
+| Fault | Runs | Seen |
+| --- | --- | --- |
+${rows.map((row) => `| ${row.fault} | ${row.runs} | ${row.seen.replaceAll('|', '\\|')} |`).join('\n')}
+`;
+  writeFileSync(
+    join(__dirname, '../../docs/faults.md'),
+    await format(text, { parser: 'markdown', printWidth: 120 }),
+  );
 }
 
 async function main(): Promise<void> {
@@ -51,9 +71,11 @@ async function main(): Promise<void> {
   for (const faults of cloudFaults) {
     const came = await withFaults(lab, faults, () => stack.up());
     for (const { fault, times } of came) {
-      const { api, method, path, done, status = 'connection cut' } = fault;
+      const { api, method, done, status } = fault;
+      const path = fault.path.replace(/\(.*\)\?$/, '').replace(/\\[dw]\+/g, 'ID');
+      const answer = status === undefined ? 'has its connection cut' : `answers ${status}`;
       rows.push({
-        fault: `${api === 'hcloud' ? 'Hetzner' : 'Cloudflare'}: ${method} ${path} answers ${status}${done ? ' after the work is done' : ''}`,
+        fault: `${api === 'hcloud' ? 'Hetzner' : 'Cloudflare'}: ${method} ${path} ${answer}${done ? ' after the work is done' : ''}`,
         runs: times,
         seen: 'as the next row says',
       });
@@ -115,21 +137,6 @@ async function main(): Promise<void> {
     return noStrays();
   });
 
-  const text = `# Faults
-
-What the fault campaign (\`make faults\`) did, and what was seen. It is made by that command. Machines are killed, not cut off
-from power: the kernel's page cache stays.
-
-${rows.reduce((sum, row) => sum + row.runs, 0)} runs, ${failures} with another outcome than expected.
-
-| Fault | Runs | Seen |
-| --- | --- | --- |
-${rows.map((row) => `| ${row.fault} | ${row.runs} | ${row.seen.replaceAll('|', '\\|')} |`).join('\n')}
-`;
-  writeFileSync(
-    join(__dirname, '../../docs/faults.md'),
-    await format(text, { parser: 'markdown', printWidth: 120 }),
-  );
   endLab(name);
   process.exitCode = failures > 0 ? 1 : 0;
 }
