@@ -18,6 +18,8 @@ export const zoneFile = host.zoneFile;
 export const openTasks = host.openTasks;
 /** Both of these as text: `pulumi stack output nextSteps`. */
 export const nextSteps = host.openTasks.apply((tasks) => steps.nextSteps(mailClient, tasks));
+/** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
+export const dkimCalendar = host.dkimCalendar;
 /** Mail clients have to trust this CA. */
 export const caCertPem = host.caCertPem;
 /** `pulumi stack output sshPrivateKey --show-secrets` gets an administrator back in. */

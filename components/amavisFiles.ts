@@ -1,13 +1,29 @@
+import { dkimSelector, type KeyHistory } from './dkimKeys';
+import { seconds } from './duration';
 import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
 import { probeDomain, type MailSettings } from './mailSettings';
 import { mailDomains } from './openSmtpdFiles';
 
-/** amavis' configuration: scanning in, signing out. */
-export function amavisFiles(mail: MailSettings): HostFiles {
-  const selectors = Object.fromEntries(mail.domains.map(({ name, selector }) => [name, selector]));
+/**
+ * amavis' configuration: scanning in, signing out.
+ *
+ * @param dkim of each domain with mail
+ */
+export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>): HostFiles {
+  const retention = seconds(mail.dkimRetention);
+  const keys = {
+    retention,
+    domains: Object.fromEntries(
+      mail.domains.map(({ name, selector }) => [
+        name,
+        { signs: selector, published: dkim[name]!.keys.map((key) => dkimSelector(key.generation)) },
+      ]),
+    ),
+  };
   return {
     ...filledFile('/etc/amavis/conf.d/60-mailhost', {
       ...mail,
+      dkimRetention: retention,
       localDomains: [...mailDomains(mail), probeDomain],
       probeDomain,
       sizeLimit: mail.messageSize + 1,
@@ -17,20 +33,34 @@ export function amavisFiles(mail: MailSettings): HostFiles {
       holdVirus: mail.virusAction === 'hold',
     }),
     ...fileAsItIs('/etc/tmpfiles.d/mailhost-quarantine.conf'),
-    // The host program reads from it which keys must be published before they sign.
-    '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(selectors, undefined, 2)}\n`),
+    // The host program reads from it which keys must be out before they sign, and which ones must stay.
+    '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(keys, undefined, 2)}\n`),
+    ...fileAsItIs('/etc/systemd/system/mailhost-sign.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-sign.timer'),
     ...serviceFiles('amavis'),
   };
 }
 
-/** The key that signs, for each domain: amavis would sign with the first of several, so it gets no other. */
+/**
+ * The key that signs, for each domain: amavis would sign with the first of several, so it gets no other. The public part
+ * of each key that is out, in base64, travels along: in a readable file it would hide the rest while it is not known.
+ */
 export function amavisSecrets(
-  keys: { name: string; selector: string; privateKeyPem: string }[],
+  keys: {
+    name: string;
+    selector: string;
+    privateKeyPem: string;
+    publicKeys: Record<string, string>;
+  }[],
 ): HostFiles {
-  return Object.fromEntries(
-    keys.map(({ name, selector, privateKeyPem }) => [
-      `/etc/amavis/dkim/${name}.${selector}.pem`,
-      hostFile(privateKeyPem, '0640', 'root:amavis'),
-    ]),
-  );
+  const publicKeys = Object.fromEntries(keys.map((key) => [key.name, key.publicKeys]));
+  return {
+    ...Object.fromEntries(
+      keys.map(({ name, selector, privateKeyPem }) => [
+        `/etc/amavis/dkim/${name}.${selector}.pem`,
+        hostFile(privateKeyPem, '0640', 'root:amavis'),
+      ]),
+    ),
+    '/etc/mailhost/dkim-keys.json': hostFile(`${JSON.stringify(publicKeys, undefined, 2)}\n`),
+  };
 }

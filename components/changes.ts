@@ -1,3 +1,4 @@
+import { dkimSelector, type KeyHistory } from './dkimKeys';
 import { withMail, type Dns, type MtaSts } from './mailSettings';
 import { announcedMtaSts } from './mtaSts';
 import { domainOf, localPartOf } from './names';
@@ -8,7 +9,9 @@ export interface Summary {
   hostName: string;
   accountKind: string;
   ipv6: boolean;
-  dkimGeneration: number;
+  /** Of each domain that has mail, or had. */
+  dkim: Record<string, KeyHistory>;
+  dkimCompromised: number[];
   dns: Dns;
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
@@ -22,14 +25,15 @@ export interface Summary {
 }
 
 /** @returns what of the settings later changes are judged against */
-export function summaryOf(settings: Settings): Summary {
-  const { hostName, accountKind, ipv6, dkimGeneration, dns, serverGeneration } = settings;
+export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>): Summary {
+  const { hostName, accountKind, ipv6, dkimCompromised, dns, serverGeneration } = settings;
   const { domains, accounts, aliases } = settings;
   return {
     hostName,
     accountKind,
     ipv6,
-    dkimGeneration,
+    dkim,
+    dkimCompromised,
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
     serverGeneration,
@@ -66,7 +70,7 @@ export function dangers(before: Summary, after: Summary): Danger[] {
   return [
     ...goneDomains.map((domain) => ({
       words: `remove ${domain}`,
-      message: `${domain} would no longer have mail${list(' with its accounts ', ofGoneDomain(domain))}: mail to it is refused from then on. Their mail stays on the host, in ${mailFolder(`@${domain}`, before.accountKind)}. Should the domain come again, it gets other DKIM keys under the same names, and others refuse its mail until they forget the old ones`,
+      message: `${domain} would no longer have mail${list(' with its accounts ', ofGoneDomain(domain))}: mail to it is refused from then on. Their mail stays on the host, in ${mailFolder(`@${domain}`, before.accountKind)}. What it has sent lately can no longer be verified. Its DKIM keys stay in the state: should it come again, it signs with them`,
     })),
     ...without(before.parked, [...after.parked, ...after.domains]).map((domain) => ({
       words: `remove ${domain}`,
@@ -131,14 +135,12 @@ export function dangers(before: Summary, after: Summary): Danger[] {
           },
         ]
       : []),
-    ...(Math.abs(after.dkimGeneration - before.dkimGeneration) > 1
-      ? [
-          {
-            words: `sign with generation ${after.dkimGeneration}`,
-            message: `DKIM keys would jump from generation ${before.dkimGeneration} to ${after.dkimGeneration}, to keys that have not been in DNS before: go one step at a time`,
-          },
-        ]
-      : []),
+    ...without(before.dkimCompromised, after.dkimCompromised)
+      .filter((generation) => isPublished(after.dkim, generation))
+      .map((generation) => ({
+        words: `trust ${dkimSelector(generation)} again`,
+        message: `DKIM keys of generation ${generation} would be valid again, though they were declared compromised: leave it in dkimCompromised until no domain publishes them any more`,
+      })),
   ];
 }
 
@@ -210,8 +212,12 @@ export function droppedAddresses(before: Summary, after: Summary): string[] {
     );
 }
 
-const without = (items: string[], others: string[]): string[] =>
-  items.filter((item) => !others.includes(item));
+const isPublished = (dkim: Record<string, KeyHistory>, generation: number): boolean =>
+  Object.values(dkim).some(
+    ({ signs, keys }) => signs !== undefined && keys.some((key) => key.generation === generation),
+  );
+
+const without = <T>(items: T[], others: T[]): T[] => items.filter((item) => !others.includes(item));
 
 const list = (prefix: string, items: string[]): string =>
   items.length === 0

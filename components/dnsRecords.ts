@@ -190,28 +190,22 @@ const dkimRecord = (selector: string, domain: string): OwnRecord => ({
 });
 
 /**
- * The DKIM key record's text for an RSA public key (RFC 6376, section 3.6.1): `p=` is the base64 of its SubjectPublicKeyInfo.
+ * What stands behind `p=` for an RSA public key (RFC 6376, section 3.6.1): the base64 of its SubjectPublicKeyInfo.
  *
  * @param publicKeyPem PEM of any line width, with or without a final newline
  * @throws Error where the PEM is no RSA public key
  */
-export function dkimKeyRecord(publicKeyPem: string): string {
+export function dkimPublicKey(publicKeyPem: string): string {
   const key = createPublicKey(publicKeyPem);
   if (key.asymmetricKeyType !== 'rsa') {
     throw new Error(`DKIM signs with RSA here, but the key is ${key.asymmetricKeyType}`);
   }
-  return `v=DKIM1; k=rsa; p=${key.export({ type: 'spki', format: 'der' }).toString('base64')}`;
+  return key.export({ type: 'spki', format: 'der' }).toString('base64');
 }
 
-/** The name of generation `generation` of a domain's DKIM key. A selector's key never changes. */
-export function dkimSelector(generation: number): string {
-  return `s${generation}`;
-}
+/** The text of a DKIM key record. */
+export const dkimKeyRecord = (publicKeyPem: string): string =>
+  `v=DKIM1; k=rsa; p=${dkimPublicKey(publicKeyPem)}`;
 
-/**
- * The generations that are published while `generation` signs: the retired one (none at 1), the signing one, and the
- * next, so that a key is always in DNS one whole rotation before it signs.
- */
-export function publishedGenerations(generation: number): number[] {
-  return [generation - 1, generation, generation + 1].filter((n) => n >= 1);
-}
+/** The text of the record of a key that nobody may trust any more. */
+export const revokedKeyRecord = 'v=DKIM1; p=';

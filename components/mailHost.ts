@@ -6,14 +6,10 @@ import { Backup } from './backup';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
+import { keyCalendar, type KeyCalendar } from './dkimKeys';
+import { seconds } from './duration';
 import { hostFile } from './files';
-import {
-  dkimSelector,
-  dnsRecords,
-  foreignRecords,
-  publishedGenerations,
-  type RecordSource,
-} from './dnsRecords';
+import { foreignRecords, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { fail2banFiles } from './fail2banFiles';
@@ -23,7 +19,7 @@ import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
 import { mailSettings, withMail, type Credential } from './mailSettings';
 import { openTasks } from './nextSteps';
-import { preflight } from './preflight';
+import { preflight, type Preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
   backupSecretForm,
@@ -57,7 +53,7 @@ import { webFiles } from './webFiles';
  *
  * @throws pulumi.RunError with every mistake in the arguments
  */
-export class MailHost extends pulumi.ComponentResource {
+export class MailHost extends pulumi.ComponentResource<Made> {
   readonly ipv4: pulumi.Output<string>;
   /** None where `ipv6` is false. */
   readonly ipv6?: pulumi.Output<string>;
@@ -73,12 +69,12 @@ export class MailHost extends pulumi.ComponentResource {
   readonly zoneFile: pulumi.Output<string>;
   /** What only a person can do, at a registrar or provider, as of the last check of the host. */
   readonly openTasks: pulumi.Output<string[]>;
+  /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
+  readonly dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checkedSettings(args);
-    const selectors = publishedGenerations(settings.dkimGeneration).map(dkimSelector);
-    const records = dnsRecords(settings, () => selectors);
-    const checked = preflight(name, settings, records);
+    const checked = preflight(name, settings);
     // Children wait for their parent, so nothing is registered before the checks have passed.
     const dependsOn = pulumi.output(opts?.dependsOn ?? []).apply(async (given) => {
       await checked;
@@ -101,7 +97,39 @@ export class MailHost extends pulumi.ComponentResource {
       };
     };
     const transforms = [...(opts?.transforms ?? []), adopt];
-    super('mailhost:index:MailHost', name, {}, { ...opts, dependsOn, transforms });
+    super('mailhost:index:MailHost', name, hidden({ settings, checked }), {
+      ...opts,
+      dependsOn,
+      transforms,
+    });
+    // One at a time: together they would be secret and unknown as soon as one of them is.
+    const made = <T>(of: (all: Made) => pulumi.Input<T>) => pulumi.output(this.getData().then(of));
+    this.ipv4 = made(({ ipv4 }) => ipv4);
+    this.ipv6 = settings.ipv6 ? made(({ ipv6 }) => ipv6!) : undefined;
+    this.caCertPem = made(({ caCertPem }) => caCertPem);
+    this.sshPrivateKey = made(({ sshPrivateKey }) => sshPrivateKey);
+    this.dsRecords = made(({ dsRecords }) => dsRecords);
+    this.zoneFile = made(({ zoneFile: text }) => text);
+    this.openTasks = made(({ openTasks: tasks }) => tasks);
+    this.backupPublicKey = settings.backup
+      ? made(({ backupPublicKey }) => backupPublicKey!)
+      : undefined;
+    this.dkimCalendar = made(({ dkimCalendar }) => dkimCalendar);
+  }
+
+  /** Makes everything, once the checks have told what the stack has already. */
+  protected override async initialize(
+    { settings, checked }: Checked,
+    _opts: pulumi.ComponentResourceOptions,
+    name: string,
+  ): Promise<Made> {
+    // The mail host itself tells a refusal.
+    const {
+      zones,
+      records,
+      zoneFile: zoneFileBefore = '',
+      summary,
+    } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
 
     const machine = new Machine(`${name}-machine`, settings, own);
@@ -111,18 +139,17 @@ export class MailHost extends pulumi.ComponentResource {
       triggers: [machine.serverId, ...(settings.drift === 'mend' ? [now] : [])],
     };
 
-    // The mail host itself tells a refusal; its children need not tell it again.
-    const zones = checked.then(
-      (found) => Object.fromEntries(found.zones),
-      () => new Promise<never>(() => undefined),
-    );
     const keys = new Map(
-      withMail(settings.domains).map(({ name: domain }) => [
+      Object.entries(summary.dkim).map(([domain, history]) => [
         domain,
-        new Dkim(`${name}-${domain}`, { generation: settings.dkimGeneration }, own),
+        new Dkim(
+          `${name}-${domain}`,
+          { history, compromised: settings.dkimCompromised, protect: settings.protect },
+          own,
+        ),
       ]),
     );
-    const made = (source: RecordSource): pulumi.Output<string> => {
+    const valueOf = (source: RecordSource): pulumi.Output<string> => {
       switch (source.from) {
         case 'ipv4':
           return machine.ipv4;
@@ -138,10 +165,7 @@ export class MailHost extends pulumi.ComponentResource {
       own,
     );
 
-    const mail = mailSettings(
-      settings,
-      [...keys.values()].map(({ selector }) => selector),
-    );
+    const mail = mailSettings(settings);
     const system = new Host(
       `${name}-host`,
       {
@@ -216,7 +240,7 @@ export class MailHost extends pulumi.ComponentResource {
           ),
         ]
       : [];
-    const madeRecords = records.map((record) => withValue(record, made));
+    const madeRecords = records.map((record) => withValue(record, valueOf));
     const dns: PublishedDns =
       settings.dns === 'manual'
         ? { owners: [], dsRecords: {} }
@@ -224,7 +248,7 @@ export class MailHost extends pulumi.ComponentResource {
             name,
             {
               records: madeRecords,
-              zoneId: (zone) => pulumi.output(zones.then((found) => found[zone]!.id)),
+              zoneId: (zone) => zones.get(zone)!.id,
               dnssec: settings.dnssec,
               policyHost: web,
             },
@@ -274,14 +298,15 @@ export class MailHost extends pulumi.ComponentResource {
       {
         push: 'amavis',
         host,
-        files: amavisFiles(mail),
+        files: amavisFiles(mail, summary.dkim),
         secrets: pulumi
-          .all([...keys.values()].map(({ privateKeyPem }) => privateKeyPem))
-          .apply((pems) =>
-            amavisSecrets(
-              mail.domains.map((domain, i) => ({ ...domain, privateKeyPem: pems[i]! })),
-            ),
-          ),
+          .all(
+            mail.domains.map((domain) => {
+              const { privateKeyPem, publicKeys } = keys.get(domain.name)!;
+              return pulumi.output({ ...domain, privateKeyPem: privateKeyPem!, publicKeys });
+            }),
+          )
+          .apply(amavisSecrets),
       },
       // The host refuses to sign with a key that the domain's name servers do not answer.
       { ...own, dependsOn: [spamAssassin, ...antivirus, ...dns.owners] },
@@ -299,7 +324,7 @@ export class MailHost extends pulumi.ComponentResource {
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
-    new Summary(`${name}-summary`, settings, { ...own, dependsOn: [openSmtpd] });
+    new Summary(`${name}-summary`, summary, { ...own, dependsOn: [openSmtpd] });
     const check = new Check(
       `${name}-check`,
       {
@@ -330,46 +355,70 @@ export class MailHost extends pulumi.ComponentResource {
       { ...own, dependsOn: [openSmtpd, ...web] },
     );
 
-    this.ipv4 = machine.ipv4;
-    this.ipv6 = machine.ipv6;
-    this.caCertPem = certificate.caCertPem;
-    this.sshPrivateKey = machine.sshPrivateKey;
-    this.backupPublicKey = backup?.publicKey;
-    this.dsRecords = pulumi
-      .all([zones, dns.dsRecords])
-      .apply(([found, ds]) =>
-        Object.fromEntries(Object.entries(ds).map(([zone, text]) => [found[zone]!.name, text])),
-      );
-    this.zoneFile = pulumi
-      .all([zones, pulumi.all(madeRecords.map(known))])
-      .apply(([found, all]) =>
-        zoneFile(
-          all.map((record) => ({ ...record, zone: found[record.zone]?.name ?? record.zone })),
-        ),
+    const zoneNameOf = (zone: string) => zones.get(zone)?.name ?? zone;
+    const fileOfZones = pulumi
+      .all(madeRecords.map(known))
+      .apply((all) =>
+        zoneFile(all.map((record) => ({ ...record, zone: zoneNameOf(record.zone) }))),
       );
     if (settings.dns === 'manual')
-      this.zoneFile.apply(async (text) => {
-        const { zoneFile: before = '' } = await checked;
-        const shown = new Set(before.split('\n'));
+      fileOfZones.apply(async (text) => {
+        const shown = new Set(zoneFileBefore.split('\n'));
         const fresh = text.split('\n').filter((line) => line.includes(' IN ') && !shown.has(line));
         // The engine shows the first line of a message at once, and the rest at the end.
         for (const line of fresh) await pulumi.log.info(`publish ${line}`, this);
       });
-    this.openTasks = pulumi
-      .all([zones, this.dsRecords, check.output])
-      .apply(([found, ds, output]) => openTasks(Object.values(found), ds, output));
-    this.registerOutputs({
-      ipv4: this.ipv4,
-      ipv6: this.ipv6,
-      caCertPem: this.caCertPem,
-      sshPrivateKey: this.sshPrivateKey,
-      dsRecords: this.dsRecords,
-      zoneFile: this.zoneFile,
-      backupPublicKey: this.backupPublicKey,
-      openTasks: this.openTasks,
-    });
+    const dsRecords = pulumi
+      .output(dns.dsRecords)
+      .apply((ds) =>
+        Object.fromEntries(Object.entries(ds).map(([zone, text]) => [zoneNameOf(zone), text])),
+      );
+    const made = {
+      ipv4: machine.ipv4,
+      ipv6: machine.ipv6,
+      caCertPem: certificate.caCertPem,
+      sshPrivateKey: machine.sshPrivateKey,
+      dsRecords,
+      zoneFile: fileOfZones,
+      backupPublicKey: backup?.publicKey,
+      openTasks: pulumi
+        .all([dsRecords, check.output])
+        .apply(([ds, output]) => openTasks([...zones.values()], ds, output)),
+      dkimCalendar: keyCalendar(summary.dkim, {
+        compromised: settings.dkimCompromised,
+        retention: seconds(settings.dkimRetention),
+      }),
+    };
+    this.registerOutputs(made);
+    return made;
   }
 }
+
+/** What the outputs of a mail host are taken from. */
+interface Made {
+  ipv4: pulumi.Output<string>;
+  ipv6?: pulumi.Output<string>;
+  caCertPem: pulumi.Output<string>;
+  sshPrivateKey: pulumi.Output<string>;
+  dsRecords: pulumi.Output<Record<string, string>>;
+  zoneFile: pulumi.Output<string>;
+  backupPublicKey?: pulumi.Output<string>;
+  openTasks: pulumi.Output<string[]>;
+  dkimCalendar: Record<string, KeyCalendar>;
+}
+
+/** What a mail host is made from, and what the checks have found out. */
+interface Checked {
+  settings: Settings;
+  checked: Promise<Preflight>;
+}
+
+/** For initialize() alone: what can be enumerated would be kept in the state as the component's inputs. */
+const hidden = (args: Checked): Checked =>
+  Object.defineProperties({} as Checked, {
+    settings: { value: args.settings },
+    checked: { value: args.checked },
+  });
 
 /**
  * As parseSettings(), of which it takes the arguments.

@@ -23,6 +23,8 @@ export interface DomainArgs {
   spf?: string[];
   /** What receivers are to do with mail in its name that fails DMARC. Default: reject. */
   dmarcPolicy?: DmarcPolicy;
+  /** Generation of its DKIM keys that signs. Default: that of the mail host. */
+  dkimGeneration?: number;
 }
 
 /** An account: a mailbox with a login. */
@@ -129,6 +131,12 @@ export interface MailHostArgs {
   restore?: string;
   /** Another number puts another server in the place of this one. Default: 1. */
   serverGeneration?: number;
+  /** Generations of DKIM keys that nobody may trust any more. */
+  dkimCompromised?: number[];
+  /** How long a DKIM key stays in DNS after it signed last, and how long a signature is valid. Default: 21d. */
+  dkimRetention?: string;
+  /** How long a message is tried before it goes back to its sender. Default: 4d. */
+  queueLifetime?: string;
   /** Hetzner server type. Default: cx23. */
   serverType?: string;
   /** Hetzner location by name. Default: fsn1. */

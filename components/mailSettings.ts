@@ -1,3 +1,4 @@
+import { dkimSelector } from './dkimKeys';
 import { announcedMtaSts } from './mtaSts';
 import type { Settings } from './settings';
 
@@ -35,6 +36,10 @@ export interface MailSettings {
   hostName: string;
   /** Domains that have mail, each with the DKIM selector that signs now. */
   domains: { name: string; selector: string; catchAll?: string }[];
+  /** A time, such as `4d`; so is the next. */
+  queueLifetime: string;
+  /** How long a signature is valid, and its key published after it signed last. */
+  dkimRetention: string;
   accounts: {
     address: string;
     aliases: string[];
@@ -84,16 +89,25 @@ export const isOverSsh = (repository: string): boolean => repository.startsWith(
 export const withMail = (domains: Settings['domains']): Settings['domains'] =>
   domains.filter(({ parked }) => !parked);
 
-/** @param selectors of each domain with mail, in order */
-export function mailSettings(settings: Settings, selectors: string[]): MailSettings {
+/** The generation of DKIM keys that signs for each domain with mail. */
+export const signingGenerations = (settings: Settings): Record<string, number> =>
+  Object.fromEntries(
+    withMail(settings.domains).map(({ name, dkimGeneration }) => [
+      name,
+      dkimGeneration ?? settings.dkimGeneration,
+    ]),
+  );
+
+export function mailSettings(settings: Settings): MailSettings {
   const { accounts, smarthost, backup, ...rest } = settings;
+  const generations = signingGenerations(settings);
   return {
     ...rest,
     // A policy that no domain announces promises nothing.
     mtaSts: announcedMtaSts(settings) ?? 'none',
-    domains: withMail(settings.domains).map(({ name, catchAll }, i) => ({
+    domains: withMail(settings.domains).map(({ name, catchAll }) => ({
       name,
-      selector: selectors[i]!,
+      selector: dkimSelector(generations[name]!),
       ...(catchAll === undefined ? {} : { catchAll }),
     })),
     // Without what is secret.

@@ -11,14 +11,23 @@ import {
   type Danger,
   type Summary,
 } from './changes';
+import { dkimSelector, nextHistories, type KeyHistory } from './dkimKeys';
+import { seconds } from './duration';
 import { findRecords, resourceName, type FoundRecords } from './existingRecords';
+import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
 import { hostAddress } from './machineFiles';
 import { ownParts } from './ownParts';
 import type { Settings } from './settings';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
-import { dkimKeyRecord, type DnsRecord, type RecordSource } from './dnsRecords';
+import {
+  dkimKeyRecord,
+  dnsRecords,
+  revokedKeyRecord,
+  type DnsRecord,
+  type RecordSource,
+} from './dnsRecords';
 import { quoteTxt, withValue } from './recordForms';
 
 /** What the checks before a plan have found out. */
@@ -34,6 +43,10 @@ export interface Preflight {
   adopted: Map<string, string>;
   /** Whether the server was adopted; the state then does not tell which addresses it was made with. */
   serverAdopted: boolean;
+  /** What the plan publishes. */
+  records: DnsRecord[];
+  /** What later changes are judged against. */
+  summary: Summary;
 }
 
 /**
@@ -41,14 +54,9 @@ export interface Preflight {
  * offers of the cloud.
  *
  * @param name of the MailHost
- * @param records that the plan publishes
  * @throws pulumi.RunError with everything that stops the plan, each with the words to go on
  */
-export async function preflight(
-  name: string,
-  settings: Settings,
-  records: DnsRecord[],
-): Promise<Preflight> {
+export async function preflight(name: string, settings: Settings): Promise<Preflight> {
   const [state, { zones, mistakes }] = await Promise.all([
     ownState(),
     settings.dns === 'manual'
@@ -57,20 +65,38 @@ export async function preflight(
   ]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
-  const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as
-    Partial<Summary> | undefined;
-  const after = summaryOf(settings);
+  const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as OldSummary | undefined;
+  const keys = dkimKeys(name, state);
+  const keysBefore = summary?.dkim ?? withoutHistory(summary ?? {});
+  const { histories, mistakes: keyMistakes } = nextHistories(
+    keysBefore,
+    keys,
+    signingGenerations(settings),
+    {
+      compromised: settings.dkimCompromised,
+      retention: seconds(settings.dkimRetention),
+      now: new Date(),
+    },
+  );
+  const records = dnsRecords(settings, (domain) =>
+    histories[domain]!.keys.map(({ generation }) => dkimSelector(generation)),
+  );
+  const after = summaryOf(settings, histories);
   // What an earlier version did not write down is as it was.
   const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const published = state.filter(({ type }) => type === recordType);
 
-  const present = new Set(
-    published.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
+  const present = new Map(
+    published.map(({ urn, outputs }) => [
+      `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`,
+      String(outputs.content),
+    ]),
   );
-  const isNew = (record: DnsRecord, zoneId: string) =>
-    !present.has(`${resourceName(name, record)} ${zoneId}`);
+  const contentInState = (record: DnsRecord, zoneId: string) =>
+    present.get(`${resourceName(name, record)} ${zoneId}`);
+  const isNew = (record: DnsRecord, zoneId: string) => contentInState(record, zoneId) === undefined;
   const isKnown = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
@@ -86,7 +112,9 @@ export async function preflight(
       case 'dkim': {
         const key = `${source.domain}-${source.selector}`;
         const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
-        return pem === undefined ? source : dkimKeyRecord(pem);
+        if (pem === undefined) return source;
+        const isRevoked = settings.dkimCompromised.some((n) => dkimSelector(n) === source.selector);
+        return isRevoked ? revokedKeyRecord : dkimKeyRecord(pem);
       }
     }
   };
@@ -111,10 +139,12 @@ export async function preflight(
   const stops: Danger[] = [
     ...mistakes.map((message) => ({ message })),
     ...(before ? dangers(before, after) : []),
+    ...keyMistakes.map((message) => ({ message })),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...parts.mistakes.map((message) => ({ message })),
     ...inZones.stops,
+    ...(await changedByHand(nextSigners(keysBefore, histories, records), zones, contentInState)),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -150,7 +180,7 @@ export async function preflight(
   const serverAdopted = server
     ? ((server.publicNets ?? []) as unknown[]).length === 0
     : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
-  return { zones, zoneFile, adopted, serverAdopted };
+  return { zones, zoneFile, adopted, serverAdopted, records, summary: after };
 }
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
@@ -175,6 +205,74 @@ async function ownState(): Promise<OwnResource[]> {
     })) as { outputs: Record<string, Omit<OwnResource, 'urn'>> };
   return Object.entries(outputs).map(([urn, resource]) => ({ urn, ...resource }));
 }
+
+/** The DKIM keys that the state holds, also of domains that have no mail any more. */
+function dkimKeys(mailHost: string, state: OwnResource[]) {
+  const form = /mailhost:index:Dkim\$tls:index\/privateKey:PrivateKey::(.+)-s(\d+)$/;
+  return state.flatMap(({ urn, outputs }) => {
+    const [, owner, generation] = form.exec(urn) ?? [];
+    return owner?.startsWith(`${mailHost}-`) === true && typeof outputs.publicKeyPem === 'string'
+      ? [
+          {
+            domain: owner.slice(mailHost.length + 1),
+            generation: Number(generation),
+            publicKeyPem: outputs.publicKeyPem,
+          },
+        ]
+      : [];
+  });
+}
+
+/** The records of the keys that are to sign from now on. */
+const nextSigners = (
+  before: Record<string, KeyHistory>,
+  after: Record<string, KeyHistory>,
+  records: DnsRecord[],
+): DnsRecord[] =>
+  records.filter((record) => {
+    const source = 'value' in record && typeof record.value !== 'string' ? record.value : undefined;
+    if (source?.from !== 'dkim') return false;
+    const { signs } = after[source.domain]!;
+    return (
+      signs !== before[source.domain]?.signs &&
+      signs !== undefined &&
+      source.selector === dkimSelector(signs)
+    );
+  });
+
+/**
+ * A record that the stack holds, and that is no longer at Cloudflare as it left it: whoever verifies would not find it.
+ * Where a refresh has told the stack so, the plan mends it.
+ */
+async function changedByHand(
+  wanted: DnsRecord[],
+  zones: Map<string, Zone>,
+  contentInState: (record: DnsRecord, zoneId: string) => string | undefined,
+): Promise<Danger[]> {
+  const found = await Promise.all(
+    wanted.map(async (record) => {
+      const zoneId = zones.get(record.zone)?.id;
+      const content = zoneId && contentInState(record, zoneId);
+      if (zoneId === undefined || content === undefined) return [];
+      const filter = { zoneId, name: { exact: record.name }, type: record.type };
+      const { results: there } = await cloudflare.getDnsRecords(filter);
+      return there.some((other) => other.content === content)
+        ? []
+        : [
+            {
+              message: `${record.name} is to sign from now on, but its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: \`pulumi refresh\`, and \`pulumi up\` again. The host signs with it once others can no longer remember that it was not there`,
+            },
+          ];
+    }),
+  );
+  return found.flat();
+}
+
+/** What an earlier version kept, which had one generation for all domains and no history. */
+const withoutHistory = ({ dkimGeneration: signs, domains = [] }: OldSummary) =>
+  Object.fromEntries(domains.map((domain) => [domain, { signs, keys: [] }]));
+
+type OldSummary = Partial<Summary> & { dkimGeneration?: number };
 
 /**
  * Everything that stops a plan, with the words to go on.

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { durationForm } from './duration';
 import {
   AccountKind,
   DmarcPolicy,
@@ -134,6 +135,12 @@ const wholeNumber = (minimum: number, maximum: number, unit = '') =>
     `must be a whole number from ${minimum} to ${maximum}${unit}`,
   ).meta({ type: 'number', minimum, maximum });
 
+const duration = z
+  .string(expected('a time, e.g. 21d'))
+  .regex(durationForm, { error: 'must be a whole number and its unit (s, m, h, d), e.g. 21d' });
+
+const generation = wholeNumber(1, 1000);
+
 const truth = z.union([z.boolean(), z.stringbool()], { error: 'must be true or false' });
 
 const oneOf = <const T extends Record<string, string>>(values: T) =>
@@ -189,6 +196,9 @@ const domain = z.strictObject(
     dmarcPolicy: oneOf(DmarcPolicy).default('reject').meta({
       description:
         'What receivers are to do with mail in its name that fails DMARC: `reject`, `quarantine` or `none`.',
+    }),
+    dkimGeneration: generation.optional().meta({
+      description: 'Generation of its DKIM keys that signs. Without it: that of all.',
     }),
   },
   expected('a domain, with name'),
@@ -404,8 +414,21 @@ export const settingsShape = z.strictObject({
     description:
       'Whether others hold mail back where TLS fails: `none`, `testing` (report), `enforce`. Needs a public certificate and `web`.',
   }),
-  dkimGeneration: wholeNumber(1, 1000).default(1).meta({
+  dkimGeneration: generation.default(1).meta({
     description: 'Generation of DKIM keys that signs. One more rotates, one less rolls back.',
+  }),
+  dkimCompromised: listOf(generation, 'a list of generations: set [0], [1] … with --path')
+    .default([])
+    .meta({
+      description:
+        'Generations of DKIM keys that nobody may trust any more. While their records are out, they say so. Rotate first.',
+    }),
+  dkimRetention: duration.default('21d').meta({
+    description:
+      'How long a DKIM key stays in DNS after it signed last, and how long a signature is valid. At least the queueLifetime.',
+  }),
+  queueLifetime: duration.default('4d').meta({
+    description: 'How long a message is tried before it goes back to its sender.',
   }),
   backup: backup.optional().meta({
     description: 'Where the mail is backed up to each night, with restic. See backups.md.',
@@ -526,7 +549,8 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
     ...found,
   ];
   if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes, prefix);
-  const { domains, accounts, aliases, adminSshKeys, adminNetworks, ...rest } = parsed.data;
+  const { domains, accounts, aliases, dkimCompromised, adminSshKeys, adminNetworks, ...rest } =
+    parsed.data;
   return {
     ...rest,
     domains: sortedBy('name', domains).map((d) => ({
@@ -541,6 +565,7 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
       quota: a.quota ?? rest.quota,
     })),
     aliases: sortedBy('address', aliases).map((a) => ({ ...a, recipients: a.recipients.sort() })),
+    dkimCompromised: [...new Set(dkimCompromised)].sort((a, b) => a - b),
     adminSshKeys: [...new Set(adminSshKeys)].sort(),
     adminNetworks: [...new Set(adminNetworks)].sort(),
   };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Mistake } from './settings';
+import { durationForm, seconds } from './duration';
 import { isOverSsh, roles } from './mailSettings';
 import {
   domainOf,
@@ -32,6 +33,7 @@ interface Estate {
     catchAll?: Item;
     spf: string[];
     dmarcPolicy: unknown;
+    dkimGeneration: unknown;
   }[];
   hostName?: Item;
   postmaster?: Item;
@@ -71,6 +73,7 @@ function estateOf(input: unknown): Estate {
       catchAll: item(`${path}.catchAll`, field(value, 'catchAll'), normalAddress),
       spf: list(field(value, 'spf')).filter((term) => typeof term === 'string'),
       dmarcPolicy: field(value, 'dmarcPolicy'),
+      dkimGeneration: field(value, 'dkimGeneration'),
     })),
     hostName: item('hostName', field(input, 'hostName'), normalDomain),
     postmaster: item('postmaster', field(input, 'postmaster'), normalAddress),
@@ -101,6 +104,7 @@ const rules: ((estate: Estate) => Mistake[])[] = [
   danglingTargets,
   aliasLoops,
   systemUserMistakes,
+  keyMistakes,
   clashes,
   backupMistakes,
 ];
@@ -112,7 +116,8 @@ export function settingsMistakes(input: unknown): Mistake[] {
 }
 
 function domainMistakes({ input, domains }: Estate): Mistake[] {
-  return domains.flatMap(({ path, name, zone, parked, catchAll, spf, dmarcPolicy }) => {
+  return domains.flatMap((domain) => {
+    const { path, name, zone, parked, catchAll, spf, dmarcPolicy, dkimGeneration } = domain;
     const mistakes: Mistake[] = [];
     if (name === undefined) return mistakes;
     const first = domains.find((other) => other.name === name)!;
@@ -138,6 +143,7 @@ function domainMistakes({ input, domains }: Estate): Mistake[] {
       ['catchAll', catchAll !== undefined],
       ['spf', spf.length > 0],
       ['dmarcPolicy', ![undefined, 'reject'].includes(dmarcPolicy as string | undefined)],
+      ['dkimGeneration', dkimGeneration !== undefined],
     ] as const) {
       if (parked && set) {
         mistakes.push({
@@ -408,6 +414,36 @@ function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
           },
         ];
   });
+}
+
+/** Keys that sign although nobody may trust them, or that would go too early. */
+function keyMistakes({ input, domains }: Estate): Mistake[] {
+  const compromised = list(field(input, 'dkimCompromised')).map(Number);
+  const signing = [
+    { path: 'dkimGeneration', generation: field(input, 'dkimGeneration') ?? 1 },
+    ...domains.map(({ path, dkimGeneration }) => ({
+      path: `${path}.dkimGeneration`,
+      generation: dkimGeneration,
+    })),
+  ];
+  const mistakes = signing
+    .filter(({ generation }) => compromised.includes(Number(generation)))
+    .map(({ path, generation }) => ({
+      path,
+      message: `= ${Number(generation)} is in dkimCompromised: rotate first, with one \`pulumi up\`, and declare it compromised after that`,
+    }));
+  const time = (key: string, standard: string) => {
+    const value = field(input, key) ?? standard;
+    return typeof value === 'string' && durationForm.test(value) ? value : undefined;
+  };
+  const [retention, lifetime] = [time('dkimRetention', '21d'), time('queueLifetime', '4d')];
+  if (retention && lifetime && seconds(retention) < seconds(lifetime)) {
+    mistakes.push({
+      path: 'dkimRetention',
+      message: `= ${retention} is less than a message may wait to be sent (queueLifetime, ${lifetime}): raise it, or lower queueLifetime`,
+    });
+  }
+  return mistakes;
 }
 
 /** Settings that cannot work with each other. */

@@ -1,14 +1,13 @@
 import * as pulumi from '@pulumi/pulumi';
-import { summaryOf } from './changes';
-import type { Settings } from './settings';
+import type { Summary as Kept } from './changes';
 
 /**
  * Keeps in the state what the host takes mail in for, so that a later change is judged against it. It waits for the
  * daemons, not for the check after them: a host that fails the check may have mail already.
  */
 export class Summary extends pulumi.ComponentResource {
-  constructor(name: string, settings: Settings, opts: pulumi.ComponentResourceOptions) {
+  constructor(name: string, summary: Kept, opts: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Summary', name, {}, opts);
-    this.registerOutputs({ summary: summaryOf(settings) });
+    this.registerOutputs({ summary });
   }
 }

@@ -220,8 +220,8 @@ export class Dns {
     const serial = (this.serials.get(zone) ?? Math.floor(Date.now() / 1000)) + 1;
     this.serials.set(zone, serial);
     const { authoritative } = addresses(this.lab);
-    // That a zone has no DS record is soon forgotten.
-    const negativeTtl = this.children(zone).length > 0 ? 5 : 60;
+    // That a zone has no DS record is soon forgotten, and a key that is new may sign after seconds.
+    const negativeTtl = this.children(zone).length > 0 ? 5 : 20;
     const lines = [
       `${zone}. 300 SOA ${nameServers[0]}. hostmaster.lab-cloud.example. ${serial} 300 60 86400 ${negativeTtl}`,
       ...nameServers.map((name) => `${zone}. 300 NS ${name}.`),

@@ -7,12 +7,16 @@ import {
   summaryOf,
   type Summary,
 } from '../components/changes';
+import type { KeyHistory } from '../components/dkimKeys';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings } from '../components/settings';
 import { example, hash } from './example';
 
 const summary = (change: Partial<MailHostArgs> = {}) =>
-  summaryOf(parseSettings({ ...example, ...change }));
+  summaryOf(parseSettings({ ...example, ...change }), keys);
+const keys: Record<string, KeyHistory> = {
+  'example.org': { signs: 3, keys: [{ generation: 2 }, { generation: 3 }, { generation: 4 }] },
+};
 const words = (change: Partial<MailHostArgs>, before = summary()) =>
   dangers(before, summary(change)).map((danger) => danger.words);
 const [anna, bert] = example.accounts!;
@@ -38,6 +42,7 @@ describe('a change', () => {
     ['zones that are signed no more', { dnssec: false }],
     ['another server', { serverGeneration: 2 }],
     ['the next key', { dkimGeneration: 2 }],
+    ['a key that nobody may trust', { dkimGeneration: 3, dkimCompromised: [2] }],
   ])('of %s is not stopped', (_, change) => {
     expect(words(change)).toEqual([]);
   });
@@ -77,7 +82,6 @@ describe('a change', () => {
       ['rename mail.example.org to mx.example.org'],
     ],
     ['system users', { accountKind: 'system' }, ['make accounts system']],
-    ['keys that have never been in DNS', { dkimGeneration: 3 }, ['sign with generation 3']],
     ['a host without IPv6', { ipv6: false }, ['give up the IPv6 address']],
     ['records published by hand', { dns: 'manual' }, ['delete all records at Cloudflare']],
   ])('to %s is stopped', (_, change, stopped) => {
@@ -127,6 +131,12 @@ describe('a change', () => {
     const before = summary({ domains: [...example.domains, parked] });
     expect(words({}, before)).toEqual(['remove example.com']);
     expect(words({ domains: [...example.domains, { name: 'example.com' }] }, before)).toEqual([]);
+  });
+
+  it('stops a key from being trusted again while it is in DNS', () => {
+    const before = summary({ dkimGeneration: 3, dkimCompromised: [1, 2] });
+    expect(words({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual(['trust s2 again']);
+    expect(words({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
   });
 
   it('says where the mail of who goes stays', () => {

@@ -12,7 +12,7 @@ import { packages } from '../components/packages';
 import { resolverFiles } from '../components/resolverFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { webFiles } from '../components/webFiles';
-import { example, exampleMail, hash } from './example';
+import { example, exampleKeys, exampleMail, hash } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>
   exampleMail({ accountKind, dkimGeneration: 2, spamTagLevel: 2.5 });
@@ -24,7 +24,7 @@ const credentials = [
 const allFiles = (settings: MailSettings): HostFiles => ({
   ...openSmtpdFiles(settings),
   ...dovecotFiles(settings),
-  ...amavisFiles(settings),
+  ...amavisFiles(settings, exampleKeys(settings)),
   ...resolverFiles(settings),
   ...spamAssassinFiles(settings),
   ...webFiles(settings),
@@ -295,7 +295,7 @@ describe('Dovecot', () => {
 });
 
 describe('amavis and SpamAssassin', () => {
-  const files = amavisFiles(mail());
+  const files = amavisFiles(mail(), exampleKeys(mail()));
   const text = files['/etc/amavis/conf.d/60-mailhost']!.text;
 
   it('reads the file: its name has no dot, and it returns true', () => {
@@ -308,14 +308,37 @@ describe('amavis and SpamAssassin', () => {
     expect(text).toContain("$interface_policy{'10026'} = 'ORIGINATING';");
     expect(text).not.toContain('0.0.0.0');
     expect(text.match(/^dkim_key.*$/gm)).toEqual([
-      "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem');",
-      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem');",
+      "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem') unless -e '/var/lib/mailhost/unsigned/example.net';",
+      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem') unless -e '/var/lib/mailhost/unsigned/example.org';",
     ]);
-    expect(
-      amavisSecrets([{ name: 'example.org', selector: 's2', privateKeyPem: 'PEM\n' }]),
-    ).toEqual({
-      '/etc/amavis/dkim/example.org.s2.pem': { mode: '0640', owner: 'root:amavis', text: 'PEM\n' },
+    const secrets = amavisSecrets([
+      {
+        name: 'example.org',
+        selector: 's2',
+        privateKeyPem: 'PEM\n',
+        publicKeys: { s2: 'AAAA', s3: 'BBBB' },
+      },
+    ]);
+    expect(secrets['/etc/amavis/dkim/example.org.s2.pem']).toEqual({
+      mode: '0640',
+      owner: 'root:amavis',
+      text: 'PEM\n',
     });
+    expect(Object.keys(secrets)).toHaveLength(2);
+    expect(JSON.parse(secrets['/etc/mailhost/dkim-keys.json']!.text)).toEqual({
+      'example.org': { s2: 'AAAA', s3: 'BBBB' },
+    });
+  });
+
+  it('tells the host which keys sign and which are out, and lets signatures hold as long as these stay', () => {
+    expect(JSON.parse(files['/etc/mailhost/dkim.json']!.text)).toEqual({
+      retention: 21 * 24 * 3600,
+      domains: {
+        'example.net': { signs: 's2', published: ['s2', 's3'] },
+        'example.org': { signs: 's2', published: ['s2', 's3'] },
+      },
+    });
+    expect(text).toContain('ttl => 1814400,');
   });
 
   it('has one threshold in both', () => {

@@ -1,12 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  dkimKeyRecord,
-  dnsRecords,
-  foreignRecords,
-  publishedGenerations,
-} from '../components/dnsRecords';
+import { dkimKeyRecord, dnsRecords, foreignRecords } from '../components/dnsRecords';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { MtaSts } from '../components/mailSettings';
 import { mtaStsId, mtaStsPolicy } from '../components/mtaSts';
@@ -43,14 +38,6 @@ describe('dkimKeyRecord', () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     expect(() => dkimKeyRecord(pem)).toThrow(/RSA/);
   });
-});
-
-it.each([
-  [1, [1, 2]],
-  [2, [1, 2, 3]],
-  [7, [6, 7, 8]],
-])('generation %i publishes %j', (generation, published) => {
-  expect(publishedGenerations(generation)).toEqual(published);
 });
 
 describe('dnsRecords', () => {

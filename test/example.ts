@@ -1,3 +1,4 @@
+import type { KeyHistory } from '../components/dkimKeys';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { mailSettings, type MailSettings } from '../components/mailSettings';
 import { parseSettings } from '../components/settings';
@@ -20,12 +21,16 @@ export const example: MailHostArgs = {
   postmaster: 'anna@example.org',
 };
 
+/** A history of keys for each domain, as if each had always signed with the selector that it has. */
+export const exampleKeys = (mail: MailSettings): Record<string, KeyHistory> =>
+  Object.fromEntries(
+    mail.domains.map(({ name, selector }) => {
+      const signs = Number(selector.slice(1));
+      return [name, { signs, keys: [{ generation: signs }, { generation: signs + 1 }] }];
+    }),
+  );
+
 /** What the daemons' files are rendered from: the example, changed as told. */
 export function exampleMail(change: Partial<MailHostArgs> = {}): MailSettings {
-  const settings = parseSettings({ ...example, ...change });
-  const selector = `s${settings.dkimGeneration}`;
-  return mailSettings(
-    settings,
-    settings.domains.map(() => selector),
-  );
+  return mailSettings(parseSettings({ ...example, ...change }));
 }

@@ -6,7 +6,7 @@ import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { DriftAction } from '../components/mailSettings';
 import { example, hash } from './example';
-import { record, type Recorded } from './mocks';
+import { publicKey, record, type Recorded } from './mocks';
 
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
   record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);
@@ -249,14 +249,108 @@ describe('MailHost', () => {
     expect(addresses).toEqual(pointers);
   });
 
-  it('publishes the generations before and after the one that signs', async () => {
+  it('publishes the generation that signs, and the next', async () => {
     const selectors = (resources: Recorded[]) =>
       resources.flatMap(
         ({ inputs }) =>
           /^s\d+(?=\._domainkey\.example\.org$)/.exec(String(inputs.name as string)) ?? [],
       );
     expect(selectors(await build())).toEqual(['s1', 's2']);
-    expect(selectors(await build({ dkimGeneration: 7 }))).toEqual(['s6', 's7', 's8']);
+    expect(selectors(await build({ dkimGeneration: 7 }))).toEqual(['s7', 's8']);
+  });
+
+  describe('with keys in the state', () => {
+    const type = 'tls:index/privateKey:PrivateKey';
+    const key = (domain: string, generation: number) => [
+      `urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:Dkim$${type}::mail-${domain}-s${generation}`,
+      { type, outputs: { publicKeyPem: publicKey } },
+    ];
+    const history = (signs: number | undefined, ...generations: number[]) => ({
+      ...(signs === undefined ? {} : { signs, since: '2026-01-01T00:00:00.000Z' }),
+      keys: generations.map((generation) => ({ generation, signed: '2026-01-01T00:00:00.000Z' })),
+    });
+    const state = {
+      ...Object.fromEntries([
+        ...[2, 3, 4].map((n) => key('example.org', n)),
+        ...[5, 6].map((n) => key('example.net', n)),
+        ...[4, 5].map((n) => key('gone.example', n)),
+      ]),
+      'urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:Summary::mail-summary': {
+        type: 'mailhost:index:Summary',
+        outputs: {
+          summary: {
+            dkim: {
+              'example.org': history(3, 2, 3, 4),
+              'example.net': history(5, 5, 6),
+              'gone.example': history(undefined, 4, 5),
+            },
+          },
+        },
+      },
+    };
+    const keysOf = (resources: Recorded[]) =>
+      resources.filter(({ name }) => /\.[a-z]+-s\d+$/.test(name)).map(({ name }) => name);
+    const change = {
+      domains: [{ name: 'example.org', dkimGeneration: 3 }, { name: 'example.net' }],
+      dkimGeneration: 5,
+      dkimCompromised: [2],
+    };
+    const again = () =>
+      record((opts) => void new MailHost('mail', { ...example, ...change }, opts), false, state);
+
+    it('keeps those of a domain that is gone, without a record of them', async () => {
+      const resources = await again();
+      expect(keysOf(resources)).toEqual([
+        'mail-example.net-s5',
+        'mail-example.net-s6',
+        'mail-example.org-s2',
+        'mail-example.org-s3',
+        'mail-example.org-s4',
+        'mail-gone.example-s4',
+        'mail-gone.example-s5',
+      ]);
+      const records = resources.filter(({ type: t }) => t.endsWith(':DnsRecord'));
+      expect(records.filter(({ name }) => name.includes('gone.example'))).toEqual([]);
+    });
+
+    it('publishes one that nobody may trust as revoked', async () => {
+      const contents = (await again())
+        .filter(({ name }) => /example\.org\/dkim-/.test(name))
+        .map(({ name, inputs }) => `${name} ${String(inputs.content).slice(0, 18)}`);
+      expect(contents).toEqual([
+        'mail-example.org/dkim-s2 "v=DKIM1; p="',
+        'mail-example.org/dkim-s3 "v=DKIM1; k=rsa; p',
+        'mail-example.org/dkim-s4 "v=DKIM1; k=rsa; p',
+      ]);
+    });
+
+    it('protects those that sign or will, and makes none anew for another default', async () => {
+      const options = Object.fromEntries(
+        (await again()).map(({ name, options: given }) => [name, given]),
+      );
+      const isProtected = (name: string) => options[name]!.protect;
+      expect(isProtected('mail-example.org-s2')).toBe(false);
+      for (const name of ['org-s3', 'org-s4', 'net-s5'])
+        expect(isProtected(`mail-example.${name}`), name).toBe(true);
+      expect(options['mail-example.org-s3']!.ignoreChanges).toEqual(['algorithm', 'rsaBits']);
+    });
+
+    it('gives the host the key that signs, and what is out', async () => {
+      const amavis = commands(await again()).filter(({ name }) => name.startsWith('mail-amavis'));
+      const files = amavis.map(
+        ({ inputs }) => JSON.parse(opened(inputs.stdin) as string) as HostFiles,
+      );
+      const all = Object.assign({}, ...files) as HostFiles;
+      expect(Object.keys(all).filter((path) => path.endsWith('.pem'))).toEqual([
+        '/etc/amavis/dkim/example.net.s5.pem',
+        '/etc/amavis/dkim/example.org.s3.pem',
+      ]);
+      const publicKeys = JSON.parse(all['/etc/mailhost/dkim-keys.json']!.text) as Record<
+        string,
+        object
+      >;
+      expect(Object.keys(publicKeys['example.org']!)).toEqual(['s3', 's4']);
+    });
   });
 
   it('finds the zone of the host name by the nearest domain', async () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
 
-const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+export const { publicKey, privateKey } = generateKeyPairSync('rsa', {
   modulusLength: 2048,
   publicKeyEncoding: { type: 'spki', format: 'pem' },
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -33,8 +33,11 @@ const addressOf = (type: string, { type: family }: { type?: string }): object =>
     ? { ipAddress: family === 'ipv6' ? '2001:db8::' : '192.0.2.1' }
     : {};
 
-/** What the cloud tells of itself, and the engine of a stack that is new. */
-function answer(token: string, inputs: Record<string, unknown>): object {
+/** The resources of a stack, by URN, as the engine tells them. */
+export type StackState = Record<string, { type: string; outputs: object }>;
+
+/** What the cloud tells of itself, and the engine of a stack. */
+function answer(token: string, inputs: Record<string, unknown>, state: StackState): object {
   switch (token) {
     case 'cloudflare:index/getZone:getZone':
       return {
@@ -60,7 +63,7 @@ function answer(token: string, inputs: Record<string, unknown>): object {
     case 'hcloud:index/getServers:getServers':
       return { servers: [] };
     case 'pulumi:pulumi:readStackResourceOutputs':
-      return { outputs: {} };
+      return { outputs: state };
     default:
       return inputs;
   }
@@ -70,10 +73,12 @@ function answer(token: string, inputs: Record<string, unknown>): object {
  * Runs `build` under Pulumi's mocks and gives every resource that it registered, in order.
  *
  * @param preview inputs that only the provider knows stay unknown, as in a first preview
+ * @param state what the stack has already
  */
 export async function record(
   build: (opts: pulumi.ComponentResourceOptions) => void,
   preview = false,
+  state: StackState = {},
 ): Promise<Recorded[]> {
   const recorded: Recorded[] = [];
   const options = new Map<string, pulumi.CustomResourceOptions>();
@@ -91,7 +96,7 @@ export async function record(
           state: { ...(inputs as object), ...computed[type], ...addressOf(type, inputs as object) },
         };
       },
-      call: ({ token, inputs }) => answer(token, inputs as Record<string, unknown>),
+      call: ({ token, inputs }) => answer(token, inputs as Record<string, unknown>, state),
     },
     'mailhost',
     'test',

@@ -4,10 +4,12 @@ import type { MailHostArgs } from '../components/mailHostArgs';
 import { packages } from '../components/packages';
 import { resolverFiles } from '../components/resolverFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
-import { exampleMail } from './example';
+import { exampleKeys, exampleMail } from './example';
 
-const amavis = (change: Partial<MailHostArgs> = {}) =>
-  amavisFiles(exampleMail(change))['/etc/amavis/conf.d/60-mailhost']!.text;
+const amavis = (change: Partial<MailHostArgs> = {}) => {
+  const mail = exampleMail(change);
+  return amavisFiles(mail, exampleKeys(mail))['/etc/amavis/conf.d/60-mailhost']!.text;
+};
 const spamAssassin = (change: Partial<MailHostArgs> = {}) =>
   spamAssassinFiles(exampleMail(change))['/etc/spamassassin/local.cf']!.text;
 const resolver = (change: Partial<MailHostArgs> = {}) =>

@@ -74,5 +74,8 @@ export async function zoneOf(lab: Lab, name: string) {
     /** @returns the record's id */
     create: async (record: object) => (await call<{ id: string }>('POST', records, record)).id,
     delete: (id: string) => call('DELETE', `${records}/${id}`),
+    /** @returns the id of the one record of that name */
+    find: async (record: string) =>
+      (await call<{ id: string }[]>('GET', `${records}?name=${record}`))[0]!.id,
   };
 }

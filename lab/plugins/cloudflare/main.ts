@@ -178,9 +178,14 @@ serve({
       id: zoneId,
       ...dnssecResult(zoneId, await api.call<Dnssec>('GET', dnssec(zoneId))),
     }),
-    'cloudflare:index/getDnsRecords:getDnsRecords': async ({ zoneId, maxItems }) => {
-      const query = `?per_page=${Number(maxItems ?? 1000)}`;
-      const found = await api.call<DnsRecord[]>('GET', `${records(zoneId)}${query}`);
+    'cloudflare:index/getDnsRecords:getDnsRecords': async ({ zoneId, maxItems, name, type }) => {
+      const { exact } = (name ?? {}) as { exact?: string };
+      const query = new URLSearchParams({
+        per_page: String(maxItems ?? 1000),
+        ...(exact === undefined ? {} : { 'name.exact': exact }),
+        ...(typeof type === 'string' ? { type } : {}),
+      });
+      const found = await api.call<DnsRecord[]>('GET', `${records(zoneId)}?${query}`);
       return { results: found.map((record) => pick(record, ['id', ...fields])) };
     },
   },

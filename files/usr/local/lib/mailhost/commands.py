@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 
+import dkim
 import history
 import restore
 from backup import alone, backup, show_snapshots
@@ -96,6 +97,7 @@ def parse() -> argparse.Namespace:
     back.add_argument("daemon", choices=DAEMONS)
     back.add_argument("number", nargs="?", type=int, default=1, help="as `mailhost history` tells it; default: 1")
     command("drift", run_drift, "tell what on this host is not as the plan has it")
+    command("sign", run_sign, "look for DKIM records that were not out yet, and sign for domains whose are")
     command("release", run_release, "deliver a message that was held").add_argument(
         "id", help="its name in /srv/mailhost/quarantine, as the notice to root says"
     )
@@ -180,6 +182,13 @@ def run_restart(arguments) -> None:
     daemon = DAEMONS[arguments.daemon]
     if daemon.is_running():
         daemon.restart_service()
+
+
+def run_sign(arguments) -> None:
+    if dkim.newly_visible():
+        DAEMONS["amavis"].restart_service()
+        dkim.RESTART.unlink()
+    dkim.set_timer()
 
 
 def run_release(arguments) -> None:

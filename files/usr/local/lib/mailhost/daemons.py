@@ -189,7 +189,11 @@ class Amavis(Daemon):
 
     def check(self, files, staged, owned):
         staged("amavisd", "test-config")
-        dkim.check_published(files, owned)
+        dkim.check(files, owned)
+
+    def restart(self, changed):
+        super().restart(changed)
+        dkim.note_signers()
 
     def restart_service(self):
         with relaying_paused():

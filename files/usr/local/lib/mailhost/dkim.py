@@ -1,79 +1,222 @@
-"""Refuses to sign with a key that verifiers cannot find yet."""
+"""
+Says when a DKIM key may sign: once others find its record, and for as long as it stays the same.
 
+The evidence lies on the volume, so that a new server has it: for each domain and selector the key's fingerprint, since when
+all name servers answer with it (`visible`), and from when until when it signed. Times are seconds of the epoch.
+"""
+
+import base64
+import hashlib
 import json
+import pathlib
 import re
 import time
 
 from failure import Failure
 from system import run
+from transaction import STATE, put
+from visibility import look_at_all
 
-#: Seconds. A record that was just made needs a moment to reach all name servers of its zone.
+EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
+SETTINGS = "/etc/mailhost/dkim.json"
+PUBLIC_KEYS = "/etc/mailhost/dkim-keys.json"
+#: A file for each domain that does not sign yet; amavis' configuration asks for it.
+UNSIGNED = STATE / "unsigned"
+#: Until amavis has been restarted for domains that sign from then on, also where that was cut off.
+RESTART = STATE / "restart-amavis"
+TIMER = "mailhost-sign.timer"
+
+#: Seconds to wait for a key that is to follow another.
 PATIENCE = 300
+#: Seconds to wait for the first key of a domain, which meanwhile sends unsigned.
+FIRST_PATIENCE = 30
 
 
-def key_path(domain: str, selector: str) -> str:
-    return f"/etc/amavis/dkim/{domain}.{selector}.pem"
-
-
-def check_published(files: dict, owned: dict) -> None:
+def check(files: dict, owned: dict) -> None:
     """
-    Waits until all name servers of the zone answer with the public part of each key that is new here.
+    Waits until the keys that are to sign may, as long as that is minutes; notes that they do before they can.
 
-    Raises Failure with what they answer instead.
+    Raises Failure where a key may not sign yet, is another one than before, or signed too lately to go.
     """
-    signing = json.loads(files["/etc/mailhost/dkim.json"]["text"])
-    for domain, selector in sorted(signing.items()):
-        path = key_path(domain, selector)
-        if path in owned:
-            continue
-        wanted = public_part(files[path]["text"])
-        end = time.monotonic() + PATIENCE
-        while (missing := not_answering(f"{selector}._domainkey.{domain}", wanted)) is not None:
-            if time.monotonic() > end:
-                raise Failure(
-                    f"{selector}._domainkey.{domain}: {missing}; not signing with this key before it does. "
-                    "Check that the record is there and that the domain is delegated to these name servers, and run `pulumi up` again"
-                )
-            time.sleep(1)
-
-
-def public_part(private_pem: str) -> str:
-    """The `p=` value: base64 of the public key's SubjectPublicKeyInfo (RFC 6376, section 3.6.1)."""
-    pem = run("openssl", "pkey", "-pubout", stdin=private_pem)
-    return "".join(line for line in pem.splitlines() if not line.startswith("-----"))
-
-
-def not_answering(name: str, wanted: str) -> str | None:
-    """What is wrong with the answers of the zone's own name servers, or None."""
-    # Installed with the daemons, after this program.
-    import dns.exception
-    import dns.message
-    import dns.query
-    import dns.rdatatype
-    import dns.resolver
-
-    resolver = dns.resolver.Resolver()
+    domains, keys, retention = parsed(files[SETTINGS]["text"], files[PUBLIC_KEYS]["text"])
+    evidence = load()
+    adopt(evidence, owned)
+    note_keys(evidence, keys)
+    refuse_early_removal(evidence, domains, retention)
     try:
-        zone = dns.resolver.zone_for_name(name, resolver=resolver)
-        servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
-        addresses = [(server, str(a)) for server in servers for a in resolver.resolve(server, "A")]
-    except dns.exception.DNSException as error:
-        return f"its zone's name servers cannot be found ({error})"
-    for server, address in addresses:
-        try:
-            query = dns.message.make_query(name, "TXT")
-            answer, _ = dns.query.udp_with_fallback(query, address, timeout=3)
-        except (dns.exception.DNSException, OSError) as error:
-            return f"name server {server} does not answer ({error})"
-        texts = [
-            b"".join(record.strings).decode("ascii", "replace")
-            for rrset in answer.answer
-            if rrset.rdtype == dns.rdatatype.TXT
-            for record in rrset
-        ]
-        if not any(wanted == re.sub(r"\s", "", tag(text, "p")) for text in texts):
-            return f"name server {server} answers {texts or 'nothing'}, not with this key"
-    return None
+        unsigned = wait_until_visible(evidence, domains, keys)
+    finally:
+        save(evidence)
+    for domain, plan in domains.items():
+        if domain not in unsigned:
+            begin(evidence[domain][plan["signs"]])
+    save(evidence)
+    UNSIGNED.mkdir(parents=True, exist_ok=True)
+    for domain in set(unsigned) | unsigned_domains():
+        marker = UNSIGNED / domain
+        marker.touch() if domain in unsigned else marker.unlink()
+    for domain, reason in sorted(unsigned.items()):
+        print(warning(domain, domains[domain]["signs"], reason))
+
+
+def note_signers() -> None:
+    """That keys which amavis no longer has do not sign any more, and what is still to be looked for."""
+    domains, _, _ = live()
+    evidence = load()
+    for domain, selectors in evidence.items():
+        for selector in signers(selectors) - {domains.get(domain, {}).get("signs")}:
+            selectors[selector]["until"] = now()
+    save(evidence)
+    set_timer()
+
+
+def set_timer() -> None:
+    """It looks on while something is still to come out."""
+    _, keys, _ = live()
+    waits = RESTART.exists() or unsigned_domains() or unseen(load(), keys)
+    run("systemctl", "enable" if waits else "disable", "--now", "--quiet", TIMER)
+
+
+def newly_visible() -> bool:
+    """Looks for records that were not out before; whether amavis has to be restarted for domains that may sign now."""
+    domains, keys, _ = live()
+    evidence = load()
+    look_for(evidence, keys, unseen(evidence, keys) | {(d, domains[d]["signs"]) for d in unsigned_domains()})
+    ready = [d for d in sorted(unsigned_domains()) if "visible" in evidence[d][domains[d]["signs"]]]
+    for domain in ready:
+        begin(evidence[domain][domains[domain]["signs"]])
+    save(evidence)
+    if ready:
+        RESTART.touch()
+    for domain in ready:
+        (UNSIGNED / domain).unlink()
+        print(f"{domain} signs with {domains[domain]['signs']} from now on")
+    return RESTART.exists()
+
+
+def warnings(domains: list) -> list:
+    """Of each of the domains, [{name, selector}], that sends unsigned."""
+    unsigned = unsigned_domains()
+    return [warning(d["name"], d["selector"]) for d in domains if d["name"] in unsigned]
+
+
+def warning(domain: str, selector: str, reason: str | None = None) -> str:
+    return (
+        f"WARNING: {domain} sends unsigned until all name servers of its zone answer with "
+        f"{selector}._domainkey.{domain}{f': {reason}' if reason else ''}. Once they do it signs by itself"
+    )
+
+
+def unsigned_domains() -> set:
+    return {path.name for path in UNSIGNED.iterdir()} if UNSIGNED.is_dir() else set()
+
+
+# ---- what is to be ----
+
+
+def parsed(settings: str, keys: str) -> tuple:
+    plan = json.loads(settings)
+    return plan["domains"], json.loads(keys), plan["retention"]
+
+
+def live() -> tuple:
+    return parsed(pathlib.Path(SETTINGS).read_text(), pathlib.Path(PUBLIC_KEYS).read_text())
+
+
+# ---- evidence ----
+
+
+def load() -> dict:
+    return json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
+
+
+def save(evidence: dict) -> None:
+    text = f"{json.dumps(evidence, indent=1, sort_keys=True)}\n"
+    put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": text})
+
+
+def now() -> int:
+    return int(time.time())
+
+
+def begin(entry: dict) -> None:
+    if "from" not in entry or "until" in entry:
+        entry["from"] = now()
+        entry.pop("until", None)
+
+
+def signers(selectors: dict) -> set:
+    """Those whose keys may sign now: two, after a switch that was cut off."""
+    return {selector for selector, entry in selectors.items() if "from" in entry and "until" not in entry}
+
+
+def adopt(evidence: dict, owned: dict) -> None:
+    """What signs on a host that has kept no evidence yet, by the files that it has."""
+    for path in owned:
+        match = re.fullmatch(r"/etc/amavis/dkim/(.+)\.(s\d+)\.pem", path)
+        if match is None or match[1] in unsigned_domains():
+            continue
+        selectors = evidence.setdefault(match[1], {})
+        if not any("from" in entry for entry in selectors.values()):
+            begin(selectors.setdefault(match[2], {}))
+
+
+def note_keys(evidence: dict, keys: dict) -> None:
+    for domain, selectors in keys.items():
+        for selector, key in selectors.items():
+            entry = evidence.setdefault(domain, {}).setdefault(selector, {})
+            if entry.setdefault("key", fingerprint(key)) != fingerprint(key):
+                highest = max(int(name[1:]) for name in evidence[domain])
+                raise Failure(
+                    f"{selector} of {domain} would get another key than it had. Mail that was signed with that could no "
+                    f"longer be verified: set dkimGeneration of the domain to {highest + 1} or more"
+                )
+
+
+def fingerprint(key: str) -> str:
+    return hashlib.sha256(base64.b64decode(key)).hexdigest()
+
+
+def refuse_early_removal(evidence: dict, domains: dict, retention: int) -> None:
+    for domain, plan in domains.items():
+        for selector, entry in evidence.get(domain, {}).items():
+            if "from" not in entry or selector in plan["published"]:
+                continue
+            may_go = entry.get("until", now()) + retention
+            if may_go > now():
+                raise Failure(
+                    f"{selector} of {domain} signed until {utc(may_go - retention)}, and its record has to stay until "
+                    f"{utc(may_go)}: run `pulumi up` again after that, or set dkimGeneration back"
+                )
+
+
+def utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+# ---- looking ----
+
+
+def unseen(evidence: dict, keys: dict) -> set:
+    """(domain, selector) of each key that is to be out, and was not yet."""
+    return {(d, s) for d, selectors in keys.items() for s in selectors if "visible" not in evidence.get(d, {}).get(s, {})}
+
+
+def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
+    """Notes since when each key of `wanted` is out; gives what was seen of each."""
+    order = sorted(wanted)
+    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", is_key(keys[d][s])) for d, s in order])
+    for (domain, selector), seen in zip(order, looks):
+        entry = evidence.setdefault(domain, {}).setdefault(selector, {})
+        if seen.missing is None:
+            entry.setdefault("visible", now() + 1)
+        elif seen.certain:
+            entry.pop("visible", None)
+    return dict(zip(order, looks))
+
+
+def is_key(key: str):
+    return lambda record: re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p")) == key
 
 
 def tag(text: str, name: str) -> str:
@@ -82,3 +225,43 @@ def tag(text: str, name: str) -> str:
         if key.strip() == name:
             return value
     return ""
+
+
+def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
+    """Gives why each domain whose first key is not out yet must send unsigned, once that has been waited for a little."""
+    signing = {domain: plan["signs"] for domain, plan in domains.items()}
+    present = {domain: signers(evidence.get(domain, {})) for domain in signing}
+    new = {(domain, selector) for domain, selector in signing.items() if present[domain] != {selector}}
+    known = unsigned_domains()
+    start = spoken = time.time()
+    looks = look_for(evidence, keys, new | unseen(evidence, keys))
+    while True:
+        unsigned, waits = {}, {}
+        for domain, selector in new:
+            seen = looks[domain, selector]
+            if not present[domain]:
+                if seen.missing is not None:
+                    unsigned[domain] = seen.missing
+                    if domain not in known and time.time() < start + FIRST_PATIENCE:
+                        waits[domain] = f"{selector}: {seen.missing}"
+                continue
+            if seen.missing is not None:
+                reason, until = seen.missing, time.time() + 1
+            else:
+                until = evidence[domain][selector]["visible"] + seen.negative_ttl
+                reason = f"until {utc(until)} others may remember that it was not there"
+            if max(until, time.time()) > start + PATIENCE:
+                raise Failure(
+                    f"{selector}._domainkey.{domain}: {reason}; not signing with this key before. "
+                    "Signing goes on with the key from before. Run `pulumi up` again once that has changed"
+                )
+            if until > time.time():
+                waits[domain] = f"{selector}: {reason}"
+        if not waits:
+            return unsigned
+        if time.time() >= spoken:
+            for domain, what in sorted(waits.items())[:5]:
+                print(f"waiting for {domain}, {what}", flush=True)
+            spoken = time.time() + 60
+        time.sleep(1)
+        looks.update(look_for(evidence, keys, {(domain, signing[domain]) for domain in waits}))

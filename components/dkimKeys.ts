@@ -1,0 +1,212 @@
+/** What is known of one domain's DKIM keys. It changes with a change of keys alone, so that a second `up` is empty. */
+export interface KeyHistory {
+  /** The generation that signs; none while the domain has no mail. */
+  signs?: number;
+  /** When it began to, in ISO form, by the clock of that `up`; so is every time here. */
+  since?: string;
+  /** Every key that exists, lowest generation first. The highest is never taken out: none is made below it. */
+  keys: {
+    generation: number;
+    /** When it stopped to sign last; none where it never has. */
+    signed?: string;
+  }[];
+}
+
+/** What besides the history says how it goes on. */
+export interface KeyRules {
+  /** Generations that nobody may trust any more. */
+  compromised: number[];
+  /** Seconds for which a key stays in DNS after it signed last. */
+  retention: number;
+  now: Date;
+}
+
+/** The name of generation `generation` of a domain's DKIM key. A selector's key never changes. */
+export const dkimSelector = (generation: number): string => `s${generation}`;
+
+/**
+ * The history with what else the state holds: keys of an `up` that did not end, or of a time before there was a history.
+ *
+ * @param inState generations whose keys exist
+ */
+export function knownKeys(
+  history: KeyHistory | undefined,
+  inState: number[],
+  now: Date,
+): KeyHistory | undefined {
+  const others = inState.filter(
+    (generation) => !history?.keys.some((key) => key.generation === generation),
+  );
+  if (others.length === 0) return history;
+  // A key above all others is one that no `up` has let sign. Of any other nobody knows.
+  const unknown = (generation: number) =>
+    history?.signs !== undefined && generation > history.signs
+      ? { generation }
+      : { generation, signed: now.toISOString() };
+  return {
+    ...history,
+    keys: [...(history?.keys ?? []), ...others.map(unknown)].sort(
+      (a, b) => a.generation - b.generation,
+    ),
+  };
+}
+
+/** The generation that signs after `generation`: its key is in DNS one whole rotation before. */
+export function successor(history: KeyHistory, generation: number, compromised: number[]): number {
+  const generations = history.keys.map((key) => key.generation);
+  const existing = generations.find((n) => n > generation && !compromised.includes(n));
+  if (existing !== undefined) return existing;
+  let made = Math.max(generation, ...generations) + 1;
+  while (compromised.includes(made)) made++;
+  return made;
+}
+
+/**
+ * Why `wanted` may not sign for a domain, and what to do instead; undefined where it may.
+ *
+ * @param before none where the domain is new
+ */
+export function keyMistake(
+  domain: string,
+  before: KeyHistory | undefined,
+  wanted: number,
+  compromised: number[],
+): string | undefined {
+  if (before === undefined) return undefined;
+  const { signs } = before;
+  if (signs !== undefined && compromised.includes(signs)) {
+    return `generation ${signs} signs for ${domain} until another does: rotate first, and declare it compromised in a \`pulumi up\` after that`;
+  }
+  if (wanted === signs) return undefined;
+  const exists = before.keys.some(({ generation }) => generation === wanted);
+  const highest = Math.max(...before.keys.map(({ generation }) => generation));
+  if (!exists && wanted <= highest) {
+    const next = successor(before, signs ?? highest, compromised);
+    return `the key of generation ${wanted} of ${domain} is gone, and a selector never gets another: ${
+      signs === undefined
+        ? `set dkimGeneration of the domain itself to ${next}`
+        : `sign with ${signs} or ${next}`
+    }`;
+  }
+  if (signs === undefined || (exists && wanted < signs)) return undefined;
+  const next = successor(before, signs, compromised);
+  if (wanted !== next) {
+    return `DKIM keys of ${domain} would jump from generation ${signs} to ${wanted}: the next is ${next}, and each has to be in DNS before it signs`;
+  }
+  return exists
+    ? undefined
+    : `generation ${wanted} of ${domain} has not been in DNS yet: leave dkimGeneration at ${signs} for one \`pulumi up\`, and then rotate`;
+}
+
+/**
+ * The history that follows. Keys are added as soon as they are needed, and go only along with a change of the one that
+ * signs, never because time has passed.
+ *
+ * @param before none where the domain is new
+ * @param wanted the generation that is to sign, of which keyMistake() finds nothing; none where the domain has no mail
+ */
+export function nextHistory(
+  before: KeyHistory | undefined,
+  wanted: number | undefined,
+  { compromised, retention, now }: KeyRules,
+): KeyHistory {
+  const known = before ?? { keys: [] };
+  const { signs } = known;
+  if (wanted === signs) return wanted === undefined ? known : withNext(known, wanted, compromised);
+  const keys = known.keys.map((key) =>
+    key.generation === signs ? { ...key, signed: now.toISOString() } : key,
+  );
+  if (wanted === undefined) return { keys };
+  const mayGo = (signed?: string) => signed === undefined || goesFrom(signed, retention) <= now;
+  const history = {
+    signs: wanted,
+    since: now.toISOString(),
+    keys: keys.filter(({ generation, signed }) => generation >= wanted - 1 || !mayGo(signed)),
+  };
+  return withNext(history, wanted, compromised);
+}
+
+/** With the keys that have to be there while `signs` signs. */
+function withNext(history: KeyHistory, signs: number, compromised: number[]): KeyHistory {
+  const needed = [signs, successor(history, signs, compromised)];
+  const missing = needed.filter((n) => !history.keys.some(({ generation }) => generation === n));
+  return missing.length === 0
+    ? history
+    : { ...history, keys: [...history.keys, ...missing.map((generation) => ({ generation }))] };
+}
+
+/**
+ * What follows for every domain, those that have no mail any more among them: their keys stay, so that they can come back
+ * under the same selectors.
+ *
+ * @param before by domain; so is the next
+ * @param inState the keys that the state holds
+ * @param wanted the generation that is to sign for each domain with mail
+ */
+export function nextHistories(
+  before: Record<string, KeyHistory>,
+  inState: { domain: string; generation: number }[],
+  wanted: Record<string, number>,
+  rules: KeyRules,
+): { histories: Record<string, KeyHistory>; mistakes: string[] } {
+  const held = inState.map(({ domain }) => domain);
+  const domains = [...new Set([...Object.keys(before), ...held, ...Object.keys(wanted)])].sort();
+  const mistakes: string[] = [];
+  const histories = domains.map((domain) => {
+    const generations = inState.flatMap((key) => (key.domain === domain ? [key.generation] : []));
+    const known = knownKeys(before[domain], generations, rules.now);
+    const generation = wanted[domain];
+    const mistake =
+      generation === undefined
+        ? undefined
+        : keyMistake(domain, known, generation, rules.compromised);
+    if (mistake !== undefined) mistakes.push(mistake);
+    return [domain, mistake && known ? known : nextHistory(known, generation, rules)] as const;
+  });
+  return { histories: Object.fromEntries(histories), mistakes };
+}
+
+/** When the record of a key that stopped to sign may go. */
+const goesFrom = (signed: string, retention: number): Date =>
+  new Date(Date.parse(signed) + retention * 1000);
+
+/** What of a domain's keys is out, for a person who plans the next rotation. */
+export interface KeyCalendar {
+  /** Selector. */
+  signs: string;
+  since?: string;
+  next: string;
+  /** Selectors that signed before, with the time from which a rotation removes them. */
+  retired?: Record<string, string>;
+  /** Selectors that are published as revoked. */
+  revoked?: string[];
+}
+
+/** @returns of each domain with mail */
+export function keyCalendar(
+  histories: Record<string, KeyHistory>,
+  { compromised, retention }: Omit<KeyRules, 'now'>,
+): Record<string, KeyCalendar> {
+  return Object.fromEntries(
+    Object.entries(histories).flatMap(([domain, history]) => {
+      const { signs, since, keys } = history;
+      if (signs === undefined) return [];
+      const isRevoked = ({ generation }: { generation: number }) =>
+        compromised.includes(generation);
+      const retired = keys.flatMap((key) =>
+        key.signed !== undefined && key.generation !== signs && !isRevoked(key)
+          ? [[dkimSelector(key.generation), goesFrom(key.signed, retention).toISOString()] as const]
+          : [],
+      );
+      const revoked = keys.filter(isRevoked).map(({ generation }) => dkimSelector(generation));
+      const calendar: KeyCalendar = {
+        signs: dkimSelector(signs),
+        ...(since === undefined ? {} : { since }),
+        next: dkimSelector(successor(history, signs, compromised)),
+        ...(retired.length > 0 ? { retired: Object.fromEntries(retired) } : {}),
+        ...(revoked.length > 0 ? { revoked } : {}),
+      };
+      return [[domain, calendar] as const];
+    }),
+  );
+}
