@@ -12,6 +12,7 @@ export interface Summary {
   /** Of each domain that has mail, or had. */
   dkim: Record<string, KeyHistory>;
   dkimCompromised: number[];
+  tlsGeneration: number;
   dns: Dns;
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
@@ -26,7 +27,8 @@ export interface Summary {
 
 /** @returns what of the settings later changes are judged against */
 export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>): Summary {
-  const { hostName, accountKind, ipv6, dkimCompromised, dns, serverGeneration } = settings;
+  const { hostName, accountKind, ipv6, dkimCompromised, tlsGeneration, dns, serverGeneration } =
+    settings;
   const { domains, accounts, aliases } = settings;
   return {
     hostName,
@@ -34,6 +36,7 @@ export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>):
     ipv6,
     dkim,
     dkimCompromised,
+    tlsGeneration,
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
     serverGeneration,
@@ -132,6 +135,13 @@ export function dangers(before: Summary, after: Summary): Danger[] {
           {
             words: 'give up the IPv6 address',
             message: 'the IPv6 address would go for good, and with it what others think of it',
+          },
+        ]
+      : []),
+    ...(Math.abs(after.tlsGeneration - before.tlsGeneration) > 1
+      ? [
+          {
+            message: `the TLS key would jump from generation ${before.tlsGeneration} to ${after.tlsGeneration}, and others would know no TLSA record of it: go one step at a time`,
           },
         ]
       : []),

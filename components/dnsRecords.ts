@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { withMail, type DmarcPolicy } from './mailSettings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
 import { domainOf, liesIn, registrableDomain } from './names';
@@ -10,7 +10,9 @@ export type RecordSource =
   /** An address of the host. */
   | { from: 'ipv4' | 'ipv6' }
   /** The key record of a DKIM selector, as text. */
-  | { from: 'dkim'; domain: string; selector: string };
+  | { from: 'dkim'; domain: string; selector: string }
+  /** The SHA-256 of the public part of the host's TLS key, of that generation. */
+  | { from: 'tls'; generation: number };
 
 /** What a record says, by type. */
 export type RecordData<V> =
@@ -81,11 +83,38 @@ const nearestDomain = (domains: Domain[], name: string): Domain | undefined =>
     .sort((a, b) => b.name.length - a.name.length)[0];
 
 /** The host's own names: its addresses, and SPF for the name in HELO (RFC 7208, section 2.3). */
-const hostRecords = ({ hostName: name, ipv6 }: Settings): OwnRecord[] => [
+const hostRecords = ({ hostName: name, ipv6, dnssec, tlsGeneration }: Settings): OwnRecord[] => [
   { key: 'a', name, type: 'A', value: { from: 'ipv4' } },
   ...(ipv6 ? [{ key: 'aaaa', name, type: 'AAAA', value: { from: 'ipv6' } } as const] : []),
   { key: 'spf', name, type: 'TXT', value: 'v=spf1 a -all' },
+  ...(dnssec ? tlsGenerations(tlsGeneration) : []).map((generation): OwnRecord => ({
+    key: `tlsa-${generation}`,
+    name: tlsaName(name),
+    type: 'TLSA',
+    // The key itself, whoever has signed its certificate (RFC 7672, section 3.1).
+    usage: 3,
+    selector: 1,
+    matchingType: 1,
+    value: { from: 'tls', generation },
+  })),
 ];
+
+/** Where other mail systems look which TLS keys the host may have (RFC 7672, section 3). */
+export const tlsaName = (hostName: string): string => `_25._tcp.${hostName}`;
+
+/** The name of a generation of the TLS key. The first has had its name since there were no others. */
+export const tlsKeyName = (generation: number): string =>
+  generation === 1 ? 'key' : `key-${generation}`;
+
+/** As a TLSA record with selector 1 and matching type 1 has it (RFC 6698, section 2.1). */
+export const publicKeyHash = (publicKeyPem: string): string =>
+  createHash('sha256')
+    .update(createPublicKey(publicKeyPem).export({ type: 'spki', format: 'der' }))
+    .digest('hex');
+
+/** The generations of the TLS key that are out while one is served: the next is there before it. */
+export const tlsGenerations = (generation: number): number[] =>
+  [generation - 1, generation, generation + 1].filter((n) => n >= 1);
 
 /** What a domain with mail publishes. */
 function domainRecords(settings: Settings, domain: Domain, selectors: string[]): OwnRecord[] {

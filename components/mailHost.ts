@@ -9,7 +9,7 @@ import { Dkim } from './dkim';
 import { keyCalendar, type KeyCalendar } from './dkimKeys';
 import { seconds } from './duration';
 import { hostFile } from './files';
-import { foreignRecords, type RecordSource } from './dnsRecords';
+import { foreignRecords, tlsaName, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { fail2banFiles } from './fail2banFiles';
@@ -157,11 +157,13 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           return machine.ipv6!;
         case 'dkim':
           return keys.get(source.domain)!.records[source.selector]!;
+        case 'tls':
+          return certificate.fingerprints.get(source.generation)!;
       }
     };
     const certificate = new Certificate(
       `${name}-certificate`,
-      { hostName: settings.hostName },
+      { hostName: settings.hostName, generation: settings.tlsGeneration },
       own,
     );
 
@@ -221,7 +223,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       {
         push: 'tls',
         host,
-        files: {},
+        // The host reads from it which TLSA records others go by.
+        files: settings.dnssec
+          ? { '/etc/mailhost/tlsa': hostFile(`${tlsaName(settings.hostName)}\n`) }
+          : {},
         secrets: pulumi
           .all([certificate.chainPem, certificate.privateKeyPem])
           .apply(([chain, key]) => ({

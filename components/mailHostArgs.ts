@@ -137,6 +137,8 @@ export interface MailHostArgs {
   dkimRetention?: string;
   /** How long a message is tried before it goes back to its sender. Default: 4d. */
   queueLifetime?: string;
+  /** Generation of the TLS key that is served, from 1. TLSA records go ahead of it. Default: 1. */
+  tlsGeneration?: number;
   /** Hetzner server type. Default: cx23. */
   serverType?: string;
   /** Hetzner location by name. Default: fsn1. */

@@ -24,7 +24,9 @@ import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
 import {
   dkimKeyRecord,
   dnsRecords,
+  publicKeyHash,
   revokedKeyRecord,
+  tlsKeyName,
   type DnsRecord,
   type RecordSource,
 } from './dnsRecords';
@@ -108,6 +110,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       case 'ipv6': {
         const network = text('hcloud:index/primaryIp:PrimaryIp', 'machine-ipv6', 'ipAddress');
         return network === undefined ? source : hostAddress(network);
+      }
+      case 'tls': {
+        const key = `certificate-${tlsKeyName(source.generation)}`;
+        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        return pem === undefined ? source : publicKeyHash(pem);
       }
       case 'dkim': {
         const key = `${source.domain}-${source.selector}`;

@@ -430,6 +430,10 @@ export const settingsShape = z.strictObject({
   queueLifetime: duration.default('4d').meta({
     description: 'How long a message is tried before it goes back to its sender.',
   }),
+  tlsGeneration: generation.default(1).meta({
+    description:
+      'Generation of the TLS key that is served. One more rotates, one less rolls back; TLSA records go ahead of it.',
+  }),
   backup: backup.optional().meta({
     description: 'Where the mail is backed up to each night, with restic. See backups.md.',
   }),

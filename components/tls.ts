@@ -1,8 +1,11 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
+import { publicKeyHash, tlsGenerations, tlsKeyName } from './dnsRecords';
 
 export interface CertificateArgs {
   hostName: string;
+  /** The generation of its key, from 1. */
+  generation: number;
 }
 
 const day = 24;
@@ -12,6 +15,8 @@ const day = 24;
  * again, so that what pins the key stays true.
  */
 export class Certificate extends pulumi.ComponentResource {
+  /** The SHA-256 of the public key of each generation, in hexadecimal. */
+  readonly fingerprints: ReadonlyMap<number, pulumi.Output<string>>;
   /** PEM of the private key; secret. */
   readonly privateKeyPem: pulumi.Output<string>;
   /** PEM of the certificate followed by its issuer's. */
@@ -25,7 +30,11 @@ export class Certificate extends pulumi.ComponentResource {
     const key = (part: string) =>
       new tls.PrivateKey(`${name}-${part}`, { algorithm: 'ECDSA', ecdsaCurve: 'P256' }, own);
     const caKey = key('ca-key');
-    const hostKey = key('key');
+    const keys = new Map(tlsGenerations(args.generation).map((n) => [n, key(tlsKeyName(n))]));
+    const hostKey = keys.get(args.generation)!;
+    this.fingerprints = new Map(
+      [...keys].map(([n, { publicKeyPem }]) => [n, publicKeyPem.apply(publicKeyHash)]),
+    );
 
     const ca = new tls.SelfSignedCert(
       `${name}-ca`,

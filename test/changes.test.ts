@@ -42,6 +42,7 @@ describe('a change', () => {
     ['zones that are signed no more', { dnssec: false }],
     ['another server', { serverGeneration: 2 }],
     ['the next key', { dkimGeneration: 2 }],
+    ['the next TLS key', { tlsGeneration: 2 }],
     ['a key that nobody may trust', { dkimGeneration: 3, dkimCompromised: [2] }],
   ])('of %s is not stopped', (_, change) => {
     expect(words(change)).toEqual([]);
@@ -82,6 +83,7 @@ describe('a change', () => {
       ['rename mail.example.org to mx.example.org'],
     ],
     ['system users', { accountKind: 'system' }, ['make accounts system']],
+    ['a TLS key that has never been in DNS', { tlsGeneration: 3 }, [undefined]],
     ['a host without IPv6', { ipv6: false }, ['give up the IPv6 address']],
     ['records published by hand', { dns: 'manual' }, ['delete all records at Cloudflare']],
   ])('to %s is stopped', (_, change, stopped) => {

@@ -46,7 +46,13 @@ describe('dnsRecords', () => {
       'a: mail.example.org A {"from":"ipv4"}',
       'aaaa: mail.example.org AAAA {"from":"ipv6"}',
       'spf: mail.example.org TXT "v=spf1 a -all"',
+      'tlsa-1: _25._tcp.mail.example.org TLSA {"from":"tls","generation":1}',
+      'tlsa-2: _25._tcp.mail.example.org TLSA {"from":"tls","generation":2}',
     ]);
+    const tlsa = (change: Partial<MailHostArgs>) =>
+      list(change).flatMap(({ key }) => (key.startsWith('tlsa-') ? [key] : []));
+    expect(tlsa({ tlsGeneration: 3 })).toEqual(['tlsa-2', 'tlsa-3', 'tlsa-4']);
+    expect(tlsa({ dnssec: false })).toEqual([]);
     expect(linesOf('mail.example.org', list({ ipv6: false })).join()).not.toContain('AAAA');
   });
 

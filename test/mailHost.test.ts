@@ -167,8 +167,8 @@ describe('MailHost', () => {
 
   it('publishes whole names, quoted texts, and addresses that are never proxied', async () => {
     const records = (await build()).filter(({ type }) => type.endsWith(':DnsRecord'));
-    // The host's, and for each domain two keys.
-    expect(records).toHaveLength(3 + 2 * (10 + 2));
+    // The host's with two TLS keys, and for each domain two keys.
+    expect(records).toHaveLength(3 + 2 + 2 * (10 + 2));
     for (const { name, inputs } of records) {
       expect(inputs.name, name).toMatch(/(^|\.)example\.(org|net)$/);
       expect(inputs.ttl, name).toBe(300);
@@ -177,7 +177,7 @@ describe('MailHost', () => {
       if (['A', 'AAAA', 'CNAME'].includes(inputs.type as string))
         expect(inputs.proxied, name).toBe(false);
       if (inputs.type === 'SRV') expect(Object.keys(inputs), name).not.toContain('content');
-      expect('data' in inputs, name).toBe(inputs.type === 'SRV');
+      expect('data' in inputs, name).toBe(['SRV', 'TLSA'].includes(inputs.type as string));
     }
   });
 
@@ -207,7 +207,7 @@ describe('MailHost', () => {
       type: 'MX',
       data: '10 mail.example.org.',
     });
-    expect(records).toHaveLength(3 + 2 * (10 + 2));
+    expect(records).toHaveLength(3 + 2 + 2 * (10 + 2));
     expect(commands(await build()).map(({ name }) => name)).not.toContain('mail-check-records');
   });
 

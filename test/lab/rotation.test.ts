@@ -102,7 +102,7 @@ beforeAll(async () => {
   stack = new TestStack(lab);
   await stack.select();
   await stack.set('mailhost:queueLifetime', '60s');
-  await stack.set('mailhost:dkimRetention', '60s');
+  await stack.set('mailhost:dkimRetention', '120s');
   for (const limit of ['messagesPerHour', 'recipientsPerDay'])
     await stack.set(`mailhost:${limit}`, '100000');
   await up();
@@ -127,6 +127,22 @@ function slowDns(): void {
       // The lab has ended.
     }
   }, 250).unref();
+}
+
+/** The SHA-256 of the key that the host serves to other mail systems, and of those that they may expect. */
+async function servedAndPublished(): Promise<[string, string[]]> {
+  const served = onHost(
+    lab,
+    `openssl s_client -starttls smtp -connect 127.0.0.1:25 </dev/null 2>&- |
+      openssl x509 -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum`,
+  );
+  const records = (await labResolver(addresses(lab).resolver.v4)(
+    '_25._tcp.mail.example.org',
+    'TLSA',
+  )) as unknown as { certUsage: number; selector: number; match: number; data: ArrayBuffer }[];
+  for (const { certUsage, selector, match } of records)
+    expect([certUsage, selector, match]).toEqual([3, 1, 1]);
+  return [served.slice(0, 64), records.map(({ data }) => Buffer.from(data).toString('hex'))];
 }
 
 describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a selector was not there', () => {
@@ -281,4 +297,16 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
     expect(status, output).not.toBe(0);
     expect(output).toContain('protect');
   });
+});
+
+it('the TLS key is rotated to one that others have been told of', async () => {
+  const [before, publishedBefore] = await servedAndPublished();
+  expect(publishedBefore).toHaveLength(2);
+  expect(publishedBefore).toContain(before);
+  await stack.set('mailhost:tlsGeneration', '2');
+  await up();
+  const [after, published] = await servedAndPublished();
+  expect(after).toBe(publishedBefore.find((key) => key !== before));
+  expect(published).toEqual(expect.arrayContaining([before, after]));
+  await expectAllVerified([]);
 });

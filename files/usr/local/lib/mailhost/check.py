@@ -15,6 +15,7 @@ import uuid
 import backup
 import dkim
 import resolver
+import tlsa
 from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
 from failure import Failure
 from system import is_active, is_enabled, run, wait_for
@@ -37,6 +38,10 @@ def check(mail: dict) -> None:
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
     print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
+    try:
+        tlsa.note()
+    except Failure as failure:
+        print(f"WARNING: {failure}")
     for warning in dkim.warnings(mail["domains"]):
         print(warning)
     warn_of_blocked_port()

@@ -11,6 +11,7 @@ import antivirus
 import backup
 import dkim
 import resolver
+import tlsa
 from failure import Failure
 from system import answers, is_active, is_enabled, run, succeeds, wait_for
 
@@ -318,6 +319,7 @@ class Tls(Daemon):
         of_key = staged("openssl", "pkey", "-in", key, "-pubout")
         if of_chain != of_key:
             raise Failure(f"{key} does not belong to the certificate in {chain}")
+        tlsa.check(files)
 
 
 class Accounts(Daemon):

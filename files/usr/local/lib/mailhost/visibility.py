@@ -3,6 +3,8 @@
 import concurrent.futures
 import dataclasses
 
+from failure import Failure
+
 #: Names that are asked for side by side: a zone that does not answer holds up no other.
 WORKERS = 64
 #: Seconds for one question.
@@ -28,14 +30,9 @@ def look_at_all(records: list) -> list:
 def look(owner: str, name: str, kind: str, is_right) -> Look:
     # Installed with the daemons, after this program.
     import dns.exception
-    import dns.resolver
 
-    resolver = dns.resolver.Resolver()
-    resolver.lifetime = 2 * TIMEOUT
     try:
-        zone = dns.resolver.zone_for_name(owner, resolver=resolver)
-        servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
-        addresses = [(server, str(a)) for server in servers for a in resolver.resolve(server, "A")]
+        zone, addresses = name_servers(owner)
     except dns.exception.DNSException as error:
         return Look(f"the name servers of its zone cannot be found ({error})", certain=False)
     negative_ttl = 0
@@ -48,6 +45,33 @@ def look(owner: str, name: str, kind: str, is_right) -> Look:
         if not any(is_right(record) for record, _ in records):
             return Look(f"name server {server} answers {[str(record) for record, _ in records] or 'nothing'} instead")
     return Look(negative_ttl=negative_ttl)
+
+
+def common_answers(owner: str, name: str, kind: str) -> dict:
+    """
+    The records, as text, that all name servers answer with, each with its TTL.
+
+    Raises Failure where they cannot be asked.
+    """
+    import dns.exception
+
+    try:
+        _, addresses = name_servers(owner)
+        answers = [{record.to_text(): ttl for record, ttl in ask(address, name, kind)} for _, address in addresses]
+    except (dns.exception.DNSException, OSError) as error:
+        raise Failure(f"the name servers of {owner} cannot be asked for {name} ({error})") from error
+    return {text: ttl for text, ttl in answers[0].items() if all(text in answer for answer in answers)}
+
+
+def name_servers(owner: str) -> tuple:
+    """The zone of a name, and (name, address) of each server that it is delegated to."""
+    import dns.resolver
+
+    resolver = dns.resolver.Resolver()
+    resolver.lifetime = 2 * TIMEOUT
+    zone = dns.resolver.zone_for_name(owner, resolver=resolver)
+    servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
+    return zone, [(server, str(a)) for server in servers for a in resolver.resolve(server, "A")]
 
 
 def ask(address: str, name, kind: str) -> list:

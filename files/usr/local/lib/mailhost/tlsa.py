@@ -1,0 +1,73 @@
+"""Says when a TLS key may be served: once nobody can remember TLSA records (RFC 6698) without it."""
+
+import base64
+import hashlib
+import json
+import pathlib
+import re
+import time
+
+from failure import Failure
+from system import run
+from transaction import put
+from visibility import common_answers
+
+#: Since when all name servers answer with a record, by its text; on the volume, so that a new server knows it.
+EVIDENCE = pathlib.Path("/srv/mailhost/tlsa.json")
+#: The name of the host's records, where it has some.
+SETTINGS = "/etc/mailhost/tlsa"
+KEY = "/etc/ssl/mailhost/privkey.pem"
+#: Seconds to wait in an `up`.
+PATIENCE = 300
+
+
+def check(files: dict) -> None:
+    """Raises Failure where the key is another one than before, and others may hold TLSA records without it."""
+    served = pathlib.Path(KEY)
+    if SETTINGS not in files or not served.exists():
+        return
+    name = files[SETTINGS]["text"].strip()
+    wanted = record_of(files[KEY]["text"])
+    if wanted == record_of(served.read_text()):
+        return
+    start = spoken = time.time()
+    while True:
+        ttls, since = look(name)
+        # Nobody goes by records that are not there.
+        if not ttls:
+            return
+        if wanted not in ttls:
+            raise Failure(f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has")
+        until = since[wanted] + ttls[wanted]
+        if until <= time.time():
+            return
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
+        if until > start + PATIENCE + 1:
+            raise Failure(f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then")
+        if time.time() >= spoken:
+            print(f"waiting until {when}: others may remember TLSA records without the new key", flush=True)
+            spoken = time.time() + 60
+        time.sleep(1)
+
+
+def note() -> None:
+    """Looks which records are out, so that it is known early since when."""
+    settings = pathlib.Path(SETTINGS)
+    if settings.exists():
+        look(settings.read_text().strip())
+
+
+def look(name: str) -> tuple:
+    """The TTL of each record that is out, and since when it is."""
+    ttls = common_answers(name.split(".", 2)[2], name, "TLSA")
+    before = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
+    since = {text: before.get(text, int(time.time()) + 1) for text in ttls}
+    if since != before:
+        put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": f"{json.dumps(since, indent=1)}\n"})
+    return ttls, since
+
+
+def record_of(key: str) -> str:
+    """What is published of a private key: the SHA-256 of its SubjectPublicKeyInfo."""
+    pem = run("openssl", "pkey", "-pubout", stdin=key)
+    return f"3 1 1 {hashlib.sha256(base64.b64decode(re.sub('-----.*', '', pem))).hexdigest()}"
