@@ -470,12 +470,18 @@ describe('hcloud', () => {
   const type = (name: string) => `hcloud:index/${name[0]!.toLowerCase()}${name.slice(1)}:${name}`;
   const done = () => new Promise<void>((resolve) => setTimeout(resolve, 50));
   let refuse: string | undefined;
+  const ends: string[] = [];
+  const ended = (how: string) => {
+    ends.push(how);
+    return done();
+  };
   const running = withApi(
     hcloudApi,
     {
       network: { ipv4Pool: ['192.0.2.1'], ipv6Networks: ['2001:db8::/64'] },
       createMachine: () => (refuse ? Promise.reject(new Error(refuse)) : done()),
-      deleteMachine: done,
+      deleteMachine: () => ended('deleted'),
+      shutdown: () => ended('shut down'),
       setFirewall: done,
       createVolume: done,
       resizeVolume: done,
@@ -591,6 +597,20 @@ describe('hcloud', () => {
       pointer.status === 'rejected' ? String(pointer.reason) : [],
     );
     expect(failed).toContainEqual(expect.stringContaining('(locked)'));
+    await running.plugin.delete(ip.id, {}, type('PrimaryIp'));
+  });
+
+  it.each([
+    [true, ['shut down', 'deleted']],
+    [false, ['deleted']],
+  ])('shuts a server down before it deletes it: %s', async (shutdownBeforeDeletion, expected) => {
+    const ip = await create('PrimaryIp', { name: 'ip', type: 'ipv4', location: 'fsn1' });
+    const publicNets = [{ ipv4Enabled: true, ipv4: Number(ip.id), ipv6Enabled: false }];
+    const { id, state } = await create('Server', { ...server, publicNets, shutdownBeforeDeletion });
+    expect(state).toMatchObject({ shutdownBeforeDeletion });
+    ends.length = 0;
+    await running.plugin.delete(id, state);
+    expect(ends).toEqual(expected);
     await running.plugin.delete(ip.id, {}, type('PrimaryIp'));
   });
 
