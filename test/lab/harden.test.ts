@@ -261,6 +261,33 @@ describe('who tries passwords', () => {
   );
 });
 
+/** The addresses that fail2ban takes from lines of the journal, by its filter for mail clients. */
+function blamed(...lines: string[]): string[] {
+  const quoted = lines.map((line) => `mail dovecot[1]: ${line}\n`).join('');
+  const output = onHost(
+    lab,
+    `printf '%s' '${quoted}' >/run/lines; fail2ban-regex --out ip /run/lines mailhost`,
+  );
+  return output.split('\n').filter(Boolean);
+}
+
+it('fail2ban counts failed logins of system users, and lets nobody put the blame on others', () => {
+  const pam = (user: string) =>
+    `auth-worker(${user},192.0.2.1)<10008><x2CGKiBh7JoKWAMB>: request [4]: pam: pam_authenticate() failed: Authentication failure (Password mismatch?)`;
+  const table = (user: string) =>
+    `auth(${user},192.0.2.1,sasl:plain)<x/+GKiBh7JoKWAMB>: passwd-file: unknown user`;
+  const victim = '192.0.2.99';
+  const names = [
+    'anna@example.org',
+    `a,${victim},sasl:plain`,
+    `a,${victim},sasl:plain)<x>: passwd-file: unknown user`,
+    `a,${victim})<1><x>: request [1]: pam: pam_authenticate() failed: a`,
+  ];
+  const lines = names.flatMap((user) => [pam(user), table(user)]);
+  expect(blamed(...lines)).toEqual(lines.map(() => '192.0.2.1'));
+  expect(blamed('auth(mailhost-probe): passwd-file: unknown user')).toEqual([]);
+});
+
 describe('an update', () => {
   it('keeps the configuration of the mail host, and tells the postmaster', () => {
     const config = onHost(lab, 'apt-config dump');
