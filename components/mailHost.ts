@@ -17,7 +17,7 @@ import { firewallFiles } from './firewallFiles';
 import { Host } from './host';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
-import { mailSettings, withMail, type Credential } from './mailSettings';
+import { mailSettings, type Credential } from './mailSettings';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';

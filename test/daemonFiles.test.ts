@@ -308,8 +308,8 @@ describe('amavis and SpamAssassin', () => {
     expect(text).toContain("$interface_policy{'10026'} = 'ORIGINATING';");
     expect(text).not.toContain('0.0.0.0');
     expect(text.match(/^dkim_key.*$/gm)).toEqual([
-      "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem') unless -e '/var/lib/mailhost/unsigned/example.net';",
-      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem') unless -e '/var/lib/mailhost/unsigned/example.org';",
+      "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem') unless -e '/srv/mailhost/unsigned/example.net';",
+      "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem') unless -e '/srv/mailhost/unsigned/example.org';",
     ]);
     const secrets = amavisSecrets([
       {

@@ -6,7 +6,7 @@ import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { DriftAction } from '../components/mailSettings';
 import { example, hash } from './example';
-import { publicKey, record, type Recorded } from './mocks';
+import { publicKey, record, type Recorded, type StackState } from './mocks';
 
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
   record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);
@@ -261,7 +261,7 @@ describe('MailHost', () => {
 
   describe('with keys in the state', () => {
     const type = 'tls:index/privateKey:PrivateKey';
-    const key = (domain: string, generation: number) => [
+    const key = (domain: string, generation: number): [string, StackState[string]] => [
       `urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:Dkim$${type}::mail-${domain}-s${generation}`,
       { type, outputs: { publicKeyPem: publicKey } },
     ];
@@ -269,7 +269,7 @@ describe('MailHost', () => {
       ...(signs === undefined ? {} : { signs, since: '2026-01-01T00:00:00.000Z' }),
       keys: generations.map((generation) => ({ generation, signed: '2026-01-01T00:00:00.000Z' })),
     });
-    const state = {
+    const state: StackState = {
       ...Object.fromEntries([
         ...[2, 3, 4].map((n) => key('example.org', n)),
         ...[5, 6].map((n) => key('example.net', n)),

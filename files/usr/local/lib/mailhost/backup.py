@@ -164,7 +164,7 @@ def collect() -> None:
             break
     for name in ("acme", "bayes", "submission"):
         mirror(ROOT / name)
-    for file in [ROOT / "srs.conf", *(ROOT / "acme").rglob("*")]:
+    for file in [ROOT / "srs.conf", *ROOT.glob("*.json"), *(ROOT / "acme").rglob("*")]:
         duplicate(file)
     if (ROOT / SENT).exists():
         with contextlib.closing(sqlite3.connect(ROOT / SENT)) as source, contextlib.closing(

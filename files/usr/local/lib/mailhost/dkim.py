@@ -20,8 +20,8 @@ from visibility import look_at_all
 EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
 SETTINGS = "/etc/mailhost/dkim.json"
 PUBLIC_KEYS = "/etc/mailhost/dkim-keys.json"
-#: A file for each domain that does not sign yet; amavis' configuration asks for it.
-UNSIGNED = STATE / "unsigned"
+#: A file for each domain that does not sign yet; amavis asks for it, so it lies where that may look.
+UNSIGNED = pathlib.Path("/srv/mailhost/unsigned")
 #: Until amavis has been restarted for domains that sign from then on, also where that was cut off.
 RESTART = STATE / "restart-amavis"
 TIMER = "mailhost-sign.timer"
