@@ -293,7 +293,8 @@ describe('records that a person publishes', () => {
     await Promise.all(made);
     outputs = stack.outputs();
     expect(made).toHaveLength(lines().length - before);
-    expect(published()).toEqual(lines());
+    const ofNew = (all: Line[]) => all.filter((line) => line.name.includes('example.com'));
+    expect(ofNew(published())).toEqual(ofNew(lines()));
   });
 });
 
