@@ -82,7 +82,7 @@ export const brokenFiles: Record<string, Broken[]> = {
   spamassassin: [
     spamAssassin('an option that does not exist', 'no_such_option yes\n'),
     spamAssassin('an expression that does not close', 'header BROKEN Subject =~ /(/\n'),
-    spamAssassin('a network that is none', 'trusted_networks nowhere\n'),
+    spamAssassin('a rule that is no expression', 'body BROKEN nothing\n'),
     spamAssassin('a score that is none', 'required_score many\n'),
     spamAssassin('a rule with half a bracket', 'meta BROKEN (A && (B\n'),
     spamAssassin('a switch that is neither on nor off', 'use_bayes perhaps\n'),

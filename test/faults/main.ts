@@ -112,9 +112,9 @@ async function main(): Promise<void> {
 
   for (const [push, list] of Object.entries(brokenFiles)) {
     await run(`${push}: ${list.length} broken configurations`, list.length, () => {
-      const before = asItIs(lab);
       const wrong: string[] = [];
       for (const broken of list) {
+        const before = asItIs(lab);
         try {
           pushChanged(lab, push, [broken]);
           wrong.push(`${broken.what}: taken`);
