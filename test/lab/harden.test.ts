@@ -153,18 +153,19 @@ describe('secrets', () => {
       .below(...folders.map((folder) => join(root, folder)))
       .map((path) => path.slice(root.length));
     // cloud-init keeps the host key with the first boot's data; a folder of root's has what is staged, and what was before.
-    expect(paths.filter((path) => !/\/cloud(-init)?\/|^\/var\/lib\/mailhost\//.test(path))).toEqual(
-      [
-        '/etc/amavis/dkim/example.net.s1.pem',
-        '/etc/amavis/dkim/example.org.s1.pem',
-        '/etc/dovecot/passwords',
-        '/etc/smtpd/credentials',
-        '/etc/smtpd/smarthost',
-        '/etc/ssh/ssh_host_ed25519_key',
-        '/etc/ssl/mailhost/privkey.pem',
-        '/run/dovecot/dovecot.conf.binary',
-      ],
-    );
+    const elsewhere = /\/cloud(-init)?\/|^\/var\/lib\/mailhost\//;
+    expect(paths.filter((path) => !elsewhere.test(path))).toEqual([
+      '/etc/amavis/dkim/example.net.s1.pem',
+      '/etc/amavis/dkim/example.org.s1.pem',
+      '/etc/dovecot/passwords',
+      '/etc/mailhost/restic-secrets.env',
+      '/etc/mailhost/restic.password',
+      '/etc/smtpd/credentials',
+      '/etc/smtpd/smarthost',
+      '/etc/ssh/ssh_host_ed25519_key',
+      '/etc/ssl/mailhost/privkey.pem',
+      '/run/dovecot/dovecot.conf.binary',
+    ]);
     for (const path of paths) {
       expect(asNobody(`test -r ${path} && echo open || true`), path).toBe('');
     }
