@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +9,7 @@ import { addresses, inNamespace } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
-import { changes, endLab, entry, startLab, TestStack, zoneOf } from './testLab';
+import { changes, endLab, passDsOn, startLab, TestStack, zoneOf } from './testLab';
 
 const name = 'dns';
 let lab: Lab;
@@ -207,7 +206,7 @@ describe('DNSSEC', () => {
     );
     expect(validated('example.org')).toBe(false);
     for (const zone of ['example.org', 'example.net']) {
-      execFileSync(entry, ['registrar', zone, '--lab', name]);
+      passDsOn(name, zone);
       await waitFor(`${zone} validates`, () => validated(zone), 30);
       const [ds] = answers({ zone: '', name: zone, type: 'DS', data: '' });
       expect(outputs.dsRecords[zone]!.toLowerCase()).toBe(

@@ -20,7 +20,7 @@ import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
 import { page, plans } from './planTable';
-import { changes, endLab, startLab, TestStack, zoneOf } from './testLab';
+import { changes, endLab, passDsOn, startLab, TestStack, zoneOf } from './testLab';
 
 const name = 'test';
 const erika = 'erika@remote.example';
@@ -276,7 +276,10 @@ describe('a mail host', () => {
     expect(status, output).toBe(0);
     expect(Object.keys(changes(output))).toEqual(['unchanged']);
     expect(sshLogins()).toBe(before);
-    expect((await stack.run(['preview', '--refresh', '--expect-no-changes'])).status).toBe(0);
+    // Until the registrar has the DS records, a refresh finds that DNSSEC is pending.
+    for (const zone of ['example.org', 'example.net']) passDsOn(name, zone);
+    const refresh = await stack.run(['preview', '--refresh', '--expect-no-changes']);
+    expect(refresh.status, refresh.output).toBe(0);
   });
 
   it('touches no more than what carries a change, and tells it in docs/changes.md', async () => {

@@ -22,6 +22,11 @@ export function endLab(name: string): void {
   lab('down', '--lab', name);
 }
 
+/** Lets a zone's registrar hand on its DS record, as a person does after an `up`. */
+export function passDsOn(name: string, zone: string): void {
+  lab('registrar', zone, '--lab', name);
+}
+
 /** The stack `dev` in a lab, with a copy of its config that tests may change. */
 export class TestStack extends Stack {
   constructor(lab: Lab) {
