@@ -17,10 +17,12 @@ export const zoneFile = host.zoneFile;
 /** What only a person can do, at a registrar or provider. */
 export const openTasks = host.openTasks;
 /** Both of these as text: `pulumi stack output nextSteps`. */
-export const nextSteps = host.openTasks.apply((tasks) => steps.nextSteps(mailClient, tasks));
+export const nextSteps = host.openTasks.apply((tasks) =>
+  steps.nextSteps(mailClient, tasks, host.caCertPem !== undefined),
+);
 /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
 export const dkimCalendar = host.dkimCalendar;
-/** Mail clients have to trust this CA. */
+/** Mail clients have to trust this CA; there is none where the certificate is by a public one. */
 export const caCertPem = host.caCertPem;
 /** `pulumi stack output sshPrivateKey --show-secrets` gets an administrator back in. */
 export const sshPrivateKey = pulumi.secret(host.sshPrivateKey);

@@ -2,16 +2,22 @@ import { existsSync, readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
 import { parse } from 'yaml';
 import { checkedSettings } from './components/mailHost';
-import type { AccountArgs, BackupSettingsArgs, SmarthostArgs } from './components/mailHostArgs';
+import type {
+  AccountArgs,
+  BackupSettingsArgs,
+  SmarthostArgs,
+  TlsArgs,
+} from './components/mailHostArgs';
 import { pathText, valueAt, type Mistake, type Settings } from './components/settings';
 
 const prefix = 'mailhost:';
 
 /** Settings as text of stack config gives them, with the secrets marked as such. */
-type StackSettings = Settings & {
+type StackSettings = Omit<Settings, 'tls'> & {
   accounts: AccountArgs[];
   smarthost?: SmarthostArgs;
   backup?: BackupSettingsArgs;
+  tls: TlsArgs;
 };
 
 /**
@@ -33,7 +39,7 @@ export function readSettings(): StackSettings {
   const stackFile: unknown = existsSync(file) ? parse(readFileSync(file, 'utf8')) : undefined;
   const marked = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? '[]') as string[];
   const plain = plainSecrets(input, marked, stackFile);
-  const { accounts, smarthost, backup, ...settings } = checkedSettings(input, prefix, plain);
+  const { accounts, smarthost, backup, tls, ...settings } = checkedSettings(input, prefix, plain);
   // Stack config has text only.
   const secret = (value: string | object) => pulumi.secret(value as string);
   return {
@@ -51,6 +57,11 @@ export function readSettings(): StackSettings {
           },
         }
       : {}),
+    tls: {
+      ...tls,
+      chain: tls.chain && secret(tls.chain),
+      privateKey: tls.privateKey && secret(tls.privateKey),
+    },
   };
 }
 
@@ -76,6 +87,7 @@ export function plainSecrets(
       'environment',
       name,
     ]),
+    ['tls', 'privateKey'],
   ];
   return paths.flatMap((path) => {
     const [key, ...inside] = path;

@@ -1,5 +1,5 @@
 import { createHash, createPublicKey } from 'node:crypto';
-import { withMail, type DmarcPolicy } from './mailSettings';
+import { hasTlsa, withMail, type DmarcPolicy } from './mailSettings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
 import { domainOf, liesIn, registrableDomain } from './names';
 import type { Settings } from './settings';
@@ -12,7 +12,9 @@ export type RecordSource =
   /** The key record of a DKIM selector, as text. */
   | { from: 'dkim'; domain: string; selector: string }
   /** The SHA-256 of the public part of the host's TLS key, of that generation. */
-  | { from: 'tls'; generation: number };
+  | { from: 'tls'; generation: number }
+  /** Who may issue certificates, by the account at the CA. */
+  | { from: 'acme' };
 
 /** What a record says, by type. */
 export type RecordData<V> =
@@ -83,21 +85,31 @@ const nearestDomain = (domains: Domain[], name: string): Domain | undefined =>
     .sort((a, b) => b.name.length - a.name.length)[0];
 
 /** The host's own names: its addresses, and SPF for the name in HELO (RFC 7208, section 2.3). */
-const hostRecords = ({ hostName: name, ipv6, dnssec, tlsGeneration }: Settings): OwnRecord[] => [
-  { key: 'a', name, type: 'A', value: { from: 'ipv4' } },
-  ...(ipv6 ? [{ key: 'aaaa', name, type: 'AAAA', value: { from: 'ipv6' } } as const] : []),
-  { key: 'spf', name, type: 'TXT', value: 'v=spf1 a -all' },
-  ...(dnssec ? tlsGenerations(tlsGeneration) : []).map((generation): OwnRecord => ({
-    key: `tlsa-${generation}`,
-    name: tlsaName(name),
-    type: 'TLSA',
-    // The key itself, whoever has signed its certificate (RFC 7672, section 3.1).
-    usage: 3,
-    selector: 1,
-    matchingType: 1,
-    value: { from: 'tls', generation },
-  })),
-];
+const hostRecords = (settings: Settings): OwnRecord[] => {
+  const { hostName: name, ipv6, tls, tlsGeneration } = settings;
+  return [
+    { key: 'a', name, type: 'A', value: { from: 'ipv4' } },
+    ...(ipv6 ? [{ key: 'aaaa', name, type: 'AAAA', value: { from: 'ipv6' } } as const] : []),
+    { key: 'spf', name, type: 'TXT', value: 'v=spf1 a -all' },
+    // For the names of the domains too, which are aliases of this one (RFC 8659, section 3).
+    ...(tls.issuer === 'acme'
+      ? ([
+          { key: 'caa', name, type: 'CAA', flags: 0, tag: 'issue', value: { from: 'acme' } },
+          { key: 'caa-wildcard', name, type: 'CAA', flags: 0, tag: 'issuewild', value: ';' },
+        ] as const)
+      : []),
+    ...(hasTlsa(settings) ? tlsGenerations(tlsGeneration) : []).map((generation): OwnRecord => ({
+      key: `tlsa-${generation}`,
+      name: tlsaName(name),
+      type: 'TLSA',
+      // The key itself, whoever has signed its certificate (RFC 7672, section 3.1).
+      usage: 3,
+      selector: 1,
+      matchingType: 1,
+      value: { from: 'tls', generation },
+    })),
+  ];
+};
 
 /** Where other mail systems look which TLS keys the host may have (RFC 7672, section 3). */
 export const tlsaName = (hostName: string): string => `_25._tcp.${hostName}`;

@@ -8,13 +8,14 @@ import {
 } from './files';
 import { probeAddress, type Credential, type MailSettings } from './mailSettings';
 import { domainOf, localPartOf } from './names';
+import { tlsCiphers } from './tlsFiles';
 
 /** Dovecot's configuration, with the list of users. */
 export function dovecotFiles(mail: MailSettings): HostFiles {
   const virtual = mail.accountKind === 'virtual';
   const filesSpam = mail.spamAction === 'file';
   return {
-    ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, virtual, filesSpam }),
+    ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, tlsCiphers, virtual, filesSpam }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),

@@ -19,7 +19,7 @@ const root = join(__dirname, '..', 'files');
  *
  * @param path the absolute path on the host, e.g. `/etc/smtpd.conf`
  */
-function renderTemplate(path: string, values: object): string {
+export function renderTemplate(path: string, values: object): string {
   const source = readFileSync(join(root, `${path}.hbs`), 'utf8');
   return Handlebars.compile(source, { strict: true, noEscape: true })(values);
 }

@@ -3,7 +3,7 @@ import { publicPorts, sshPort } from './machineFiles';
 import type { MailSettings } from './mailSettings';
 
 /** The host's own firewall: the same ports as the cloud's. */
-export const firewallFiles = ({ web }: MailSettings): HostFiles =>
+export const firewallFiles = (mail: MailSettings): HostFiles =>
   filledFile('/etc/nftables.conf', {
-    ports: [sshPort, ...publicPorts(web)].sort((a, b) => a - b).join(', '),
+    ports: [sshPort, ...publicPorts(mail)].sort((a, b) => a - b).join(', '),
   });

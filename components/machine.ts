@@ -2,6 +2,7 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
+import type { CertificateIssuer } from './mailSettings';
 import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
 
 export interface MachineArgs {
@@ -18,6 +19,8 @@ export interface MachineArgs {
   adminNetworks: string[];
   /** Opens the ports of the web server. */
   web: boolean;
+  /** Opens port 80 to the CA where it issues the certificates. */
+  tls: { issuer: CertificateIssuer };
   /** Another number puts another server in the place of this one. */
   serverGeneration: number;
   /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. */
@@ -75,7 +78,11 @@ export class Machine extends pulumi.ComponentResource {
 
     const firewall = new hcloud.Firewall(
       `${name}-firewall`,
-      { name: args.hostName, labels, rules: firewallRules(args.adminNetworks, args.web) },
+      {
+        name: args.hostName,
+        labels,
+        rules: firewallRules(args.adminNetworks, args),
+      },
       own,
     );
     const volume = new hcloud.Volume(

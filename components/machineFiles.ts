@@ -1,12 +1,24 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import type { CertificateIssuer } from './mailSettings';
 
 /** SMTP, submissions, submission, IMAPS, ManageSieve. */
 const mailPorts = [25, 465, 587, 993, 4190];
-const webPorts = [80, 443];
+
+/** What says which ports are open. */
+interface Opening {
+  web: boolean;
+  tls: { issuer: CertificateIssuer };
+}
 
 /** TCP ports that are open to everyone. */
-export const publicPorts = (web: boolean): number[] => [...mailPorts, ...(web ? webPorts : [])];
+export const publicPorts = (opening: Opening): number[] => [...mailPorts, ...webPorts(opening)];
+
+/** Without a web server, the CA that issues the certificates asks on 80 now and then. */
+function webPorts({ web, tls }: Opening): number[] {
+  if (web) return [80, 443];
+  return tls.issuer === 'acme' ? [80] : [];
+}
 
 export const sshPort = 22;
 
@@ -21,7 +33,7 @@ interface InboundRule {
 }
 
 /** The cloud firewall: mail and the web side for all, SSH for `adminNetworks`, ping. Everything else is dropped. */
-export function firewallRules(adminNetworks: string[], web: boolean): InboundRule[] {
+export function firewallRules(adminNetworks: string[], opening: Opening): InboundRule[] {
   const open = (ports: number[], description: string) =>
     ports.map((port): InboundRule => ({
       direction: 'in',
@@ -40,7 +52,7 @@ export function firewallRules(adminNetworks: string[], web: boolean): InboundRul
       description: 'ssh',
     },
     ...open(mailPorts, 'mail'),
-    ...open(web ? webPorts : [], 'web'),
+    ...open(webPorts(opening), 'web'),
   ];
 }
 

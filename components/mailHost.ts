@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { AcmeAccount } from './acmeAccount';
 import { accountFiles, accountSecrets } from './accountFiles';
 import { amavisFiles, amavisSecrets } from './amavisFiles';
 import { antivirusFiles } from './antivirusFiles';
@@ -8,7 +9,6 @@ import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { keyCalendar, type KeyCalendar } from './dkimKeys';
 import { seconds } from './duration';
-import { hostFile } from './files';
 import { foreignRecords, tlsaName, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
@@ -23,21 +23,26 @@ import { preflight, type Preflight } from './preflight';
 import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
 import {
   backupSecretForm,
+  chainForm,
   isBackupSecret,
   isPasswordHash,
   isSmarthostPassword,
   parseSettings,
   passwordHashForm,
+  privateKeyForm,
   SettingsError,
   smarthostPasswordForm,
   type Settings,
 } from './settings';
 import { publicRecord, withValue, zoneFile } from './recordForms';
+import { Renewal } from './renewal';
 import { resolverFiles } from './resolverFiles';
 import { spamAssassinFiles } from './spamAssassinFiles';
 import { sshFiles } from './sshFiles';
 import { Summary } from './summary';
-import { Certificate } from './tls';
+import { isCertificateChain, isPrivateKey, pairMistake } from './certificates';
+import { Certificate, WebRequests } from './tls';
+import { acmeSecrets, certificateNames, pairSecrets, tlsFiles, type Pair } from './tlsFiles';
 import { webFiles } from './webFiles';
 
 /**
@@ -49,6 +54,7 @@ import { webFiles } from './webFiles';
  *   domains: [{ name: 'example.org' }],
  *   accounts: [{ address: 'anna@example.org', passwordHash: config.requireSecret('annaHash') }],
  *   postmaster: 'anna@example.org',
+ *   tls: { acceptTerms: true },
  * });
  *
  * @throws pulumi.RunError with every mistake in the arguments
@@ -57,8 +63,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   readonly ipv4: pulumi.Output<string>;
   /** None where `ipv6` is false. */
   readonly ipv6?: pulumi.Output<string>;
-  /** PEM of the CA that mail clients have to trust. */
-  readonly caCertPem: pulumi.Output<string>;
+  /** PEM of the CA that mail clients have to trust, where it is one of the stack. */
+  readonly caCertPem?: pulumi.Output<string>;
   /** OpenSSH private key of the stack, to get into the host as root; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
   /** What an SFTP server for the backups has to let in; none where they go elsewhere. */
@@ -106,7 +112,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const made = <T>(of: (all: Made) => pulumi.Input<T>) => pulumi.output(this.getData().then(of));
     this.ipv4 = made(({ ipv4 }) => ipv4);
     this.ipv6 = settings.ipv6 ? made(({ ipv6 }) => ipv6!) : undefined;
-    this.caCertPem = made(({ caCertPem }) => caCertPem);
+    this.caCertPem =
+      settings.tls.issuer === 'selfSigned' ? made(({ caCertPem }) => caCertPem!) : undefined;
     this.sshPrivateKey = made(({ sshPrivateKey }) => sshPrivateKey);
     this.dsRecords = made(({ dsRecords }) => dsRecords);
     this.zoneFile = made(({ zoneFile: text }) => text);
@@ -158,14 +165,20 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         case 'dkim':
           return keys.get(source.domain)!.records[source.selector]!;
         case 'tls':
-          return certificate.fingerprints.get(source.generation)!;
+          return certificate!.fingerprints.get(source.generation)!;
+        case 'acme':
+          return account!.caa;
       }
     };
-    const certificate = new Certificate(
-      `${name}-certificate`,
-      { hostName: settings.hostName, generation: settings.tlsGeneration },
-      own,
-    );
+    const { issuer, chain, privateKey } = settings.tls;
+    const certificate =
+      issuer === 'provided'
+        ? undefined
+        : new Certificate(
+            `${name}-certificate`,
+            { hostName: settings.hostName, generation: settings.tlsGeneration },
+            own,
+          );
 
     const mail = mailSettings(settings);
     const system = new Host(
@@ -196,6 +209,23 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         : undefined;
     // No daemon runs before what it works with is there.
     const ready = backup && settings.restore !== undefined ? backup : system;
+    const pair: pulumi.Output<Pair> = certificate
+      ? pulumi
+          .all([certificate.chainPem, certificate.privateKeyPem])
+          .apply(([chainPem, privateKeyPem]): Pair => ({ chainPem, privateKeyPem }))
+      : pulumi
+          .all([chain, pulumi.secret(privateKey)])
+          .apply(([given, key]) => checkedPair(given, key, settings.hostName));
+    const certificateSecrets = () => {
+      if (issuer !== 'acme') return pair.apply(pairSecrets);
+      const [, ...ofDomains] = certificateNames(mail);
+      const web = new WebRequests(`${name}-web-certificates`, { certificates: ofDomains }, own);
+      return pulumi
+        .all([pair, web.privateKeyPem, certificate!.requestPem, web.requestPems])
+        .apply(([ownPair, webKey, request, requests]) =>
+          acmeSecrets(ownPair, webKey, { [mail.hostName]: request, ...requests }),
+        );
+    };
     const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
 
     const firewall = new Daemon(
@@ -220,20 +250,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     );
     const tls = new Daemon(
       `${name}-tls`,
-      {
-        push: 'tls',
-        host,
-        // The host reads from it which TLSA records others go by.
-        files: settings.dnssec
-          ? { '/etc/mailhost/tlsa': hostFile(`${tlsaName(settings.hostName)}\n`) }
-          : {},
-        secrets: pulumi
-          .all([certificate.chainPem, certificate.privateKeyPem])
-          .apply(([chain, key]) => ({
-            '/etc/ssl/mailhost/fullchain.pem': hostFile(chain),
-            '/etc/ssl/mailhost/privkey.pem': hostFile(key, '0600'),
-          })),
-      },
+      { push: 'tls', host, files: tlsFiles(mail), secrets: certificateSecrets() },
       { ...own, dependsOn: [ready] },
     );
     const web = mail.web
@@ -245,6 +262,14 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           ),
         ]
       : [];
+    const account =
+      issuer === 'acme'
+        ? new AcmeAccount(
+            `${name}-account`,
+            { host, directory: mail.tls.directory, contact: mail.tls.contact },
+            { ...own, dependsOn: [system] },
+          )
+        : undefined;
     const madeRecords = records.map((record) => withValue(record, valueOf));
     const dns: PublishedDns =
       settings.dns === 'manual'
@@ -330,6 +355,17 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
     new Summary(`${name}-summary`, summary, { ...own, dependsOn: [openSmtpd] });
+    const renewal =
+      issuer === 'acme'
+        ? [
+            new Renewal(
+              `${name}-renewal`,
+              { host, tls },
+              // The CA finds the host by its names, at its web server.
+              { ...own, dependsOn: [...dns.owners, openSmtpd, ...web] },
+            ),
+          ]
+        : [];
     const check = new Check(
       `${name}-check`,
       {
@@ -357,7 +393,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           ...(backup ? [backup.push] : []),
         ],
       },
-      { ...own, dependsOn: [openSmtpd, ...web] },
+      { ...own, dependsOn: [openSmtpd, ...web, ...renewal] },
     );
 
     const zoneNameOf = (zone: string) => zones.get(zone)?.name ?? zone;
@@ -381,7 +417,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const made = {
       ipv4: machine.ipv4,
       ipv6: machine.ipv6,
-      caCertPem: certificate.caCertPem,
+      caCertPem: issuer === 'selfSigned' ? certificate?.caCertPem : undefined,
       sshPrivateKey: machine.sshPrivateKey,
       dsRecords,
       zoneFile: fileOfZones,
@@ -403,7 +439,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 interface Made {
   ipv4: pulumi.Output<string>;
   ipv6?: pulumi.Output<string>;
-  caCertPem: pulumi.Output<string>;
+  caCertPem?: pulumi.Output<string>;
   sshPrivateKey: pulumi.Output<string>;
   dsRecords: pulumi.Output<Record<string, string>>;
   zoneFile: pulumi.Output<string>;
@@ -477,4 +513,22 @@ function checkedBackupSecrets({ password, environment }: NonNullable<Settings['b
         ),
       ),
   };
+}
+
+/** As checkedHashes(), for a certificate that somebody else issued. */
+function checkedPair(
+  chain: string | object | undefined,
+  privateKey: string | object | undefined,
+  hostName: string,
+): Pair {
+  if (typeof chain !== 'string' || !isCertificateChain(chain)) {
+    throw new pulumi.RunError(`the chain of tls ${chainForm}`);
+  }
+  if (typeof privateKey !== 'string' || !isPrivateKey(privateKey)) {
+    throw new pulumi.RunError(`the privateKey of tls ${privateKeyForm}`);
+  }
+  const mistake = pairMistake(chain, privateKey, hostName);
+  if (mistake !== undefined) throw new pulumi.RunError(`the chain of tls ${mistake}`);
+  const line = (pem: string) => `${pem.trim()}\n`;
+  return { chainPem: line(chain), privateKeyPem: line(privateKey) };
 }

@@ -1,6 +1,7 @@
 import type * as pulumi from '@pulumi/pulumi';
 import type {
   AccountKind,
+  CertificateIssuer,
   DmarcPolicy,
   Dns,
   DriftAction,
@@ -78,6 +79,22 @@ export interface BackupSettingsArgs {
   keepMonthly?: number;
 }
 
+/** The certificates, and who issues them. */
+export interface TlsArgs {
+  /** Default: acme. */
+  issuer?: CertificateIssuer;
+  /** The directory of the ACME CA. Default: that of Let's Encrypt. */
+  directory?: string;
+  /** Whom the CA may write to. Default: the postmaster. */
+  contact?: string;
+  /** Agrees to the terms of the ACME CA; without it there is no certificate of it. Default: false. */
+  acceptTerms?: boolean;
+  /** With `provided`: PEM of the certificate followed by those of its issuers. */
+  chain?: pulumi.Input<string>;
+  /** With `provided`: PEM of the private key; a secret. */
+  privateKey?: pulumi.Input<string>;
+}
+
 /** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
 export interface MailHostArgs {
   /** Fully qualified, below one of the domains, e.g. `mail.example.org`. */
@@ -113,6 +130,8 @@ export interface MailHostArgs {
   newRecipientsPerDay?: number;
   /** Where the provider closes port 25. Default: mail goes straight to its recipients. */
   smarthost?: SmarthostArgs;
+  /** Default: certificates of Let's Encrypt, which need its terms to be accepted. */
+  tls?: TlsArgs;
   /** A small web server, from which mail clients learn their settings. Default: true. */
   web?: boolean;
   /** Who publishes the records: this stack at Cloudflare, or a person. Default: cloudflare. */

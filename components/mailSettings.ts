@@ -30,6 +30,14 @@ export type MtaSts = (typeof MtaSts)[keyof typeof MtaSts];
 export const Dns = { Cloudflare: 'cloudflare', Manual: 'manual' } as const;
 export type Dns = (typeof Dns)[keyof typeof Dns];
 
+/** Who issues the certificates: a public CA by ACME (RFC 8555), a CA of the stack, or somebody else. */
+export const CertificateIssuer = {
+  Acme: 'acme',
+  SelfSigned: 'selfSigned',
+  Provided: 'provided',
+} as const;
+export type CertificateIssuer = (typeof CertificateIssuer)[keyof typeof CertificateIssuer];
+
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export interface MailSettings {
   /** Fully qualified name of the host, as in HELO, reverse DNS and the certificate. */
@@ -67,6 +75,10 @@ export interface MailSettings {
   recipientsPerDay: number;
   newRecipientsPerDay: number;
   smarthost?: { host: string; port: number; username: string };
+  /** The certificates' issuer, and what an ACME CA has to know. */
+  tls: { issuer: CertificateIssuer; directory: string; contact: string };
+  /** Whether other mail systems can know the host's TLS key by its TLSA records. */
+  tlsa: boolean;
   web: boolean;
   mtaSts: MtaSts;
   ipv6: boolean;
@@ -89,6 +101,10 @@ export const isOverSsh = (repository: string): boolean => repository.startsWith(
 export const withMail = (domains: Settings['domains']): Settings['domains'] =>
   domains.filter(({ parked }) => !parked);
 
+/** A key that somebody else gives is known to nobody before it is served. */
+export const hasTlsa = ({ dnssec, tls }: Pick<Settings, 'dnssec' | 'tls'>): boolean =>
+  dnssec && tls.issuer !== 'provided';
+
 /** The generation of DKIM keys that signs for each domain with mail. */
 export const signingGenerations = (settings: Settings): Record<string, number> =>
   Object.fromEntries(
@@ -99,7 +115,7 @@ export const signingGenerations = (settings: Settings): Record<string, number> =
   );
 
 export function mailSettings(settings: Settings): MailSettings {
-  const { accounts, smarthost, backup, ...rest } = settings;
+  const { accounts, smarthost, backup, tls, ...rest } = settings;
   const generations = signingGenerations(settings);
   return {
     ...rest,
@@ -117,6 +133,12 @@ export function mailSettings(settings: Settings): MailSettings {
       sendAs,
       quota,
     })),
+    tls: {
+      issuer: tls.issuer,
+      directory: tls.directory,
+      contact: tls.contact ?? settings.postmaster,
+    },
+    tlsa: hasTlsa(settings),
     ...(smarthost
       ? { smarthost: { host: smarthost.host, port: smarthost.port, username: smarthost.username } }
       : {}),

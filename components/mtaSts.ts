@@ -5,7 +5,7 @@ import type { Settings } from './settings';
 /** Whether other mail systems trust the host's certificate. */
 export const hasPublicCertificate = (settings: object): boolean => {
   const { tls } = settings as { tls?: { issuer?: unknown } };
-  return tls?.issuer === 'acme' || tls?.issuer === 'provided';
+  return tls?.issuer !== 'selfSigned';
 };
 
 /** The mode of the policy that domains announce; undefined where the host cannot serve one that others trust. */

@@ -64,8 +64,12 @@ export function openTasks(
   ];
 }
 
-/** All of it as text for a person. */
-export function nextSteps(client: MailClient, tasks: string[]): string {
+/**
+ * All of it as text for a person.
+ *
+ * @param ownCa whether clients have to trust a CA of the stack
+ */
+export function nextSteps(client: MailClient, tasks: string[], ownCa: boolean): string {
   const services = [client.incoming, client.outgoing, client.outgoingElse, client.sieve].map(
     ({ protocol, host, port, security }) => `  ${protocol}: ${host}, port ${port}, ${security}`,
   );
@@ -73,7 +77,7 @@ export function nextSteps(client: MailClient, tasks: string[]): string {
     'Mail clients:',
     ...services,
     `  user name: ${client.userName}`,
-    '  to trust: the CA in `pulumi stack output caCertPem`',
+    ...(ownCa ? ['  to trust: the CA in `pulumi stack output caCertPem`'] : []),
     tasks.length === 0 ? 'Nothing is left to do.' : 'Left to do:',
     ...tasks.map((task) => `  - ${task}`),
   ].join('\n');

@@ -14,6 +14,7 @@ import {
   type MailSettings,
 } from './mailSettings';
 import { localPartOf } from './names';
+import { tlsCiphers } from './tlsFiles';
 
 const mebibyte = 1 << 20;
 
@@ -32,6 +33,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
   return {
     ...filledFile('/etc/smtpd.conf', {
       ...mail,
+      tlsCiphers,
       addresses: mail.ipv6 ? ['0.0.0.0', '::'] : ['0.0.0.0'],
       maxSize,
       maxMessageSize: maxSize + roomForHeaders,

@@ -29,8 +29,10 @@ export const packages = (mail: MailSettings): string[] => [
   // Restarts what an update touches.
   'needrestart',
   'openssl',
-  // The host program asks the zones' own name servers.
+  // The host program asks the zones' own name servers, and reads certificates.
   'python3-dnspython',
+  'python3-cryptography',
+  ...(mail.tls.issuer === 'acme' ? ['certbot'] : []),
   ...(mail.antivirus ? ['clamav-daemon', 'clamav-freshclam'] : []),
   ...(mail.web ? ['nginx'] : []),
   ...(mail.backup ? ['restic', 'openssh-client'] : []),

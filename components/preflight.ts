@@ -123,6 +123,8 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         const isRevoked = settings.dkimCompromised.some((n) => dkimSelector(n) === source.selector);
         return isRevoked ? revokedKeyRecord : dkimKeyRecord(pem);
       }
+      case 'acme':
+        return text('mailhost:index:AcmeAccount', 'account', 'caa') ?? source;
     }
   };
   const [parts, inZones] = await Promise.all([

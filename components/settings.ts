@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { isCertificateChain, isPrivateKey } from './certificates';
 import { durationForm } from './duration';
 import {
   AccountKind,
+  CertificateIssuer,
   DmarcPolicy,
   Dns,
   DriftAction,
@@ -324,6 +326,42 @@ const backup = z.strictObject(
   expected('where to back up to, with repository and password'),
 );
 
+export const chainForm =
+  'must be the PEM of the certificate followed by those of its issuers: pulumi config set --secret --path mailhost:tls.chain < fullchain.pem';
+
+export const privateKeyForm =
+  'must be the PEM of an unencrypted private key: pulumi config set --secret --path mailhost:tls.privateKey < privkey.pem';
+
+const tls = z.strictObject(
+  {
+    issuer: oneOf(CertificateIssuer).default('acme').meta({
+      description:
+        'Who issues the certificates: `acme`, a public CA that the host asks; `selfSigned`, a CA of the stack; `provided`, somebody else.',
+    }),
+    directory: z
+      .string(expected('the URL of an ACME directory'))
+      .regex(/^https:\/\/[a-z0-9.-]+(?::\d{1,5})?\/[!-&(-~]*$/, {
+        error: 'must be the https URL of an ACME directory',
+      })
+      .default('https://acme-v02.api.letsencrypt.org/directory')
+      .meta({ description: 'With `acme`: the directory of the CA. It is that of Let’s Encrypt.' }),
+    contact: recipient.optional().meta({
+      description: 'With `acme`: whom the CA may write to. Without it: the postmaster.',
+    }),
+    acceptTerms: truth.default(false).meta({
+      description: 'With `acme`: whether you agree to the terms of the CA. Must be true.',
+    }),
+    chain: secret(isCertificateChain, chainForm).optional().meta({
+      secret: false,
+      description: 'With `provided`: PEM of the certificate followed by those of its issuers.',
+    }),
+    privateKey: secret(isPrivateKey, privateKeyForm).optional().meta({
+      description: 'With `provided`: PEM of the private key. A secret.',
+    }),
+  },
+  expected('a structure, with issuer'),
+);
+
 /** Every setting, with its form, default and description: Pulumi.yaml and docs/settings.md are made from it. */
 export const settingsShape = z.strictObject({
   hostName: domainName
@@ -396,6 +434,7 @@ export const settingsShape = z.strictObject({
     description:
       'Another mail server that takes all mail to others, where the provider closes port 25.',
   }),
+  tls: tls.prefault({}).meta({ description: 'The certificates, and who issues them.' }),
   web: truth.default(true).meta({
     description: 'A small web server, from which mail clients learn their settings.',
   }),
@@ -609,10 +648,13 @@ const namesSecret = (path: PropertyKey[]) => {
 function shownValue(input: unknown, path: PropertyKey[]): string {
   const [key, ...inside] = path;
   const mayHoldSecret =
-    (['accounts', 'smarthost'].includes(String(key)) && inside.length < 2) || key === 'backup';
+    (['accounts', 'smarthost', 'tls'].includes(String(key)) && inside.length < 2) ||
+    key === 'backup';
   const isOpen =
     (key === 'smarthost' && ['host', 'port'].includes(String(inside[0]))) ||
-    (key === 'backup' && /^keep|hostKey/.test(String(inside[0])));
+    (key === 'backup' && /^keep|hostKey/.test(String(inside[0]))) ||
+    (key === 'tls' &&
+      ['issuer', 'directory', 'contact', 'acceptTerms'].includes(String(inside[0])));
   if (namesSecret(path) || (mayHoldSecret && !isOpen)) return '';
   const value = valueAt(input, path);
   if (!['string', 'number', 'boolean'].includes(typeof value)) return '';

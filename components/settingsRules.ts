@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isCertificateChain, isPrivateKey, pairMistake } from './certificates';
 import type { Mistake } from './settings';
 import { durationForm, seconds } from './duration';
 import { isOverSsh, roles } from './mailSettings';
@@ -105,6 +106,7 @@ const rules: ((estate: Estate) => Mistake[])[] = [
   aliasLoops,
   systemUserMistakes,
   keyMistakes,
+  tlsMistakes,
   clashes,
   backupMistakes,
 ];
@@ -442,6 +444,47 @@ function keyMistakes({ input, domains }: Estate): Mistake[] {
       path: 'dkimRetention',
       message: `= ${retention} is less than a message may wait to be sent (queueLifetime, ${lifetime}): raise it, or lower queueLifetime`,
     });
+  }
+  return mistakes;
+}
+
+const termsOfLetsEncrypt = 'https://letsencrypt.org/repository/';
+
+/** Who issues the certificates, and what it takes. */
+function tlsMistakes({ input, hostName }: Estate): Mistake[] {
+  const tls = field(input, 'tls') ?? {};
+  const at = (key: string) => field(tls, key);
+  const issuer = at('issuer') ?? 'acme';
+  const mistakes: Mistake[] = [];
+  const mistake = (key: string, message: string) => mistakes.push({ path: `tls.${key}`, message });
+  if (issuer === 'acme' && !isTrue(at('acceptTerms'))) {
+    const directory = at('directory');
+    const terms = typeof directory === 'string' ? `which ${directory} names` : termsOfLetsEncrypt;
+    mistake(
+      'acceptTerms',
+      `must be true: read the terms of the CA, ${terms}, and agree with pulumi config set --path mailhost:tls.acceptTerms true; or set tls.issuer`,
+    );
+  }
+  for (const key of ['chain', 'privateKey']) {
+    if (issuer !== 'provided' && at(key) !== undefined)
+      mistake(key, `does nothing unless tls.issuer is provided: remove it`);
+    if (issuer === 'provided' && at(key) === undefined)
+      mistake(
+        key,
+        `is missing: pulumi config set --secret --path mailhost:tls.${key} < ${key === 'chain' ? 'fullchain.pem' : 'privkey.pem'}`,
+      );
+  }
+  const [chain, privateKey] = [at('chain'), at('privateKey')];
+  if (
+    issuer === 'provided' &&
+    hostName !== undefined &&
+    typeof chain === 'string' &&
+    typeof privateKey === 'string' &&
+    isCertificateChain(chain) &&
+    isPrivateKey(privateKey)
+  ) {
+    const wrong = pairMistake(chain, privateKey, hostName.value);
+    if (wrong !== undefined) mistake('chain', wrong);
   }
   return mistakes;
 }

@@ -21,6 +21,8 @@ export class Certificate extends pulumi.ComponentResource {
   readonly privateKeyPem: pulumi.Output<string>;
   /** PEM of the certificate followed by its issuer's. */
   readonly chainPem: pulumi.Output<string>;
+  /** PEM of the request for it, which another CA may be asked with. */
+  readonly requestPem: pulumi.Output<string>;
   /** PEM of the CA, for mail clients to trust. */
   readonly caCertPem: pulumi.Output<string>;
 
@@ -71,8 +73,40 @@ export class Certificate extends pulumi.ComponentResource {
       own,
     );
     this.privateKeyPem = hostKey.privateKeyPem;
+    this.requestPem = request.certRequestPem;
     this.caCertPem = ca.certPem;
     this.chainPem = pulumi.interpolate`${certificate.certPem}${ca.certPem}`;
     this.registerOutputs({ caCertPem: this.caCertPem });
+  }
+}
+
+export interface WebRequestsArgs {
+  /** What is asked for, by the names of the certificates. */
+  certificates: { name: string; dnsNames: string[] }[];
+}
+
+/** Requests for the certificates of the domains' own names, all with one key. */
+export class WebRequests extends pulumi.ComponentResource {
+  /** PEM of the private key; secret. */
+  readonly privateKeyPem: pulumi.Output<string>;
+  /** PEM of each request, by the name of the certificate. */
+  readonly requestPems: pulumi.Output<Record<string, string>>;
+
+  constructor(name: string, args: WebRequestsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('mailhost:index:WebRequests', name, {}, opts);
+    const own = { parent: this };
+    const key = new tls.PrivateKey(`${name}-key`, { algorithm: 'ECDSA', ecdsaCurve: 'P256' }, own);
+    const requests = args.certificates.map(({ name: certificate, dnsNames }) => {
+      // No common name: it would take 64 octets, and the names are below.
+      const { certRequestPem } = new tls.CertRequest(
+        `${name}-${certificate}`,
+        { privateKeyPem: key.privateKeyPem, dnsNames },
+        own,
+      );
+      return certRequestPem.apply((pem) => [certificate, pem] as const);
+    });
+    this.privateKeyPem = key.privateKeyPem;
+    this.requestPems = pulumi.all(requests).apply((entries) => Object.fromEntries(entries));
+    this.registerOutputs({});
   }
 }

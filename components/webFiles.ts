@@ -1,23 +1,38 @@
-import { filledFile, hostFile, serviceFiles, type HostFiles } from './files';
+import { clientNames } from './dnsRecords';
+import { filledFile, hostFile, renderTemplate, serviceFiles, type HostFiles } from './files';
 import type { MailSettings } from './mailSettings';
 import { mtaStsPolicy } from './mtaSts';
+import { tlsCiphers } from './tlsFiles';
 
 const root = '/usr/local/share/mailhost/web';
 
 /** nginx, and what it serves: how to set up a mail client, and the domains' policy for TLS between mail systems. */
 export function webFiles(mail: MailSettings): HostFiles {
   const virtual = mail.accountKind === 'virtual';
+  const acme = mail.tls.issuer === 'acme';
   const values = {
     hostName: mail.hostName,
     virtual,
+    tlsCiphers,
     // A variable of Thunderbird's, which fills it in.
     userName: virtual ? '%EMAILADDRESS%' : '%EMAILLOCALPART%',
   };
   return {
-    ...filledFile('/etc/nginx/nginx.conf', values),
+    ...filledFile('/etc/nginx/nginx.conf', { ...values, acme }),
+    ...filledFile('/etc/nginx/pages.conf', values),
+    ...(acme ? sites(mail) : {}),
     ...serviceFiles('nginx'),
     ...filledFile(`${root}/mail/config-v1.1.xml`, values),
     ...filledFile(`${root}/autodiscover/autodiscover.xml`, values),
     [`${root}/.well-known/mta-sts.txt`]: hostFile(mtaStsPolicy(mail.mtaSts, [mail.hostName])),
   };
 }
+
+/** The names of each domain, with a certificate of their own. */
+const sites = ({ domains }: MailSettings): HostFiles =>
+  Object.fromEntries(
+    domains.map(({ name: domain }) => [
+      `/etc/nginx/sites/${domain}.conf`,
+      hostFile(renderTemplate('/etc/nginx/sites.conf', { domain, names: clientNames(domain) })),
+    ]),
+  );

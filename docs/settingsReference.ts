@@ -72,6 +72,7 @@ const allKeys = (): Key[] =>
 function standardText({ required, standard }: Key): string {
   if (required) return 'must be set';
   if (standard === undefined) return 'none';
+  if (typeof standard === 'object' && !Array.isArray(standard)) return 'see below';
   if (Array.isArray(standard)) return standard.map((value) => `\`${value}\``).join(', ') || 'none';
   return `\`${JSON.stringify(standard).replaceAll('"', '')}\``;
 }
@@ -126,7 +127,9 @@ function project(): string {
           default:
             type === 'string'
               ? `${(standard as Scalar | undefined) ?? ''}`
-              : (standard ?? (type === 'array' ? [] : {})),
+              : type === 'array'
+                ? (standard ?? [])
+                : {},
         },
       ];
     }),

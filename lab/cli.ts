@@ -63,8 +63,9 @@ async function up(name: string): Promise<void> {
   const lab = claimLab(name);
   say(`${name}: network ${addresses(lab).v4Network}`);
   createNetwork(lab);
-  const { remote } = addresses(lab);
+  const { remote, acme } = addresses(lab);
   createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
+  createLink(lab, 'acme', acme.v4, `${acme.v6}/128`);
   remoteDkimKey(lab.dir);
   inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {

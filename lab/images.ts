@@ -59,7 +59,7 @@ const machinePackages = [
   'debian-archive-keyring',
 ];
 
-/** The lab's own daemons run from an image of their own, so that none is installed as a service of this machine. */
+/** The lab's own daemons and tools run from an image of their own, so that none is installed on this machine. */
 const servicePackages = [
   'knot',
   'knot-dnsutils',
@@ -67,6 +67,8 @@ const servicePackages = [
   'squid',
   'ca-certificates',
   'openssh-server',
+  'pebble',
+  'testssl.sh',
 ];
 
 /** In ClamAV's form: name, any type of file, anywhere in it, the octets. Its text would alarm scanners of this machine. */
@@ -103,7 +105,7 @@ rm -f "$1"/etc/ssh/ssh_host_*
 /** The root file system of a machine, built once for each state of the lists above. */
 export const machineImage = () => image('machine', machinePackages, machineSetup);
 
-/** The root file system that the lab's DNS servers and package proxy run in. */
+/** The root file system that the lab's servers run in. */
 export const serviceImage = () => image('services', servicePackages, '');
 
 function image(name: string, packages: string[], setup: string): string {

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { MachineSpec } from './backend';
@@ -34,8 +42,11 @@ export class Machines {
     return JSON.parse(readFileSync(join(this.dir(id), 'spec.json'), 'utf8')) as MachineSpec;
   }
 
-  /** @param rootFiles take the place of Debian's */
-  create(spec: MachineSpec, rootFiles: RootFiles): void {
+  /**
+   * @param rootFiles take the place of Debian's
+   * @param ca PEM of one that the machine trusts besides Debian's
+   */
+  create(spec: MachineSpec, rootFiles: RootFiles, ca: string): void {
     const { outside, resolver } = addresses(this.lab);
     mkdirSync(this.disks(spec.id), { recursive: true });
     // The user data holds the host key.
@@ -51,6 +62,8 @@ export class Machines {
     put('etc/resolv.conf', `nameserver ${resolver.v4}\n`);
     put('usr/share/dns/root.key', rootFiles.key);
     put('usr/share/dns/root.hints', rootFiles.hints);
+    put('usr/local/share/ca-certificates/lab.crt', ca);
+    appendFileSync(join(root, 'etc/ssl/certs/ca-certificates.crt'), ca);
     // Takes the place of the machine's way to Debian's mirrors.
     put('etc/apt/apt.conf.d/00lab', `Acquire::http::Proxy "http://${outside.v4}:3128";\n`);
     const seed = 'var/lib/cloud/seed/nocloud';

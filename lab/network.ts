@@ -20,6 +20,7 @@ export function addresses(lab: Lab) {
     authoritative: { v4: v4(2), v6: v6(0, 2) },
     resolver: { v4: v4(3), v6: v6(0, 3) },
     remote: { v4: v4(4), v6: v6(0, 4) },
+    acme: { v4: v4(5), v6: v6(0, 5) },
     ipv4Pool: Array.from({ length: 240 }, (_, i) => v4(10 + i)),
     ipv6Networks: Array.from({ length: 240 }, (_, i) => `${v6(0x100 + i, 0).slice(0, -1)}/64`),
   };

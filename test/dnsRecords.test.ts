@@ -8,6 +8,7 @@ import { mtaStsId, mtaStsPolicy } from '../components/mtaSts';
 import { liesIn, normalDomain } from '../components/names';
 import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/recordForms';
 import { parseSettings, type Settings } from '../components/settings';
+import { caaValue } from '../components/acmeAccount';
 import { example } from './example';
 
 const list = (change: Partial<MailHostArgs> = {}) =>
@@ -74,6 +75,29 @@ describe('dnsRecords', () => {
 
   it('leads no client to a web server that is off', () => {
     expect(list({ web: false }).filter(({ type }) => type === 'CNAME')).toEqual([]);
+  });
+
+  it('lets nobody but the account at the CA issue for the host, and for what leads to it', () => {
+    const caa = (issuer: 'acme' | 'selfSigned') =>
+      linesOf('mail.example.org', list({ tls: { issuer, acceptTerms: true } })).filter((line) =>
+        line.includes(' CAA '),
+      );
+    expect(caa('selfSigned')).toEqual([]);
+    expect(caa('acme')).toEqual([
+      'caa: mail.example.org CAA {"from":"acme"}',
+      'caa-wildcard: mail.example.org CAA 0 issuewild ";"',
+    ]);
+    const account = 'https://acme.example.com/acct/1';
+    expect(caaValue('https://acme.example.com/directory', JSON.stringify({ uri: account }))).toBe(
+      `example.com; accounturi=${account}; validationmethods=http-01`,
+    );
+    const known = { uri: account, caaIdentities: ['ca.example'] };
+    expect(caaValue('https://acme.example.com/directory', JSON.stringify(known))).toBe(
+      `ca.example; accounturi=${account}; validationmethods=http-01`,
+    );
+    expect(caaValue('https://acme.example.com/directory', '{}\n')).toBe(
+      'example.com; validationmethods=http-01',
+    );
   });
 
   it('announces an MTA-STS policy where the certificate is public', () => {
@@ -215,7 +239,7 @@ describe('every record of every plan', () => {
     }),
     web: fc.boolean(),
     ipv6: fc.boolean(),
-    issuer: fc.constantFrom('acme', undefined),
+    issuer: fc.constantFrom('acme', 'selfSigned'),
     mtaSts: fc.constantFrom('none', 'testing', 'enforce'),
   });
 
@@ -224,6 +248,7 @@ describe('every record of every plan', () => {
       fc.property(plan, ({ domains, issuer, mtaSts, ...rest }) => {
         const input = {
           ...rest,
+          tls: { issuer, acceptTerms: true },
           hostName: 'mail.host.example',
           postmaster: 'a@elsewhere.example',
           dmarcReports: 'a@elsewhere.example',
@@ -234,12 +259,12 @@ describe('every record of every plan', () => {
               .map(({ spf, dmarcPolicy, ...d }) => (d.parked ? d : { ...d, spf, dmarcPolicy })),
           ],
         };
-        const settings = { ...parseSettings(input), mtaSts, tls: { issuer } } as Settings;
+        const settings = { ...parseSettings(input), mtaSts } as Settings;
         const records = dnsRecords(settings, () => ['s1', 's2']).map((record) =>
           withValue(
             record,
             ({ from }) =>
-              ({ ipv4: '192.0.2.1', ipv6: '2001:db8::1' })[from as string] ??
+              ({ ipv4: '192.0.2.1', ipv6: '2001:db8::1', acme: 'ca.example' })[from as string] ??
               `v=DKIM1; p=${'A'.repeat(392)}`,
           ),
         );

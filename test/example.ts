@@ -19,6 +19,7 @@ export const example: MailHostArgs = {
     { address: 'bert@example.net', passwordHash: hash },
   ],
   postmaster: 'anna@example.org',
+  tls: { issuer: 'selfSigned' },
 };
 
 /** A history of keys for each domain, as if each had always signed with the selector that it has. */

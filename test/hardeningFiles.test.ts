@@ -8,9 +8,14 @@ import { firewallRules } from '../components/machineFiles';
 import { secretSettings } from '../components/settings';
 import { exampleMail } from './example';
 
-it.each([true, false])('opens the same ports as the cloud firewall: web %s', (web) => {
-  const text = firewallFiles(exampleMail({ web }))['/etc/nftables.conf']!.text;
-  const cloud = firewallRules(['192.0.2.0/24'], web).flatMap(({ port }) => port ?? []);
+it.each([
+  [true, 'selfSigned'],
+  [false, 'selfSigned'],
+  [false, 'acme'],
+] as const)('opens the same ports as the cloud firewall: web %s, %s', (web, issuer) => {
+  const mail = exampleMail({ web, tls: { issuer, acceptTerms: true } });
+  const text = firewallFiles(mail)['/etc/nftables.conf']!.text;
+  const cloud = firewallRules(['192.0.2.0/24'], mail).flatMap(({ port }) => port ?? []);
   const [, ports] = /^ *tcp dport \{ (.*) \} accept$/m.exec(text)!;
   expect(ports!.split(', ')).toEqual(cloud.sort((a, b) => Number(a) - Number(b)));
   expect(text.match(/ accept$/gm)).toHaveLength(5);
@@ -48,6 +53,7 @@ it('knows the settings that are secrets', () => {
   expect(secretSettings).toEqual([
     'accounts.passwordHash',
     'smarthost.password',
+    'tls.privateKey',
     'backup.password',
     'backup.environment',
   ]);

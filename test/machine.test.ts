@@ -14,6 +14,7 @@ const args = {
   adminNetworks: ['192.0.2.0/24'],
   web: true,
   serverGeneration: 1,
+  tls: { issuer: 'selfSigned' as const },
   protect: true,
 };
 
@@ -84,20 +85,24 @@ describe('Machine', () => {
 
 describe('firewallRules', () => {
   it.each([
-    [true, ['80', '443']],
-    [false, []],
-  ])('opens mail to all, SSH to the named networks only, and the web: %s', (web, webPorts) => {
-    const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24'], web).map((r) => [
-      r.port,
-      r.sourceIps,
-    ]);
-    const everywhere = ['0.0.0.0/0', '::/0'];
-    expect(open).toEqual([
-      [undefined, everywhere],
-      ['22', ['192.0.2.0/24', '198.51.100.0/24']],
-      ...['25', '465', '587', '993', '4190', ...webPorts].map((port) => [port, everywhere]),
-    ]);
-  });
+    [true, 'acme', ['80', '443']],
+    [true, 'selfSigned', ['80', '443']],
+    [false, 'acme', ['80']],
+    [false, 'provided', []],
+  ] as const)(
+    'opens mail to all, SSH to the named networks only, and the web: %s, %s',
+    (web, issuer, ports) => {
+      const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24'], { web, tls: { issuer } }).map(
+        (r) => [r.port, r.sourceIps],
+      );
+      const everywhere = ['0.0.0.0/0', '::/0'];
+      expect(open).toEqual([
+        [undefined, everywhere],
+        ['22', ['192.0.2.0/24', '198.51.100.0/24']],
+        ...['25', '465', '587', '993', '4190', ...ports].map((port) => [port, everywhere]),
+      ]);
+    },
+  );
 });
 
 it('cloud-init gets the host key whole and makes none of its own', () => {

@@ -29,7 +29,7 @@ it('has an id that is another one exactly where the policy is', () => {
 });
 
 it.each([
-  ['by a CA of the stack', undefined, true, undefined],
+  ['by a CA of the stack', 'selfSigned', true, undefined],
   ['by a public CA', 'acme', true, 'testing'],
   ['of somebody', 'provided', true, 'testing'],
   ['without a web server', 'acme', false, undefined],

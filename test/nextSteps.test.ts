@@ -29,7 +29,7 @@ it('asks for the DS record once it would do no harm, and until it is there', () 
 
 it('tells a person all of it as text', () => {
   const client = mailClient('mail.example.org', 'virtual');
-  expect(nextSteps(client, [])).toBe(
+  expect(nextSteps(client, [], true)).toBe(
     [
       'Mail clients:',
       '  IMAP: mail.example.org, port 993, TLS',
@@ -41,5 +41,7 @@ it('tells a person all of it as text', () => {
       'Nothing is left to do.',
     ].join('\n'),
   );
-  expect(nextSteps(client, ['Call them'])).toMatch(/Left to do:\n {2}- Call them$/);
+  const withPublicCa = nextSteps(client, ['Call them'], false);
+  expect(withPublicCa).toMatch(/Left to do:\n {2}- Call them$/);
+  expect(withPublicCa).not.toContain('to trust');
 });

@@ -6,7 +6,9 @@ import { plainSecrets } from '../settings';
 import { example, hash } from './example';
 
 const anna = { address: 'anna@example.org', passwordHash: hash };
+const tls = { issuer: 'selfSigned' } as const;
 const good: MailHostArgs = {
+  tls,
   hostName: 'mail.example.org',
   domains: [{ name: 'example.org' }],
   accounts: [anna],
@@ -53,6 +55,7 @@ describe('parseSettings', () => {
 
   it('brings names into one form: lower case, A-labels', () => {
     const settings = parseSettings({
+      tls,
       hostName: 'Mail.Bücher.example',
       domains: [{ name: 'BÜCHER.example' }],
       accounts: [{ ...anna, address: 'Anna@Bücher.Example' }],
@@ -467,6 +470,7 @@ describe('parseSettings', () => {
     const mistakes = mistakesOf({
       hostName: 'mail.example.org',
       domains: [{ name: 'example.org' }],
+      tls: { privateKey: 'hunter2' },
       accounts: [
         { address: 'anna@example.org', passwordHash: 'hunter2' },
         anna,
@@ -483,6 +487,9 @@ describe('parseSettings', () => {
       'colour',
       'dkimGeneration',
       'postmaster',
+      'tls.acceptTerms',
+      'tls.privateKey',
+      'tls.privateKey',
     ]);
     const text = JSON.stringify(mistakes);
     expect(text).not.toContain('hunter2');
@@ -515,6 +522,12 @@ describe('parseSettings', () => {
     smarthost: { host: 'smtp.example.com', username: 'user', password: 'secret' },
     backup: { ...sftp, environment: { AWS_ACCESS_KEY_ID: 'secret' } },
     restore: 'latest',
+    tls: {
+      issuer: 'acme',
+      directory: 'https://ca.example/directory',
+      contact: 'anna@example.org',
+      acceptTerms: true,
+    },
     serverType: 'cx23',
     location: 'fsn1',
     adminSshKeys: [`${sshKey} anna`],

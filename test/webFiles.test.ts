@@ -26,8 +26,8 @@ describe('the web side', () => {
     expect(elements(autodiscover, 'Port')).toEqual(['993', '465']);
     expect(elements(autodiscover, 'SSL')).toEqual(['on', 'on']);
 
+    expect(text(files, '/etc/nginx/pages.conf')).toContain(`sub_filter ${user} $user_name;`);
     const nginx = text(files, '/etc/nginx/nginx.conf');
-    expect(nginx).toContain(`sub_filter ${user} $user_name;`);
     expect(nginx).toContain(`</EMailAddress>" ${captured};`);
   });
 
@@ -36,6 +36,23 @@ describe('the web side', () => {
     expect(webFiles(exampleMail({ ...change, postmaster: 'someone@elsewhere.example' }))).toEqual(
       webFiles(exampleMail()),
     );
+  });
+
+  it('has a site with a certificate of its own for each domain, where a CA issues them', () => {
+    const sites = (issuer: 'acme' | 'selfSigned') =>
+      webFiles(exampleMail({ tls: { issuer, acceptTerms: true } }));
+    const paths = (files: HostFiles) =>
+      Object.keys(files).filter((path) => path.startsWith('/etc/nginx/sites/'));
+    expect(paths(sites('selfSigned'))).toEqual([]);
+    expect(paths(sites('acme'))).toEqual([
+      '/etc/nginx/sites/example.net.conf',
+      '/etc/nginx/sites/example.org.conf',
+    ]);
+    const site = text(sites('acme'), '/etc/nginx/sites/example.net.conf');
+    expect(site).toContain(
+      'server_name autoconfig.example.net autodiscover.example.net mta-sts.example.net;',
+    );
+    expect(site).toContain('/etc/ssl/mailhost/example.net/fullchain.pem');
   });
 
   it('serves on ports 80 and 443 of both families, and answers itself on loopback', () => {

@@ -13,4 +13,5 @@ new MailHost('many', {
     Array.from({ length: 10 }, (_, i) => ({ address: `user${i}@${name}`, passwordHash })),
   ),
   postmaster: 'user0@example.com',
+  tls: { acceptTerms: true },
 });

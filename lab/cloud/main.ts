@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend, FirewallRule } from '../backend';
+import { acmeRecords, acmeZone, directoryCa, startAcme } from '../acme';
 import { mountOverlay, serviceImage } from '../images';
 import { Machines } from '../machines';
 import { addresses, applyFirewalls } from '../network';
@@ -22,21 +23,25 @@ async function main(): Promise<void> {
   const lab = currentLab();
   const root = mountOverlay(serviceImage(), join(lab.dir, 'services'));
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
+  run('mount', ['-t', 'proc', 'lab', join(root, 'proc')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
   await startPackageProxy(lab, root);
   startBackupServer(lab, root);
   const dns = new Dns(
     lab,
     root,
-    ['lab-cloud.example', remoteZone, bogusZone, ...Object.keys(dnsLists)],
+    ['lab-cloud.example', remoteZone, bogusZone, acmeZone, ...Object.keys(dnsLists)],
     accountZones,
   );
   await dns.start();
   const { remote } = addresses(lab);
   await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
   await dns.putZone(bogusZone, [{ name: bogusZone, type: 'A', ttl: 300, rdata: remote.v4 }]);
+  await dns.putZone(acmeZone, acmeRecords(lab));
   for (const [zone, records] of Object.entries(dnsLists)) await dns.putZone(zone, records);
   for (const address of [remote.v4, remote.v6]) await dns.setReverse(address, `mx.${remoteZone}`);
+
+  await startAcme(lab);
 
   const backend = labBackend(lab, dns);
   const { hcloud, cloudflare } = ports(lab);
@@ -65,7 +70,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
   return {
     network: { ipv4Pool, ipv6Networks },
     createMachine: async (spec) => {
-      machines.create(spec, dns.rootFiles());
+      machines.create(spec, dns.rootFiles(), directoryCa(lab));
       await machines.powerOn(spec.id);
     },
     deleteMachine: async (id) => {

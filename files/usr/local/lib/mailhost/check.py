@@ -12,9 +12,12 @@ import ssl
 import time
 import uuid
 
+import acme
 import backup
+import certificates
 import dkim
 import resolver
+import served
 import tlsa
 from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
 from failure import Failure
@@ -31,7 +34,7 @@ LIST_ENTRY = "2.0.0.127.zen.spamhaus.org"
 
 def check(mail: dict) -> None:
     reasons = [
-        *services(), *name_resolution(), *listeners(), *certificates(mail["hostName"]), *web_pages(mail["hostName"])
+        *services(), *name_resolution(), *listeners(), *served_certificates(mail["hostName"]), *web_pages(mail["hostName"])
     ]  # fmt: skip
     if not reasons:
         reasons = [*spam_probe(), *signing_probes(mail["domains"])]
@@ -48,6 +51,8 @@ def check(mail: dict) -> None:
     warn_of_refusing_list()
     warn_of_missing_backup()
     warn_of_reboot()
+    for warning in acme.warnings():
+        print(f"WARNING: {warning}")
 
 
 def services():
@@ -90,45 +95,12 @@ def listeners():
         yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
 
 
-def certificates(host_name: str):
-    wanted = ssl.PEM_cert_to_DER_cert(first_certificate(pathlib.Path("/etc/ssl/mailhost/fullchain.pem").read_text()))
+def served_certificates(host_name: str):
+    chain = pathlib.Path(certificates.CHAIN).read_text()
     for port in sorted(public_ports() - {80}):
-        try:
-            if served_certificate(port, host_name) != wanted:
-                yield f"port {port} serves another certificate than the one that was pushed"
-        except (OSError, smtplib.SMTPException) as error:
-            yield f"port {port} does not answer with TLS: {error}"
-
-
-def first_certificate(chain: str) -> str:
-    end = "-----END CERTIFICATE-----\n"
-    return chain.split(end)[0] + end
-
-
-def served_certificate(port: int, host_name: str) -> bytes | None:
-    # Compared with the certificate itself, so its issuer does not matter.
-    context = ssl._create_unverified_context()
-    if port in (25, 587):
-        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
-            client.starttls(context=context)
-            return client.sock.getpeercert(binary_form=True)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
-        if port == 4190:
-            read_until(plain, b"OK ")
-            plain.sendall(b"STARTTLS\r\n")
-            read_until(plain, b"OK ")
-        with context.wrap_socket(plain, server_hostname=host_name) as secured:
-            return secured.getpeercert(binary_form=True)
-
-
-def read_until(connection: socket.socket, start: bytes) -> None:
-    """ManageSieve ends each answer with a line that begins with OK (RFC 5804, section 1.2)."""
-    answer = b""
-    while not any(line.startswith(start) for line in answer.split(b"\r\n")) or not answer.endswith(b"\r\n"):
-        chunk = connection.recv(4096)
-        if not chunk:
-            raise OSError("the connection was closed")
-        answer += chunk
+        wrong = served.differs(port, host_name, chain)
+        if wrong:
+            yield wrong
 
 
 def web_pages(host_name: str):

@@ -1,15 +1,14 @@
 """The commands of the host program. Each can be killed at any point and run again: it converges."""
 
 import argparse
-import fcntl
 import hashlib
 import json
-import os
 import pathlib
 import re
 import signal
 import sys
 
+import acme
 import dkim
 import history
 import restore
@@ -21,12 +20,8 @@ from failure import Failure
 from prepare import prepare
 from purge import purge
 from records import warn_of_records
-from system import run, wait_for
+from system import HOST_LOCK, locked, run
 from transaction import activate, staged_path
-
-
-#: Seconds that one command waits for another: the longest installs all packages.
-PATIENCE = 900
 
 
 def main() -> int:
@@ -34,12 +29,11 @@ def main() -> int:
     # Ends as an error does, so that nothing is left half-way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        # A push need not wait for these, which may last.
-        if arguments.run in (run_backup, run_snapshots, run_restore):
+        # A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it.
+        if arguments.run in (run_backup, run_snapshots, run_restore, run_renew, run_account):
             arguments.run(arguments)
             return 0
-        with open("/run/mailhost.lock", "a+") as lock:
-            take(lock)
+        with locked(HOST_LOCK):
             resume_relaying()
             arguments.run(arguments)
         return 0
@@ -47,24 +41,6 @@ def main() -> int:
         kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
         print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1
-
-
-def take(lock) -> None:
-    """One at a time: pushes of several daemons restart each other's services."""
-
-    def free():
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    if not free():
-        lock.seek(0)
-        wait_for(f"another command of mailhost ends, process {lock.read()}", free, PATIENCE)
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
 
 
 def parse() -> argparse.Namespace:
@@ -113,6 +89,12 @@ def parse() -> argparse.Namespace:
     restoring.add_argument("--snapshot", default="latest", help="as mailhost snapshots lists it")
     restoring.add_argument("--folder", help="of the account: one folder, e.g. INBOX or Archive/2024")
     restoring.add_argument("--message-id", help="of the account: one message")
+    renewal = command("renew", run_renew, "ask the CA for each certificate that is due, and serve it")
+    renewal.add_argument("certificate", nargs="*", help="ask for it now, due or not: the host name, or a domain")
+    renewal.add_argument("--state", help="fingerprints of what was pushed; so that a change asks again")
+    account = command("account", run_account, "make the account at the CA, and tell of it as JSON")
+    account.add_argument("--directory", required=True)
+    account.add_argument("--contact", required=True)
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -143,7 +125,8 @@ def run_activate(arguments) -> None:
                 "replace the resource that stages them, by its URN (pulumi stack --show-urns), with `pulumi up --replace`"
             )
         files.update(json.loads(text))
-    print(activate(DAEMONS[arguments.daemon], files))
+    daemon = DAEMONS[arguments.daemon]
+    print(activate(daemon, daemon.completed(files)))
 
 
 def run_history(arguments) -> None:
@@ -221,6 +204,20 @@ def run_restore(arguments) -> None:
                 restore.restore_queue(arguments.messages, arguments.snapshot)
             case address:
                 restore.restore_account(address, arguments.snapshot, arguments.folder, arguments.message_id)
+
+
+def run_renew(arguments) -> None:
+    acme.renew(arguments.certificate)
+
+
+def run_account(arguments) -> None:
+    try:
+        account = acme.account(arguments.directory, arguments.contact)
+    except (Failure, OSError) as failure:
+        # No reason to stop an `up`: the first order makes the account.
+        print(f"WARNING: no account at the CA yet: {failure}", file=sys.stderr)
+        account = {}
+    print(json.dumps(account))
 
 
 def run_purge(arguments) -> None:

@@ -9,11 +9,15 @@ import tempfile
 import accounts
 import antivirus
 import backup
+import certificates
 import dkim
+import manifests
 import resolver
+import served
 import tlsa
 from failure import Failure
 from system import answers, is_active, is_enabled, run, succeeds, wait_for
+from transaction import activate, live
 
 LOOPBACK = "127.0.0.1"
 
@@ -31,6 +35,14 @@ class Daemon:
     readers: list = []
     #: Patterns of files that it reads besides its own.
     reads: list = []
+
+    def completed(self, files: dict, fresh: set = frozenset()) -> dict:
+        """
+        The pushed files with what the host itself has to add.
+
+        `fresh` names the certificates that are to be served for the first time.
+        """
+        return files
 
     def check(self, files: dict, staged, owned: dict) -> None:
         """Raises Failure for files that the daemon would not run with; `staged` runs a command that sees them in place."""
@@ -60,6 +72,10 @@ class Daemon:
         restart_unit(self.unit)
         self.wait()
 
+    def take_certificate(self) -> None:
+        """Serves what lies in the files now."""
+        self.restart_service()
+
     def wait(self) -> None:
         """Until the service answers; raises Failure with its own words where it ends instead."""
         for address, greeting in self.endpoints:
@@ -77,6 +93,13 @@ class Daemon:
     def stop(self) -> None:
         if self.unit is not None:
             run("systemctl", "disable", "--now", "--quiet", self.unit)
+
+
+def reload_unit(unit: str) -> None:
+    try:
+        run("systemctl", "reload", unit)
+    except Failure as failure:
+        raise Failure(f"{failure}\n{journal(unit)}") from failure
 
 
 def restart_unit(unit: str) -> None:
@@ -146,6 +169,16 @@ class OpenSmtpd(Daemon):
                 check_table(path, file["text"])
         staged("smtpd", "-n")
 
+    def restart_service(self):
+        with relaying_paused():
+            if self.is_running():
+                succeeds("smtpctl", "pause", "smtp")
+                sessions = ("ss", "--tcp", "--no-header", "state", "established", "( sport = :25 or sport = :465 or sport = :587 )")
+                # A client that stays connected does not hold it up.
+                with contextlib.suppress(Failure):
+                    wait_for("sessions with others end", lambda: not run(*sessions).strip(), 5)
+            super().restart_service()
+
 
 def check_table(path: str, text: str) -> None:
     """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
@@ -165,6 +198,9 @@ class Dovecot(Daemon):
     scripts = "/etc/dovecot/sieve"
     # By the file: else it goes by what the running Dovecot has read.
     compiler = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
+
+    def take_certificate(self):
+        reload_unit(self.unit)
 
     def check(self, files, staged, owned):
         staged("doveconf", "-n")
@@ -224,7 +260,7 @@ def relaying_paused():
 
 def resume_relaying() -> None:
     """Also after a push that was killed while relaying was paused. Each command fails where nothing was held back."""
-    for command in (("resume", "mta"), ("schedule", "all")):
+    for command in (("resume", "smtp"), ("resume", "mta"), ("schedule", "all")):
         succeeds("smtpctl", *command)
 
 
@@ -286,16 +322,42 @@ class Web(Daemon):
     unit = "nginx"
     public_ports = {80, 443}
     endpoints = [((LOOPBACK, port), b"") for port in (80, 443)]
+    #: One file for each domain.
+    sites = "/etc/nginx/sites"
+
+    def completed(self, files, fresh=frozenset()):
+        """Each domain's certificate; until there is one, that of the host's name."""
+        own = None
+        added = {}
+        for domain in self.domains(files):
+            own = own or own_pair()
+            pair = certificates.issued(domain, domain in fresh) or own
+            added |= pair_files(certificates.paths_of_domain(domain), pair)
+        return files | added
+
+    def domains(self, files) -> list:
+        """The ones that have names of their own, by the file that configures these."""
+        return [path.removeprefix(f"{self.sites}/").removesuffix(".conf") for path in files if path.startswith(self.sites)]
 
     def check(self, files, staged, owned):
+        for domain in self.domains(files):
+            chain, key = certificates.paths_of_domain(domain)
+            certificates.check_pair(files[chain]["text"], files[key]["text"], [])
         staged("nginx", "-t")
+
+    def restart(self, changed):
+        super().restart(changed)
+        for path in changed:
+            if path.startswith(certificates.FOLDER) and path.endswith("fullchain.pem") and os.path.exists(path):
+                name = f"mta-sts.{path.split('/')[-2]}"
+                wait_until_served(443, name, pathlib.Path(path).read_text())
 
     def restart_service(self):
         if not self.is_running():
             super().restart_service()
             return
         before = self.workers()
-        run("systemctl", "reload", self.unit)
+        reload_unit(self.unit)
         try:
             # It has no new worker where it could not take the files.
             wait_for("nginx works with its new files", lambda: self.workers() - before, 30)
@@ -308,18 +370,85 @@ class Web(Daemon):
 
 
 class Tls(Daemon):
-    """The certificate and its key, which several daemons serve."""
+    """The certificate of the host's name and its key, which several daemons serve, and the timer that renews it."""
 
     name = "tls"
+    unit = "mailhost-renew.timer"
     readers = [Dovecot(), OpenSmtpd(), Web()]
 
+    def completed(self, files, fresh=frozenset()):
+        if certificates.OWN_CHAIN not in files:
+            return files
+        own = files[certificates.OWN_CHAIN]["text"], files[certificates.OWN_KEY]["text"]
+        pair = certificates.issued(host_name(), host_name() in fresh) or own
+        return files | pair_files((certificates.CHAIN, certificates.KEY), pair)
+
     def check(self, files, staged, owned):
-        chain, key = "/etc/ssl/mailhost/fullchain.pem", "/etc/ssl/mailhost/privkey.pem"
-        of_chain = staged("openssl", "x509", "-in", chain, "-noout", "-pubkey")
-        of_key = staged("openssl", "pkey", "-in", key, "-pubout")
-        if of_chain != of_key:
-            raise Failure(f"{key} does not belong to the certificate in {chain}")
+        chain, key = (files[path]["text"] for path in (certificates.CHAIN, certificates.KEY))
+        certificates.check_pair(chain, key, [host_name()])
         tlsa.check(files)
+        if is_active(OpenSmtpd.unit):
+            staged("smtpd", "-n")
+
+    def restart(self, changed):
+        if not changed or any(path.startswith("/etc/systemd/") for path in changed):
+            run("systemctl", "daemon-reload")
+            # The package's own renews what certbot keeps, and that is nothing here.
+            succeeds("systemctl", "disable", "--now", "--quiet", "certbot.timer")
+            run("systemctl", "enable", "--quiet", self.unit)
+            restart_unit(self.unit)
+        if changed and certificates.CHAIN not in changed and certificates.KEY not in changed:
+            return
+        chain = pathlib.Path(certificates.CHAIN).read_text()
+        running = [reader for reader in self.readers if reader.is_running()]
+        for reader in running:
+            reader.take_certificate()
+        for reader in running:
+            for port in sorted(reader.public_ports - {80}):
+                wait_until_served(port, host_name(), chain)
+
+
+def host_name() -> str:
+    return pathlib.Path("/etc/mailname").read_text().strip()
+
+
+def own_pair() -> tuple:
+    """The pair that the stack has made, and in its absence the one that is served."""
+    paths = (certificates.OWN_CHAIN, certificates.OWN_KEY)
+    if not os.path.exists(paths[0]):
+        paths = (certificates.CHAIN, certificates.KEY)
+    return tuple(pathlib.Path(path).read_text() for path in paths)
+
+
+def pair_files(paths: tuple, pair: tuple) -> dict:
+    return {
+        path: {"mode": mode, "owner": "root:root", "text": text}
+        for path, mode, text in zip(paths, ("0644", "0600"), pair, strict=True)
+    }
+
+
+def wait_until_served(port: int, name: str, chain: str) -> None:
+    wrong = None
+
+    def right():
+        nonlocal wrong
+        wrong = served.differs(port, name, chain)
+        return wrong is None
+
+    try:
+        wait_for("every port serves the new certificate", right, 60)
+    except Failure as failure:
+        raise Failure(f"{failure}; {wrong}") from failure
+
+
+def reactivate(daemon: Daemon, fresh: set) -> str:
+    """As the push of what the daemon has already, with certificates that are new."""
+    files = {}
+    for path in manifests.owned(daemon.name):
+        there = live(path)
+        if there is not None:
+            files[path] = {"mode": f"{there[0]:04o}", "owner": there[1], "text": there[2].decode()}
+    return activate(daemon, daemon.completed(files, fresh))
 
 
 class Accounts(Daemon):

@@ -110,10 +110,10 @@ def install(packages: list) -> None:
     finally:
         if POLICY.exists() and POLICY.read_text() == NO_STARTS:
             POLICY.unlink()
-    # Nor after a reboot before its own files have come.
+    # Nor after a reboot before its own files have come. A unit of our own comes with them.
     for daemon in wanted():
         if daemon.unit is not None and not manifests.owned(daemon.name):
-            run("systemctl", "disable", "--quiet", daemon.unit)
+            succeeds("systemctl", "disable", "--quiet", daemon.unit)
 
 
 def install_missing(packages: list) -> None:

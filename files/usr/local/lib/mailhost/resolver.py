@@ -41,9 +41,14 @@ def validates() -> bool:
     return answer is not None and bool(answer.flags & dns.flags.AD)
 
 
-def addresses(name: str) -> list:
-    answer = ask(name, "A")
-    return [] if answer is None else [str(record) for rrset in answer.answer for record in rrset]
+def addresses(name: str, kind: str = "A") -> list:
+    import dns.rdatatype
+
+    answer = ask(name, kind)
+    # Aliases on the way stand in the answer, too.
+    wanted = dns.rdatatype.from_text(kind)
+    sets = [] if answer is None else [rrset for rrset in answer.answer if rrset.rdtype == wanted]
+    return [str(record) for rrset in sets for record in rrset]
 
 
 def ask(name: str, kind: str):

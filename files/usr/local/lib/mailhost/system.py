@@ -1,10 +1,39 @@
 """Small things that every part needs of the operating system."""
 
+import contextlib
+import fcntl
+import os
 import socket
 import subprocess
 import time
 
 from failure import Failure
+
+
+#: One at a time: pushes of several daemons restart each other's services.
+HOST_LOCK = "/run/mailhost.lock"
+#: Seconds that one command waits for another: the longest installs all packages.
+PATIENCE = 900
+
+
+@contextlib.contextmanager
+def locked(path: str):
+    with open(path, "a+") as lock:
+
+        def free():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        if not free():
+            lock.seek(0)
+            wait_for(f"another command of mailhost ends, process {lock.read()}", free, PATIENCE)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def run(*command: str, stdin: str | None = None, env: dict | None = None) -> str:

@@ -1,0 +1,268 @@
+"""
+Certificates of a public CA by ACME (RFC 8555), for the keys and requests that were pushed. certbot speaks to the CA.
+
+What comes of it is put in force as a push is: checked, served by every port, or undone.
+"""
+
+import email.message
+import email.utils
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+import certificates
+import resolver
+from daemons import DAEMONS, reactivate, resume_relaying, wanted
+from failure import Failure
+from system import HOST_LOCK, locked, run
+
+#: Says what the CA is to be asked for; absent where another issues the certificates.
+SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
+#: certbot keeps the account in it. On the volume: the CA knows the host by it.
+ROOT = pathlib.Path("/srv/mailhost/acme")
+STATE = ROOT / "state.json"
+LOCK = "/run/mailhost-acme.lock"
+WEBROOT = "/var/www/html"
+
+#: In one run. With a run each 10 minutes that is 270 in 3 hours; Let's Encrypt allows an account 300.
+MOST_ORDERS = 15
+#: Seconds to the next try after the first failure; twice as many after each other one. Let's Encrypt allows five failed
+#: validations of a name in an hour.
+PATIENCE = 15 * 60
+MOST_PATIENCE = 6 * 3600
+#: Seconds for one certificate.
+TIMEOUT = 300
+
+
+def settings() -> dict | None:
+    return json.loads(SETTINGS.read_text()) if SETTINGS.exists() else None
+
+
+def renew(forced: list) -> None:
+    """Asks for each certificate that is due, or named, and serves what the CA has issued. Failures are kept, and told."""
+    known = settings()
+    if known is not None:
+        unknown = sorted(set(forced) - set(known["certificates"]))
+        if unknown:
+            raise Failure(f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}")
+        with locked(LOCK):
+            due = ask_for_due(known, forced)
+        with locked(HOST_LOCK):
+            resume_relaying()
+            serve(due)
+    found = warnings()
+    for warning in found:
+        print(f"WARNING: {warning}")
+    notify(found)
+
+
+def ask_for_due(known: dict, forced: list) -> list:
+    """Gives the names of the certificates that the CA has issued and that are not served yet."""
+    certificates.FRESH.mkdir(mode=0o700, exist_ok=True)
+    write_state({name: entry for name, entry in state().items() if name in known["certificates"]})
+    orders = 0
+    fresh = []
+    for name, wanted_one in known["certificates"].items():
+        if name not in forced:
+            if time.time() < state().get(name, {}).get("next", 0):
+                continue
+            # Issued by a run that could not go on to serve it.
+            if fits(certificates.pair_in(certificates.FRESH / f"{name}.pem"), wanted_one):
+                fresh.append(name)
+                continue
+            if fits(certificates.issued(name), wanted_one):
+                remember(name, None)
+                continue
+        if orders == MOST_ORDERS:
+            break
+        try:
+            check_addresses(wanted_one["names"])
+        except Failure as failure:
+            # The CA was not asked, so the next run may look again.
+            remember(name, failure, patience=0)
+            continue
+        orders += 1
+        try:
+            ask(name, known, wanted_one)
+        except (Failure, OSError) as failure:
+            remember(name, failure)
+            continue
+        print(f"the CA has issued a certificate for {', '.join(wanted_one['names'])}")
+        fresh.append(name)
+    return fresh
+
+
+def fits(pair: tuple | None, wanted_one: dict) -> bool:
+    """Whether the pair is for the key and names of the plan, and good for a while."""
+    if pair is None or certificates.is_due(pair[0]):
+        return False
+    try:
+        certificates.check_pair(pair[0], pathlib.Path(wanted_one["privateKey"]).read_text(), wanted_one["names"])
+    except Failure:
+        return False
+    return True
+
+
+def check_addresses(names: list) -> None:
+    """Raises Failure where the CA would not find this host by each of the names."""
+    own = set(re.findall(r"inet6? ([0-9a-f.:]+)/", run("ip", "address", "show", "scope", "global")))
+    for name in names:
+        # What was not there a moment ago may be there now.
+        subprocess.run(["unbound-control", "flush", name], capture_output=True, check=False)
+        found = [address for kind in ("A", "AAAA") for address in resolver.addresses(name, kind)]
+        if not found:
+            raise Failure(f"{name} has no address in DNS")
+        strange = sorted(set(found) - own)
+        if strange:
+            raise Failure(f"{name} has the address {', '.join(strange)}, which is not this host's")
+
+
+def certbot(*arguments: str, directory: str) -> str:
+    """Gives what it says; its words without the ornaments are the failure's."""
+    result = subprocess.run(
+        ["timeout", str(TIMEOUT), "certbot", *arguments, "--non-interactive", "--server", directory,
+         "--config-dir", str(ROOT), "--max-log-backups", "20"],
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if result.returncode == 0:
+        return result.stdout
+    ornaments = ("Saving debug log", "Ask for help", "An unexpected error occurred", "Requesting a certificate", "Some challenges have failed")
+    lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines()]
+    words = " ".join(line for line in lines if line and not line.startswith(ornaments))
+    if result.returncode == 124:
+        words = f"no end after {TIMEOUT} s {words}"
+    raise Failure(words)
+
+
+def ask(name: str, known: dict, wanted_one: dict) -> None:
+    """Raises Failure with the CA's words, or for a certificate that could not be served."""
+    way = ("--webroot", "--webroot-path", WEBROOT) if DAEMONS["web"] in wanted() else ("--standalone",)
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        certbot(
+            "certonly", *way, "--csr", wanted_one["request"], "--fullchain-path", f"{folder}/fullchain.pem",
+            "--cert-path", f"{folder}/cert.pem", "--chain-path", f"{folder}/chain.pem",
+            *registration(known["contact"]), directory=known["directory"],
+        )  # fmt: skip
+        chain = pathlib.Path(folder, "fullchain.pem").read_text()
+    key = pathlib.Path(wanted_one["privateKey"]).read_text()
+    certificates.check_pair(chain, key, wanted_one["names"])
+    certificates.check_dates(chain)
+    certificates.store(certificates.FRESH / f"{name}.pem", chain, key)
+
+
+def registration(contact: str) -> tuple:
+    return "--agree-tos", "--no-eff-email", "--email", contact
+
+
+def serve(names: list) -> None:
+    """Each daemon takes all that is new for it at once."""
+    host_name = pathlib.Path("/etc/mailname").read_text().strip()
+    for daemon, own in (("tls", {host_name}), ("web", set(names) - {host_name})):
+        own &= set(names)
+        if not own:
+            continue
+        try:
+            print(reactivate(DAEMONS[daemon], own))
+        except (Failure, OSError) as failure:
+            for name in own:
+                remember(name, failure)
+            continue
+        certificates.STORE.mkdir(mode=0o700, exist_ok=True)
+        for name in own:
+            (certificates.FRESH / f"{name}.pem").rename(certificates.STORE / f"{name}.pem")
+            remember(name, None)
+
+
+def state() -> dict:
+    """For each certificate whose renewal fails: since when, how often, why, and when to try again."""
+    return json.loads(STATE.read_text()) if STATE.exists() else {}
+
+
+def remember(name: str, failure: Exception | None, patience: float = PATIENCE) -> None:
+    entries = state()
+    if failure is None and name not in entries:
+        return
+    before = entries.pop(name, {"since": time.time(), "failures": 0})
+    if failure is not None:
+        wait = min(patience * 2 ** before["failures"], MOST_PATIENCE)
+        entries[name] = {
+            "since": before["since"],
+            "failures": before["failures"] + (patience > 0),
+            "error": " ".join(str(failure).split()),
+            "next": time.time() + wait,
+        }
+    write_state(entries)
+
+
+def write_state(entries: dict) -> None:
+    new = STATE.with_suffix(".new")
+    new.write_text(json.dumps(entries, indent=1))
+    new.rename(STATE)
+
+
+def warnings() -> list:
+    """What a person should know of the certificates."""
+    known = settings()
+    if known is None:
+        chain = pathlib.Path(certificates.CHAIN).read_text()
+        return [
+            f"the certificate ends on {certificates.end_of(chain):%Y-%m-%d}. Run `pulumi up`, which issues it again; where it "
+            "was provided, set another first"
+        ] if certificates.ends_soon(chain) else []  # fmt: skip
+    failures = state()
+    found = []
+    for name in known["certificates"]:
+        pair = certificates.issued(name)
+        error = failures.get(name, {}).get("error", "")
+        if pair is None:
+            reason = error or "its turn comes with one of the next runs of mailhost-renew.timer"
+            found.append(f"{name} has no certificate of the CA yet, and is served with the stack's own: {reason}")
+        elif error:
+            found.append(f"the certificate of {name} ends on {certificates.end_of(pair[0]):%Y-%m-%d}, and its renewal fails: {error}")
+        elif certificates.ends_soon(pair[0]):
+            found.append(f"the certificate of {name} ends on {certificates.end_of(pair[0]):%Y-%m-%d}, and was not renewed: journalctl --unit mailhost-renew")
+    return found if len(found) <= 10 else [*found[:10], f"and {len(found) - 10} certificates more: mailhost renew"]
+
+
+def notify(found: list) -> None:
+    """Writes to the postmaster once a day, where a certificate ends soon or could not be had for a day."""
+    last = ROOT / "notified"
+    if last.exists() and time.time() - last.stat().st_mtime < certificates.DAY:
+        return
+    known = settings()
+    chains = [pathlib.Path(certificates.CHAIN).read_text()]
+    if known is not None:
+        chains = [pair[0] for name in known["certificates"] if (pair := certificates.issued(name))]
+    is_late = any(time.time() - entry["since"] > certificates.DAY for entry in state().values())
+    if not found or not (is_late or any(certificates.ends_soon(chain) for chain in chains)):
+        return
+    message = email.message.EmailMessage()
+    host_name = pathlib.Path("/etc/mailname").read_text().strip()
+    message["From"] = f"postmaster@{host_name}"
+    message["To"] = "root"
+    message["Subject"] = f"Certificates of {host_name}"
+    message["Date"] = email.utils.localtime()
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content("\n\n".join(found) + "\n\nTo try again at once, on the host: mailhost renew CERTIFICATE\n")
+    run("/usr/sbin/sendmail", "-f", "", "root", stdin=message.as_string())
+    last.touch()
+
+
+def account(directory: str, contact: str) -> dict:
+    """The account at the CA, made where there is none: its URI, and the names by which the CA finds itself in CAA records."""
+    with locked(LOCK):
+        try:
+            shown = certbot("show_account", directory=directory)
+        except Failure:
+            certbot("register", *registration(contact), directory=directory)
+            shown = certbot("show_account", directory=directory)
+        if f"Email contact: {contact}" not in shown:
+            certbot("update_account", *registration(contact)[1:], directory=directory)
+    with urllib.request.urlopen(directory, timeout=30) as answer:
+        meta = json.load(answer).get("meta", {})
+    uri = re.search(r"Account URL: (\S+)", shown)
+    return {"uri": uri and uri[1], "caaIdentities": meta.get("caaIdentities", [])}

@@ -1,0 +1,137 @@
+"""Certificates with their keys: whether a pair can be served, and until when."""
+
+import datetime
+import functools
+import pathlib
+
+from failure import Failure
+from transaction import put
+
+FOLDER = "/etc/ssl/mailhost"
+CHAIN = f"{FOLDER}/fullchain.pem"
+KEY = f"{FOLDER}/privkey.pem"
+#: The stack's own pair, where another is served as long as there is one.
+OWN_CHAIN = f"{FOLDER}/own/fullchain.pem"
+OWN_KEY = f"{FOLDER}/own/privkey.pem"
+
+#: What the CA has issued, each with its key in one file, so that they are replaced together. On the volume: it outlives
+#: the server.
+STORE = pathlib.Path("/srv/mailhost/acme/certificates")
+#: What it has issued and is not served yet.
+FRESH = pathlib.Path("/srv/mailhost/acme/fresh")
+
+DAY = 86400
+#: Seconds before its end at which a certificate that lives long is warned of.
+WARNING = 21 * DAY
+
+
+def paths_of_domain(domain: str) -> tuple:
+    return f"{FOLDER}/{domain}/fullchain.pem", f"{FOLDER}/{domain}/privkey.pem"
+
+
+def pair_in(path: pathlib.Path) -> tuple | None:
+    """Chain and key; None where there are none, or damaged ones. Ones that have ended count: they tell more than none."""
+    if not path.exists():
+        return None
+    key, separator, rest = path.read_text().partition("-----BEGIN CERTIFICATE-----\n")
+    chain = separator + rest
+    try:
+        check_pair(chain, key, [])
+    except Failure:
+        return None
+    return chain, key
+
+
+def issued(name: str, fresh: bool = False) -> tuple | None:
+    """Chain and key that the CA has issued for a certificate by its name."""
+    return (fresh and pair_in(FRESH / f"{name}.pem")) or pair_in(STORE / f"{name}.pem")
+
+
+def store(path: pathlib.Path, chain: str, key: str) -> None:
+    put(str(path), {"mode": "0600", "owner": "root:root", "text": f"{key.rstrip()}\n{chain}"})
+
+
+@functools.cache
+def parsed(chain: str) -> list:
+    # Installed with the daemons, after this program.
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificates(chain.encode())
+
+
+def check_pair(chain: str, key: str, names: list) -> None:
+    """Raises Failure where clients that connect to one of the names would never take the pair, whoever they trust."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        certificates = parsed(chain)
+        private = serialization.load_pem_private_key(key.encode(), None)
+    except (ValueError, TypeError, IndexError) as error:
+        raise Failure(f"the certificate or its key is damaged: {error}") from error
+    leaf = certificates[0]
+    if public_part(private.public_key()) != public_part(leaf.public_key()):
+        raise Failure("the private key does not belong to the certificate")
+    for certificate, issuer in zip(certificates, certificates[1:], strict=False):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise Failure(f"the chain is out of order at {issuer.subject.rfc4514_string()}") from error
+    if len(certificates) == 1 and leaf.issuer != leaf.subject:
+        raise Failure(f"the chain lacks the issuer, {leaf.issuer.rfc4514_string()}")
+    missing = sorted(set(names) - names_of(chain))
+    if missing:
+        raise Failure(f"the certificate is not for {', '.join(missing)}")
+
+
+def check_dates(chain: str) -> None:
+    """Raises Failure where clients would not take it now."""
+    now = datetime.datetime.now(datetime.UTC)
+    for certificate in parsed(chain):
+        if certificate.not_valid_before_utc > now:
+            raise Failure(
+                f"the certificate is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, "
+                f"and here it is {now:%Y-%m-%d %H:%M}: is the clock of this machine right?"
+            )
+        if certificate.not_valid_after_utc < now:
+            raise Failure(f"the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+
+
+def public_part(key) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def names_of(chain: str) -> set:
+    from cryptography import x509
+
+    extensions = parsed(chain)[0].extensions
+    try:
+        alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    return set(alternative.get_values_for_type(x509.DNSName))
+
+
+def end_of(chain: str) -> datetime.datetime:
+    return parsed(chain)[0].not_valid_after_utc
+
+
+def seconds_left(chain: str) -> float:
+    return (end_of(chain) - datetime.datetime.now(datetime.UTC)).total_seconds()
+
+
+def lifetime(chain: str) -> float:
+    leaf = parsed(chain)[0]
+    return (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds()
+
+
+def is_due(chain: str) -> bool:
+    """In the last third of its life, when a CA expects to be asked for the next one."""
+    return seconds_left(chain) < lifetime(chain) / 3
+
+
+def ends_soon(chain: str) -> bool:
+    """Less than 21 days are left, or where that is much of its life, most of the time to renew it is gone."""
+    return seconds_left(chain) < min(WARNING, lifetime(chain) * 7 / 30)

@@ -1,0 +1,47 @@
+"""What the ports of this host serve to those who connect with TLS."""
+
+import smtplib
+import socket
+import ssl
+
+
+def certificate(port: int, name: str) -> bytes:
+    """The certificate in DER that a client gets who asks for the name."""
+    # Compared with the certificate itself, so its issuer does not matter.
+    context = ssl._create_unverified_context()
+    if port in (25, 587):
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+            client.starttls(context=context)
+            return client.sock.getpeercert(binary_form=True)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        if port == 4190:
+            read_until(plain, b"OK ")
+            plain.sendall(b"STARTTLS\r\n")
+            read_until(plain, b"OK ")
+        with context.wrap_socket(plain, server_hostname=name) as secured:
+            return secured.getpeercert(binary_form=True)
+
+
+def read_until(connection: socket.socket, start: bytes) -> None:
+    """ManageSieve ends each answer with a line that begins with OK (RFC 5804, section 1.2)."""
+    answer = b""
+    while not any(line.startswith(start) for line in answer.split(b"\r\n")) or not answer.endswith(b"\r\n"):
+        chunk = connection.recv(4096)
+        if not chunk:
+            raise OSError("the connection was closed")
+        answer += chunk
+
+
+def differs(port: int, name: str, chain: str) -> str | None:
+    """What is wrong with what the port serves, where it is not the first certificate of the chain."""
+    try:
+        if certificate(port, name) != ssl.PEM_cert_to_DER_cert(first(chain)):
+            return f"port {port} serves another certificate to who asks for {name}"
+    except (OSError, smtplib.SMTPException) as error:
+        return f"port {port} does not answer with TLS: {error}"
+    return None
+
+
+def first(chain: str) -> str:
+    end = "-----END CERTIFICATE-----\n"
+    return chain.split(end)[0] + end

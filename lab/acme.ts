@@ -1,0 +1,113 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { join } from 'node:path';
+import { addresses, namespaceOf } from './network';
+import { kill, run, start, waitFor, type Lab } from './state';
+
+/** The certificate authority that issues to whoever shows that a name is theirs, as public ones do: Pebble. */
+export const acmeZone = 'ca.example';
+const host = `acme.${acmeZone}`;
+export const acmeDirectory = `https://${host}:14000/dir`;
+
+export interface AcmeOptions {
+  /** Seconds that its certificates are good for. */
+  lifetime?: number;
+  /** Names that it refuses to issue for. */
+  refused?: string[];
+  /** Seconds at most that it waits before it looks at an answer. */
+  delay?: number;
+}
+
+const folder = (lab: Lab) => join(lab.dir, 'acme');
+
+/** PEM of the CA that the directory's own certificate is by; machines trust it as they do the real ones. */
+export function directoryCa(lab: Lab): string {
+  const dir = folder(lab);
+  const file = (name: string) => join(dir, name);
+  if (!existsSync(file('server.pem'))) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+    run('openssl', [
+      ...['req', '-x509', ...key, '-keyout', file('ca.key'), '-out', file('ca.pem')],
+      ...['-subj', '/CN=lab directory CA', '-addext', 'keyUsage=critical,keyCertSign'],
+    ]);
+    run('openssl', [
+      ...['req', '-x509', ...key, '-keyout', file('server.key'), '-out', file('server.pem')],
+      ...['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-subj', `/CN=${host}`],
+      ...['-addext', `subjectAltName=DNS:${host}`, '-addext', 'basicConstraints=CA:FALSE'],
+    ]);
+  }
+  return readFileSync(file('ca.pem'), 'utf8');
+}
+
+export const acmeRecords = (lab: Lab) => {
+  const { v4, v6 } = addresses(lab).acme;
+  return [
+    { name: host, type: 'A', ttl: 300, rdata: v4 },
+    { name: host, type: 'AAAA', ttl: 300, rdata: v6 },
+  ];
+};
+
+/** Starts it, or starts it anew, with no memory of accounts and another root. */
+export async function startAcme(
+  lab: Lab,
+  { lifetime = 90 * 86400, refused = [], delay = 0 }: AcmeOptions = {},
+): Promise<void> {
+  await stopAcme(lab);
+  const { acme, resolver } = addresses(lab);
+  const inside = '/lab/acme';
+  const root = join(lab.dir, 'services/root');
+  directoryCa(lab);
+  mkdirSync(join(root, inside), { recursive: true });
+  for (const name of ['server.pem', 'server.key'])
+    writeFileSync(join(root, inside, name), readFileSync(join(folder(lab), name)));
+  const pebble = {
+    listenAddress: `${acme.v4}:14000`,
+    managementListenAddress: `${acme.v4}:15000`,
+    certificate: `${inside}/server.pem`,
+    privateKey: `${inside}/server.key`,
+    httpPort: 80,
+    tlsPort: 443,
+    domainBlocklist: refused,
+    retryAfter: { authz: 1, order: 1 },
+    certificateValidityPeriod: lifetime,
+  };
+  writeFileSync(join(root, inside, 'pebble.json'), JSON.stringify({ pebble }));
+  start(lab, 'acme', 'ip', [
+    ...['netns', 'exec', namespaceOf(lab, 'acme'), 'chroot', root, 'env'],
+    delay > 0 ? `PEBBLE_VA_SLEEPTIME=${delay}` : 'PEBBLE_VA_NOSLEEP=1',
+    // Every answer is looked at anew. It would refuse one in 20 messages, and two in a row are too many for certbot.
+    'PEBBLE_AUTHZREUSE=0',
+    'PEBBLE_WFE_NONCEREJECT=0',
+    ...['pebble', '-config', `${inside}/pebble.json`, '-dnsserver', `${resolver.v4}:53`],
+  ]);
+  await waitFor('the certificate authority answers', () =>
+    acmeRoot(lab).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+export const stopAcme = (lab: Lab): Promise<void> => kill(lab, 'acme');
+
+/** PEM of the root that its certificates lead to; another one at each start. */
+export function acmeRoot(lab: Lab): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get(
+      {
+        host: addresses(lab).acme.v4,
+        port: 15000,
+        path: '/roots/0',
+        ca: directoryCa(lab),
+        servername: host,
+        agent: false,
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        response.on('end', () => resolve(text));
+      },
+    ).on('error', reject);
+  });
+}

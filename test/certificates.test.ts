@@ -1,0 +1,145 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { isCertificateChain, isPrivateKey, pairMistake } from '../components/certificates';
+import { parseSettings, SettingsError } from '../components/settings';
+import { acmeSecrets, certificateNames, tlsFiles } from '../components/tlsFiles';
+import { example, exampleMail } from './example';
+
+const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const file = (name: string) => join(folder, name);
+const read = (name: string) => readFileSync(file(name), 'utf8');
+
+/** A certificate for a name, with its key beside it. */
+function issue(name: string, subject: string, by?: string, ...extensions: string[]): string {
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+      ...['-keyout', file(`${name}.key`), '-out', file(`${name}.pem`), '-days', '30'],
+      ...['-subj', `/CN=${subject}`, ...extensions.flatMap((text) => ['-addext', text])],
+      ...(by ? ['-CA', file(`${by}.pem`), '-CAkey', file(`${by}.key`)] : []),
+    ],
+    { stdio: 'ignore' },
+  );
+  return read(`${name}.pem`);
+}
+
+const root = issue('root', 'Root');
+const between = issue('between', 'Between', 'root', 'basicConstraints=critical,CA:TRUE');
+const leaf = issue('leaf', 'x', 'between', 'subjectAltName=DNS:mail.example.org');
+const key = read('leaf.key');
+const hostName = 'mail.example.org';
+const day = 86_400_000;
+
+describe('a certificate that somebody else issued', () => {
+  it('is right with all of its issuers behind it, up to a root', () => {
+    expect(pairMistake(leaf + between + root, key, hostName)).toBeUndefined();
+  });
+
+  it.each([
+    ['with another key', leaf + between + root, read('root.key'), hostName, 'does not belong'],
+    ['for another name', leaf + between + root, key, 'other.example.org', 'not for other.example'],
+    ['out of order', leaf + root + between, key, hostName, 'number 2 did not issue number 1'],
+    ['without one on the way', leaf + root, key, hostName, 'number 2 did not issue number 1'],
+    ['alone', leaf, key, hostName, 'whose issuer CN=Between is no public root'],
+    ['up to no root', leaf + between, key, hostName, 'whose issuer CN=Root is no public root'],
+  ])('is wrong %s', (_, chain, privateKey, name, words) => {
+    expect(pairMistake(chain, privateKey, name)).toContain(words);
+  });
+
+  it('is wrong before its time and after', () => {
+    const at = (days: number) =>
+      pairMistake(leaf + between + root, key, hostName, new Date(Date.now() + days * day));
+    expect(at(-1)).toMatch(/^is valid only from/);
+    expect(at(31)).toMatch(/^ended on/);
+  });
+
+  it('is told from other text', () => {
+    expect(isCertificateChain(leaf + between)).toBe(true);
+    expect(isCertificateChain('')).toBe(false);
+    expect(isCertificateChain(leaf + key)).toBe(false);
+    expect(isCertificateChain(leaf.replace('M', '!'))).toBe(false);
+    expect(isPrivateKey(key)).toBe(true);
+    expect(isPrivateKey(leaf)).toBe(false);
+  });
+
+  const mistakes = (tls: object) => {
+    try {
+      parseSettings({ ...example, tls });
+    } catch (error) {
+      return (error as SettingsError).mistakes;
+    }
+    return [];
+  };
+
+  it('is judged with the settings, and never shown', () => {
+    const provided = { issuer: 'provided', chain: leaf + between + root, privateKey: key };
+    expect(mistakes(provided)).toEqual([]);
+    expect(mistakes({ ...provided, chain: leaf })).toMatchObject([{ path: 'tls.chain' }]);
+    expect(mistakes({ issuer: 'provided' })).toMatchObject([
+      { path: 'tls.chain', message: expect.stringMatching(/^is missing/) as string },
+      { path: 'tls.privateKey' },
+    ]);
+    const wrong = mistakes({ ...provided, privateKey: key.replace('PRIVATE', 'PUBLIC') });
+    expect(wrong).toMatchObject([{ path: 'tls.privateKey' }]);
+    expect(JSON.stringify(wrong)).not.toContain(key.split('\n')[1]);
+    expect(mistakes({ ...provided, issuer: 'selfSigned' })).toMatchObject([
+      { path: 'tls.chain' },
+      { path: 'tls.privateKey' },
+    ]);
+  });
+});
+
+describe('certificates of a public CA', () => {
+  it('are asked for only where its terms are accepted', () => {
+    const rest = { ...example, tls: undefined };
+    expect(() => parseSettings(rest)).toThrow(
+      'tls.acceptTerms must be true: read the terms of the CA, https://letsencrypt.org/repository/, and agree with pulumi config set --path mailhost:tls.acceptTerms true',
+    );
+    const directory = 'https://ca.example/directory';
+    expect(() => parseSettings({ ...rest, tls: { directory } })).toThrow(
+      `which ${directory} names`,
+    );
+    expect(parseSettings({ ...rest, tls: { acceptTerms: 'true' } }).tls.issuer).toBe('acme');
+    expect(() =>
+      parseSettings({ ...rest, tls: { acceptTerms: true, directory: 'http://ca.example/' } }),
+    ).toThrow('tls.directory');
+  });
+
+  const acme = (change = {}) => exampleMail({ tls: { acceptTerms: true }, ...change });
+
+  it('are one for the host, and one for the names of each domain with mail', () => {
+    const domains = [{ name: 'example.org' }, { name: 'example.net', parked: true }];
+    const accounts = example.accounts!.slice(0, 1).map((a) => ({ ...a, aliases: [] }));
+    expect(certificateNames(acme({ domains, accounts }))).toEqual([
+      { name: hostName, dnsNames: [hostName] },
+      {
+        name: 'example.org',
+        dnsNames: ['autoconfig.example.org', 'autodiscover.example.org', 'mta-sts.example.org'],
+      },
+    ]);
+    expect(certificateNames(acme({ web: false }))).toHaveLength(1);
+  });
+
+  it('have keys that only root reads, at the paths that the request names', () => {
+    const files = tlsFiles(acme());
+    const { contact, certificates } = JSON.parse(
+      files['/etc/mailhost/certificates.json']!.text,
+    ) as {
+      contact: string;
+      certificates: Record<string, { request: string; privateKey: string }>;
+    };
+    expect(contact).toBe('anna@example.org');
+    const requests = { [hostName]: 'r', 'example.net': 'r', 'example.org': 'r' };
+    const secrets = acmeSecrets({ chainPem: 'c', privateKeyPem: 'k' }, 'w', requests);
+    for (const { request, privateKey } of Object.values(certificates)) {
+      expect(secrets[request]).toMatchObject({ text: 'r', owner: 'root:root' });
+      expect(secrets[privateKey]).toMatchObject({ mode: '0600', owner: 'root:root' });
+    }
+    expect(tlsFiles(exampleMail())).not.toHaveProperty('/etc/mailhost/certificates.json');
+  });
+});
