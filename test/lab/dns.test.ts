@@ -60,8 +60,11 @@ const lines = (): Line[] =>
     });
 
 /** What the name servers answer, each record's data as a line. */
-const answers = ({ name: owner, type }: Line): string[] =>
-  dig('authoritative', '+short', owner, type).trim().split('\n');
+const answers = ({ name: owner, type }: Line): string[] => {
+  const data = dig('authoritative', '+short', owner, type).trim();
+  // kdig writes hexadecimal digits in upper case.
+  return (type === 'TLSA' ? data.toLowerCase() : data).split('\n');
+};
 const published = () => lines().filter((line) => answers(line).includes(line.data));
 
 const dsTask = (zone: string) =>
