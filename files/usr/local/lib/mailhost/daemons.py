@@ -173,10 +173,11 @@ class OpenSmtpd(Daemon):
         with relaying_paused():
             if self.is_running():
                 succeeds("smtpctl", "pause", "smtp")
-                sessions = ("ss", "--tcp", "--no-header", "state", "established", "( sport = :25 or sport = :465 or sport = :587 )")
-                # A client that stays connected does not hold it up.
+                # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
+                sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established",
+                            "( sport = :25 or sport = :465 or sport = :587 )")  # fmt: skip
                 with contextlib.suppress(Failure):
-                    wait_for("sessions with others end", lambda: not run(*sessions).strip(), 5)
+                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
             super().restart_service()
 
 
