@@ -166,6 +166,28 @@ export function nextHistories(
   return { histories: Object.fromEntries(histories), mistakes };
 }
 
+/** The histories with the time at which the host did change keys, where the plan had its own. */
+export function withChangeAt(
+  histories: Record<string, KeyHistory>,
+  planned: Date,
+  changed: Date,
+): Record<string, KeyHistory> {
+  const at = (time?: string) => (time === planned.toISOString() ? changed.toISOString() : time);
+  return Object.fromEntries(
+    Object.entries(histories).map(([domain, { since, keys, ...rest }]) => [
+      domain,
+      {
+        ...rest,
+        ...(since === undefined ? {} : { since: at(since) }),
+        keys: keys.map(({ generation, signed }) => ({
+          generation,
+          ...(signed === undefined ? {} : { signed: at(signed) }),
+        })),
+      },
+    ]),
+  );
+}
+
 /** When the record of a key that stopped to sign may go. */
 const goesFrom = (signed: string, retention: number): Date =>
   new Date(Date.parse(signed) + retention * 1000);

@@ -7,7 +7,7 @@ import { Backup } from './backup';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
-import { keyCalendar, type KeyCalendar } from './dkimKeys';
+import { keyCalendar, withChangeAt, type KeyCalendar } from './dkimKeys';
 import { seconds } from './duration';
 import { foreignRecords, tlsaName, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
@@ -136,6 +136,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       records,
       zoneFile: zoneFileBefore = '',
       summary,
+      plannedAt,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
 
@@ -354,7 +355,12 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       // While a route is down OpenSMTPD holds mail back, so its next hops come first.
       { ...own, dependsOn: [tls, dovecot, amavis] },
     );
-    new Summary(`${name}-summary`, summary, { ...own, dependsOn: [openSmtpd] });
+    // The plan was made before the host changed keys. A preview tells what it knows.
+    const dkim = pulumi.runtime.isDryRun()
+      ? pulumi.output(summary.dkim)
+      : amavis.fingerprint.apply(() => withChangeAt(summary.dkim, plannedAt, new Date()));
+    const kept = dkim.apply((histories) => ({ ...summary, dkim: histories }));
+    new Summary(`${name}-summary`, kept, { ...own, dependsOn: [openSmtpd] });
     const renewal =
       issuer === 'acme'
         ? [
@@ -425,10 +431,12 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       openTasks: pulumi
         .all([dsRecords, check.output])
         .apply(([ds, output]) => openTasks([...zones.values()], ds, output)),
-      dkimCalendar: keyCalendar(summary.dkim, {
-        compromised: settings.dkimCompromised,
-        retention: seconds(settings.dkimRetention),
-      }),
+      dkimCalendar: dkim.apply((histories) =>
+        keyCalendar(histories, {
+          compromised: settings.dkimCompromised,
+          retention: seconds(settings.dkimRetention),
+        }),
+      ),
     };
     this.registerOutputs(made);
     return made;
@@ -445,7 +453,7 @@ interface Made {
   zoneFile: pulumi.Output<string>;
   backupPublicKey?: pulumi.Output<string>;
   openTasks: pulumi.Output<string[]>;
-  dkimCalendar: Record<string, KeyCalendar>;
+  dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
 }
 
 /** What a mail host is made from, and what the checks have found out. */

@@ -49,6 +49,8 @@ export interface Preflight {
   records: DnsRecord[];
   /** What later changes are judged against. */
   summary: Summary;
+  /** The time that changes of keys have in it. */
+  plannedAt: Date;
 }
 
 /**
@@ -68,6 +70,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
   const summary = outputsOf('mailhost:index:Summary', 'summary')?.summary as OldSummary | undefined;
+  const plannedAt = new Date();
   const keys = dkimKeys(name, state);
   const keysBefore = summary?.dkim ?? withoutHistory(summary ?? {});
   const { histories, mistakes: keyMistakes } = nextHistories(
@@ -77,7 +80,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     {
       compromised: settings.dkimCompromised,
       retention: seconds(settings.dkimRetention),
-      now: new Date(),
+      now: plannedAt,
     },
   );
   const records = dnsRecords(settings, (domain) =>
@@ -189,7 +192,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const serverAdopted = server
     ? ((server.publicNets ?? []) as unknown[]).length === 0
     : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
-  return { zones, zoneFile, adopted, serverAdopted, records, summary: after };
+  return { zones, zoneFile, adopted, serverAdopted, records, summary: after, plannedAt };
 }
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';

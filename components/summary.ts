@@ -6,7 +6,7 @@ import type { Summary as Kept } from './changes';
  * daemons, not for the check after them: a host that fails the check may have mail already.
  */
 export class Summary extends pulumi.ComponentResource {
-  constructor(name: string, summary: Kept, opts: pulumi.ComponentResourceOptions) {
+  constructor(name: string, summary: pulumi.Input<Kept>, opts: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Summary', name, {}, opts);
     this.registerOutputs({ summary });
   }

@@ -7,6 +7,7 @@ import {
   nextHistories,
   nextHistory,
   successor,
+  withChangeAt,
   type KeyHistory,
 } from '../components/dkimKeys';
 
@@ -63,6 +64,26 @@ describe('the keys of a domain', () => {
         { generation: 4 },
       ],
     });
+  });
+
+  it('have the time at which the host changed them, and no other time of theirs changes', () => {
+    const planned = new Date(30 * day * 1000);
+    const changed = new Date(31 * day * 1000);
+    const rotated = { 'example.org': after([0, 1], [20, 2], [30, 3]) };
+    expect(withChangeAt(rotated, planned, changed)).toEqual({
+      'example.org': {
+        signs: 3,
+        since: date(31),
+        keys: [
+          { generation: 1, signed: date(20) },
+          { generation: 2, signed: date(31) },
+          { generation: 3 },
+          { generation: 4 },
+        ],
+      },
+    });
+    const removed = { 'example.org': after([0, 1], [20, undefined]) };
+    expect(withChangeAt(removed, planned, changed)).toEqual(removed);
   });
 
   it('of an `up` that was cut off stay, and nobody knows of any other when it signed', () => {

@@ -1,5 +1,4 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ParsedMail } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { onHost } from '../../lab/machines';
@@ -15,7 +14,6 @@ import {
 import { manyDomains } from '../../bench/manyDomains/preview';
 import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
-import { received } from '../../lab/remote/mailbox';
 import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
@@ -294,8 +292,7 @@ describe('a mail host', () => {
         .filter(({ urn }) => /:(Server|PrimaryIp|Volume|PrivateKey)::/.test(urn))
         .map(({ urn }) => `${title}: ${urn}`),
     );
-    expect(lost).toHaveLength(2);
-    expect(lost.every((text) => text.startsWith('a domain less (confirmed): '))).toBe(true);
+    expect(lost).toEqual([]);
     await expect(page(found)).toMatchFileSnapshot('../../docs/changes.md');
   });
 
@@ -377,49 +374,6 @@ describe('a mail host', () => {
       ]),
     );
     await stack.unset('mailhost:accounts[2]');
-  });
-
-  it('rotates its DKIM key while mail flows: every message is signed, and verified where it arrives', async () => {
-    const login = loginOf(outputs, 'anna@example.org');
-    let rotated = false;
-    let sent = 0;
-    const flow = async () => {
-      while (!rotated) {
-        const subject = `flow ${sent++}`;
-        await submit(login, 465, {
-          from: login.user,
-          to: erika,
-          subject,
-          text: '',
-        });
-        await sleep(300);
-      }
-    };
-    const rotation = async () => {
-      await stack.set('mailhost:dkimGeneration', '2');
-      const result = await stack.up();
-      rotated = true;
-      return result;
-    };
-    const [, { status, output }] = await Promise.all([flow(), rotation()]);
-    expect(status, output).toBe(0);
-    await submit(login, 465, {
-      from: login.user,
-      to: erika,
-      subject: 'after',
-      text: '',
-    });
-    await waitForReceived(lab, 'after');
-    for (let i = 0; i < sent; i++) await waitForReceived(lab, `flow ${i}`);
-    const signatures = received(lab.dir)
-      .filter(({ raw }) => /^Subject: (flow \d+|after)\r?$/m.test(raw))
-      .map(
-        ({ dkim, dmarc }) =>
-          `${dkim.map(({ result, selector }) => `${result} ${selector}`).join()} ${dmarc}`,
-      );
-    expect([...new Set(signatures)].sort()).toEqual(['pass s1 pass', 'pass s2 pass']);
-    expect(signatures.at(-1)).toBe('pass s2 pass');
-    expect(signatures).toHaveLength(sent + 1);
   });
 
   it('puts the old files back where a daemon does not run with the new ones', () => {
