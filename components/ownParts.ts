@@ -67,6 +67,7 @@ const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
  * @param name of the MailHost
  * @param isKnown whether the state has the resource of that type and name
  * @param publicKey the stack's own, from the state; undefined before there is one
+ * @param attached what the state has of server and volume, whose attachment alone tells their ids
  * @returns ids by type and name of the resource, and what stands in the way
  */
 export async function ownParts(
@@ -74,6 +75,7 @@ export async function ownParts(
   settings: Settings,
   isKnown: (type: string, resource: string) => boolean,
   publicKey: string | undefined,
+  attached: { serverId?: unknown; volumeId?: unknown } = {},
 ): Promise<{ ids: Map<string, string>; mistakes: string[] }> {
   const ids = new Map<string, string>();
   const mistakes: string[] = [];
@@ -90,7 +92,9 @@ export async function ownParts(
       const part = (await list()).find((item) => item.name === called);
       if (part?.id === undefined) return undefined;
       if (label !== undefined && part.labels?.mailhost === label) {
-        ids.set(`${type} ${name}-${resource}`, String(part.id));
+        // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
+        if (![attached.serverId, attached.volumeId].includes(part.id))
+          ids.set(`${type} ${name}-${resource}`, String(part.id));
         return part;
       }
       if (!isKnown(type, resource)) {
@@ -102,7 +106,7 @@ export async function ownParts(
     }),
   );
   const [volume, server] = parts.slice(-2);
-  if (volume !== undefined && server !== undefined && volume.serverId === server.id) {
+  if (volume && server && volume.serverId === server.id && attached.serverId !== server.id) {
     ids.set(`${attachmentType} ${name}-machine-volume`, String(volume.id));
   }
   return { ids, mistakes };

@@ -136,6 +136,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       settings,
       isKnown,
       text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
+      outputsOf('hcloud:index/volumeAttachment:VolumeAttachment', 'machine-volume'),
     ),
     existingRecords(
       records.map((record) => withValue(record, stated)),
