@@ -9,7 +9,7 @@ import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { keyCalendar, withChangeAt, type KeyCalendar } from './dkimKeys';
 import { seconds } from './duration';
-import { foreignRecords, tlsaName, type RecordSource } from './dnsRecords';
+import { foreignRecords, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { fail2banFiles } from './fail2banFiles';

@@ -181,7 +181,7 @@ serve({
     'cloudflare:index/getDnsRecords:getDnsRecords': async ({ zoneId, maxItems, name, type }) => {
       const { exact } = (name ?? {}) as { exact?: string };
       const query = new URLSearchParams({
-        per_page: String(maxItems ?? 1000),
+        per_page: `${Number(maxItems ?? 1000)}`,
         ...(exact === undefined ? {} : { 'name.exact': exact }),
         ...(typeof type === 'string' ? { type } : {}),
       });
