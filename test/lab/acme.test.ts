@@ -343,7 +343,9 @@ json.dump(s, open(p, "w"))`;
     await waitForMail(bert, sent.at(-1)!);
     await waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
     const received = (await readMailbox(bert)).map(({ subject }) => subject);
-    expect(received.sort()).toEqual(sent.sort());
+    expect([...new Set(received)].sort()).toEqual(sent.sort());
+    // A client that is cut off before it hears that its message was taken sends it again.
+    expect(received.length - sent.length).toBeLessThanOrEqual(met.retried ?? 0);
   });
 
   it('give way to those of another issuer by an ordinary change', async () => {
