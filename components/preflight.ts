@@ -30,7 +30,7 @@ import {
   type DnsRecord,
   type RecordSource,
 } from './dnsRecords';
-import { quoteTxt, withValue } from './recordForms';
+import { cloudflareContent, isKnown, quoteTxt, withValue } from './recordForms';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {
@@ -93,16 +93,12 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const published = state.filter(({ type }) => type === recordType);
 
-  const present = new Map(
-    published.map(({ urn, outputs }) => [
-      `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`,
-      String(outputs.content),
-    ]),
+  const present = new Set(
+    published.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
   );
-  const contentInState = (record: DnsRecord, zoneId: string) =>
-    present.get(`${resourceName(name, record)} ${zoneId}`);
-  const isNew = (record: DnsRecord, zoneId: string) => contentInState(record, zoneId) === undefined;
-  const isKnown = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
+  const isNew = (record: DnsRecord, zoneId: string) =>
+    !present.has(`${resourceName(name, record)} ${zoneId}`);
+  const isInState = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
   /** What only the plan's own resources can say is known once the state has them; before that no record is ours. */
@@ -134,7 +130,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ownParts(
       name,
       settings,
-      isKnown,
+      isInState,
       text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
       outputsOf('hcloud:index/volumeAttachment:VolumeAttachment', 'machine-volume'),
     ),
@@ -157,7 +153,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...parts.mistakes.map((message) => ({ message })),
     ...inZones.stops,
-    ...(await changedByHand(nextSigners(keysBefore, histories, records), zones, contentInState)),
+    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -236,7 +232,7 @@ function dkimKeys(mailHost: string, state: OwnResource[]) {
   });
 }
 
-/** The records of the keys that are to sign from now on. */
+/** The records of the keys that are to sign from now on in the place of others. */
 const nextSigners = (
   before: Record<string, KeyHistory>,
   after: Record<string, KeyHistory>,
@@ -246,34 +242,39 @@ const nextSigners = (
     const source = 'value' in record && typeof record.value !== 'string' ? record.value : undefined;
     if (source?.from !== 'dkim') return false;
     const { signs } = after[source.domain]!;
+    const signed = before[source.domain]?.signs;
     return (
-      signs !== before[source.domain]?.signs &&
+      signed !== undefined &&
+      signs !== signed &&
       signs !== undefined &&
       source.selector === dkimSelector(signs)
     );
   });
 
 /**
- * A record that the stack holds, and that is no longer at Cloudflare as it left it: whoever verifies would not find it.
- * Where a refresh has told the stack so, the plan mends it.
+ * Records of keys that are to follow others, and that are not at Cloudflare as the key in the state has it: whoever
+ * verifies would not find them, or might remember that they were not there.
  */
-async function changedByHand(
+async function missingKeys(
   wanted: DnsRecord[],
   zones: Map<string, Zone>,
-  contentInState: (record: DnsRecord, zoneId: string) => string | undefined,
+  stated: (source: RecordSource) => string | RecordSource,
 ): Promise<Danger[]> {
   const found = await Promise.all(
     wanted.map(async (record) => {
       const zoneId = zones.get(record.zone)?.id;
-      const content = zoneId && contentInState(record, zoneId);
-      if (zoneId === undefined || content === undefined) return [];
+      const known = withValue(record, stated);
+      if (zoneId === undefined || !isKnown(known)) return [];
       const filter = { zoneId, name: { exact: record.name }, type: record.type };
       const { results: there } = await cloudflare.getDnsRecords(filter);
-      return there.some((other) => other.content === content)
+      return there.some((other) => other.content === cloudflareContent(known))
         ? []
         : [
             {
-              message: `${record.name} is to sign from now on, but its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: \`pulumi refresh\`, and \`pulumi up\` again. The host signs with it once others can no longer remember that it was not there`,
+              message:
+                `${record.name} is to sign from now on, but its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: set ` +
+                `dkimGeneration back, \`pulumi up --refresh\` puts it right, and rotate once others can no longer remember ` +
+                `that it was not there, after half an hour`,
             },
           ];
     }),
