@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretSettings } from '../../components/settings';
@@ -21,12 +23,38 @@ let outputs: StackOutputs;
 const random = (length: number) => randomBytes(length).toString('hex').slice(0, length);
 const newHash = () => `$6$${random(16)}$${random(86)}`;
 
+/** A certificate for the host that somebody else has given, with its key. */
+const given = (() => {
+  const folder = mkdtempSync(join(tmpdir(), 'harden-'));
+  const [key, chain] = [join(folder, 'key.pem'), join(folder, 'chain.pem')];
+  run('openssl', [
+    ...[
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-noenc',
+      '-days',
+      '90',
+    ],
+    ...['-subj', '/CN=mail.example.org', '-addext', 'subjectAltName=DNS:mail.example.org'],
+    ...['-keyout', key, '-out', chain],
+  ]);
+  const pair = { key: readFileSync(key, 'utf8'), chain: readFileSync(chain, 'utf8') };
+  rmSync(folder, { recursive: true });
+  return pair;
+})();
+
 /** What is planted, by the setting's path: one value for every secret that the settings know. */
 const planted: Record<string, string> = {
   'accounts[0].passwordHash': newHash(),
   'smarthost.password': `it's"${random(12)}"/\\$&`,
   'backup.password': random(24),
   'backup.environment.RESTIC_REST_PASSWORD': random(24),
+  // An argument that begins with a hyphen would be an option.
+  'tls.privateKey': `\n${given.key}`,
 };
 /** All secrets that are known so far. */
 const known = new SecretSearch();
@@ -51,7 +79,9 @@ async function watched(...args: string[]): Promise<Result> {
 const up = () => watched('up', '--yes', '--skip-preview', '--diff', '--show-full-output');
 
 async function plant(setting: string, value: string): Promise<void> {
-  learn({ [`${setting} ${value.slice(0, 12)}…`]: value });
+  // Of a key in PEM the line that no other key has.
+  const told = value.trim().split('\n').at(-2) ?? value;
+  learn({ [`${setting} ${told.slice(0, 12)}…`]: told });
   await stack.set(`mailhost:${setting}`, value, '--path', '--secret');
 }
 
@@ -65,6 +95,8 @@ beforeAll(async () => {
     'smarthost.username': 'mailhost',
     // Nothing listens there.
     'backup.repository': 'rest:http://127.0.0.1:9/',
+    'tls.issuer': 'provided',
+    'tls.chain': `\n${given.chain}`,
     'domains[0].spf[0]': 'ip4:192.0.2.1',
     'domains[1].spf[0]': 'ip4:192.0.2.1',
   })) {
@@ -72,7 +104,7 @@ beforeAll(async () => {
   }
   const { status, output } = await up();
   expect(status, output).toBe(0);
-  outputs = stack.outputs();
+  outputs = { ...stack.outputs(), caCertPem: given.chain };
 });
 afterAll(() => endLab(name));
 
