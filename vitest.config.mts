@@ -22,8 +22,9 @@ export default defineConfig({
           // The limit is for what hangs: slow machines take as long as they take.
           testTimeout: 900_000,
           hookTimeout: 900_000,
-          // Each file tells one story, from its first test to its last.
-          fileParallelism: false,
+          globalSetup: ['test/lab/images.ts'],
+          // Each file tells one story, in a lab of its own; two at a time, as they wait more than they work.
+          maxWorkers: 2,
           bail: 1,
         },
       },
