@@ -14,8 +14,6 @@ export interface BackupArgs {
   environment: pulumi.Input<Record<string, string>>;
   /** The snapshot that an empty volume is filled from. */
   restore?: string;
-  /** Keeps the key for SSH from being deleted. */
-  protect: boolean;
 }
 
 /** Backups of the volume each night; and, where it is asked for, the volume as a backup has it before any daemon runs. */
@@ -29,11 +27,7 @@ export class Backup extends pulumi.ComponentResource {
     const own = { parent: this };
     const { connection, triggers } = args.host;
     const sshKey = isOverSsh(args.mail.backup.repository)
-      ? new tls.PrivateKey(
-          `${name}-ssh-key`,
-          { algorithm: 'ED25519' },
-          { ...own, protect: args.protect },
-        )
+      ? new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own)
       : undefined;
 
     this.push = new Daemon(

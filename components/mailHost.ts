@@ -203,7 +203,6 @@ export class MailHost extends pulumi.ComponentResource<Made> {
               mail: { ...mail, backup: mail.backup },
               ...checkedBackupSecrets(settings.backup),
               restore: settings.restore,
-              protect: settings.protect,
             },
             { ...own, dependsOn: [system] },
           )

@@ -67,8 +67,13 @@ async function startFlow(): Promise<void> {
     while (flowing) {
       const login = loginOf(outputs, senders[sent % senders.length]!);
       const message = { from: login.user, to: erika, subject: subjectOf(sent), text: '' };
-      await submit(login, 465, message);
-      sent++;
+      try {
+        await submit(login, 465, message);
+        sent++;
+      } catch (error) {
+        // OpenSMTPD restarts, and a mail client tries again.
+        if (!String(error).includes('ECONNREFUSED')) throw error;
+      }
       await sleep(500);
     }
   })();

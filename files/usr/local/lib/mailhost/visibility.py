@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 
 from failure import Failure
+from resolver import ADDRESS
 
 #: Names that are asked for side by side: a zone that does not answer holds up no other.
 WORKERS = 64
@@ -67,7 +68,9 @@ def name_servers(owner: str) -> tuple:
     """The zone of a name, and (name, address) of each server that it is delegated to."""
     import dns.resolver
 
-    resolver = dns.resolver.Resolver()
+    # The host's own, which follows the delegation from the root and validates; another's may know less or remember more.
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = [ADDRESS]
     resolver.lifetime = 2 * TIMEOUT
     zone = dns.resolver.zone_for_name(owner, resolver=resolver)
     servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
