@@ -1,10 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { authenticate } from 'mailauth';
 import { SMTPServer } from 'smtp-server';
 import { addresses } from '../network';
+import { selfSigned } from '../selfSigned';
 import { currentLab } from '../state';
 import { labResolver } from './resolver';
 import { remoteDir, remoteHost, remoteZone } from './zone';
@@ -19,7 +18,7 @@ let count = 0;
 
 const server = new SMTPServer({
   name: remoteHost,
-  ...selfSigned(),
+  ...selfSigned(remoteHost),
   authOptional: true,
   disabledCommands: ['AUTH'],
   size: 64 << 20,
@@ -80,37 +79,6 @@ async function receive(
 
 function smtpError(responseCode: number, message: string): Error {
   return Object.assign(new Error(message), { responseCode });
-}
-
-function selfSigned(): { key: Buffer; cert: Buffer } {
-  const dir = mkdtempSync(join(tmpdir(), 'remote-'));
-  try {
-    const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-days',
-        '30',
-        '-subj',
-        `/CN=${remoteHost}`,
-        '-keyout',
-        key,
-        '-out',
-        cert,
-      ],
-      { stdio: 'ignore' },
-    );
-    return { key: readFileSync(key), cert: readFileSync(cert) };
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
 }
 
 server.on('error', (error) => console.error(error.message));

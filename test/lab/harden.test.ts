@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretSettings } from '../../components/settings';
@@ -9,6 +7,7 @@ import { Machines, onHost } from '../../lab/machines';
 import { sendFromRemote, waitForMail } from '../../lab/mail';
 import { addresses, namespaceOf } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
+import { selfSigned } from '../../lab/selfSigned';
 import type { Result, StackOutputs } from '../../lab/stack';
 import { run, waitFor, type Lab } from '../../lab/state';
 import { SecretSearch } from './secretSearch';
@@ -24,28 +23,7 @@ const random = (length: number) => randomBytes(length).toString('hex').slice(0, 
 const newHash = () => `$6$${random(16)}$${random(86)}`;
 
 /** A certificate for the host that somebody else has given, with its key. */
-const given = (() => {
-  const folder = mkdtempSync(join(tmpdir(), 'harden-'));
-  const [key, chain] = [join(folder, 'key.pem'), join(folder, 'chain.pem')];
-  run('openssl', [
-    ...[
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-noenc',
-      '-days',
-      '90',
-    ],
-    ...['-subj', '/CN=mail.example.org', '-addext', 'subjectAltName=DNS:mail.example.org'],
-    ...['-keyout', key, '-out', chain],
-  ]);
-  const pair = { key: readFileSync(key, 'utf8'), chain: readFileSync(chain, 'utf8') };
-  rmSync(folder, { recursive: true });
-  return pair;
-})();
+const given = selfSigned('mail.example.org');
 
 /** What is planted, by the setting's path: one value for every secret that the settings know. */
 const planted: Record<string, string> = {
@@ -96,7 +74,7 @@ beforeAll(async () => {
     // Nothing listens there.
     'backup.repository': 'rest:http://127.0.0.1:9/',
     'tls.issuer': 'provided',
-    'tls.chain': `\n${given.chain}`,
+    'tls.chain': `\n${given.cert}`,
     'domains[0].spf[0]': 'ip4:192.0.2.1',
     'domains[1].spf[0]': 'ip4:192.0.2.1',
   })) {
@@ -104,7 +82,7 @@ beforeAll(async () => {
   }
   const { status, output } = await up();
   expect(status, output).toBe(0);
-  outputs = { ...stack.outputs(), caCertPem: given.chain };
+  outputs = { ...stack.outputs(), caCertPem: given.cert };
 });
 afterAll(() => endLab(name));
 
