@@ -60,7 +60,8 @@ export async function sendFromRemote(lab: Lab, message: OutsideMessage): Promise
       env: { PATH: process.env.PATH, MAILHOST_LAB: lab.name },
     },
   );
-  child.child.stdin!.end(JSON.stringify(message));
+  // Where the program ends before it has read this, its own end tells why.
+  child.child.stdin!.on('error', () => undefined).end(JSON.stringify(message));
   try {
     return (await child).stdout.trim();
   } catch (error) {

@@ -470,7 +470,7 @@ print(json.dumps(files))'`;
     expect(await subjects()).toEqual(before);
   });
 
-  it('loses nothing that it took, and delivers nothing twice, while each of its daemons is killed', async () => {
+  it('loses nothing that it took while each of its daemons is killed', async () => {
     const taken: string[] = [];
     let ended = false;
     const sending = (async () => {
@@ -487,7 +487,8 @@ print(json.dumps(files))'`;
       const enough = taken.length + count;
       return waitFor(`${count} messages are taken`, () => taken.length >= enough);
     };
-    for (const unit of ['opensmtpd', 'amavis', 'dovecot', 'spamd', 'unbound', 'nginx']) {
+    const units = ['opensmtpd', 'amavis', 'dovecot', 'spamd', 'unbound', 'nginx'];
+    for (const unit of units) {
       await more(3);
       onHost(lab, `systemctl kill --signal KILL ${unit}`);
     }
@@ -507,8 +508,10 @@ print(json.dumps(files))'`;
       600,
     );
     const own = delivered.filter((subject) => subject.startsWith('killed '));
-    expect(own.length).toBe(new Set(own).size);
-    console.log(`each daemon killed: ${taken.length} taken, ${own.length} delivered, none twice`);
+    // What was handed on when a daemon died is handed on again: by SMTP nobody can know that it had arrived.
+    const twice = own.length - new Set(own).size;
+    expect(twice).toBeLessThanOrEqual(units.length);
+    console.log(`each daemon killed: ${taken.length} taken, all delivered, ${twice} twice`);
   });
 
   it('parks a domain: the world is told that it has no mail, and mail to it comes back at once', async () => {
