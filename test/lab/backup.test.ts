@@ -370,7 +370,7 @@ it('goes to a server by HTTP, too, with the login that it asks for', async () =>
   onHost(
     lab,
     `apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq --yes install restic-rest-server >/dev/null
-     printf 'mail:%s\\n' "$(openssl passwd -apr1 marker-of-the-server)" >/run/htpasswd
+     doveadm pw -s BLF-CRYPT -p marker-of-the-server | sed 's/^{BLF-CRYPT}/mail:/' >/run/htpasswd
      systemd-run --quiet --unit rest restic-rest-server --listen 127.0.0.1:8000 --path /root/rest --htpasswd-file /run/htpasswd`,
   );
   await stack.unset('mailhost:backup.hostKey');
