@@ -35,7 +35,7 @@ export class Backup extends pulumi.ComponentResource {
       {
         push: 'backup',
         host: args.host,
-        files: backupFiles(args.mail),
+        files: backupFiles(args.mail, args.restore),
         secrets: pulumi
           .all([args.password, args.environment, sshKey?.privateKeyOpenssh])
           .apply(([password, environment, key]) => backupSecrets(password, environment, key)),

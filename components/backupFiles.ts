@@ -4,8 +4,12 @@ import type { MailSettings } from './mailSettings';
 
 const folder = '/etc/mailhost';
 
-/** restic's settings as environment variables, and the timer that runs it. */
-export function backupFiles({ hostName, backup }: MailSettings): HostFiles {
+/**
+ * restic's settings as environment variables, and the timer that runs it.
+ *
+ * @param restore the snapshot that an empty volume is to be filled from; until it is, no backup is made
+ */
+export function backupFiles({ hostName, backup }: MailSettings, restore?: string): HostFiles {
   if (backup === undefined) return {};
   const { repository, hostKey, keepDaily, keepWeekly, keepMonthly } = backup;
   const host = sshHost(repository);
@@ -24,6 +28,7 @@ export function backupFiles({ hostName, backup }: MailSettings): HostFiles {
     ...(hostKey !== undefined && host !== undefined
       ? { [`${folder}/restic.known_hosts`]: hostFile(textOfLines([`${host} ${hostKey}`])) }
       : {}),
+    ...(restore === undefined ? {} : { [`${folder}/restore`]: hostFile(textOfLines([restore])) }),
     ...fileAsItIs('/etc/systemd/system/mailhost-backup.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-backup.timer'),
   };

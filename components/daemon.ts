@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { HostFiles } from './files';
@@ -38,20 +38,23 @@ export class Daemon extends pulumi.ComponentResource {
     let staged: command.remote.Command | undefined;
     if (args.secrets !== undefined) {
       const secretText = pulumi.secret(args.secrets).apply((files) => JSON.stringify(files));
+      const tag = pulumi.unsecret(
+        pulumi
+          .all([connection, secretText])
+          .apply(([{ privateKey }, secret]) => tagOf(secret, privateKey!)),
+      );
       staged = new command.remote.Command(
         `${name}-secrets`,
         {
           connection,
-          create: `mailhost stage ${args.push}`,
+          create: pulumi.interpolate`mailhost stage ${args.push} --tag ${tag}`,
           stdin: secretText,
           triggers,
           logging: 'none',
         },
         { parent: this, additionalSecretOutputs: ['stdout', 'stderr'] },
       );
-      // Says that the secrets changed without telling them, so that a change of secrets alone is activated too.
-      const secretsHash = pulumi.unsecret(secretText.apply(sha256));
-      create = pulumi.interpolate`mailhost activate ${args.push} --secrets ${secretsHash}`;
+      create = pulumi.interpolate`mailhost activate ${args.push} --secrets ${tag}`;
     }
 
     const activated = new command.remote.Command(
@@ -64,6 +67,14 @@ export class Daemon extends pulumi.ComponentResource {
       .apply(([, created]) => sha256(`${created}\n${text}`));
     this.registerOutputs({ fingerprint: this.fingerprint });
   }
+}
+
+/**
+ * Names secrets by what changes with them, so that a change of secrets alone is activated too. It tells nothing of them:
+ * a hash without a key would let anybody who reads the state try short passwords.
+ */
+function tagOf(secret: string, key: string): string {
+  return createHmac('sha256', key).update(secret).digest('hex').slice(0, 32);
 }
 
 export function sha256(text: string): string {

@@ -19,10 +19,10 @@ export interface HostArgs {
 }
 
 /**
- * A server that boots may take minutes to open SSH: 65 tries, at most 5 s apart, are five minutes where the port is shut, and
+ * A server that boots may take minutes to open SSH: 68 tries, at most 5 s apart, are five minutes where the port is shut, and
  * ten where nothing answers at all.
  */
-const firstPatience = { dialErrorLimit: 65, perDialTimeout: 5 };
+const firstPatience = { dialErrorLimit: 68, perDialTimeout: 5 };
 
 /** The operating system made ready for the daemons: the host program, names, users, the mounted volume, packages. */
 export class Host extends pulumi.ComponentResource {

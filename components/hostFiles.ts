@@ -58,6 +58,7 @@ export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFil
     '/etc/mailhost/pushes': file(pushes(mail)),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
     ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };

@@ -267,7 +267,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         ? new AcmeAccount(
             `${name}-account`,
             { host, directory: mail.tls.directory, contact: mail.tls.contact },
-            { ...own, dependsOn: [system] },
+            // A backup may hold the account that the host had.
+            { ...own, dependsOn: [ready] },
           )
         : undefined;
     const madeRecords = records.map((record) => withValue(record, valueOf));

@@ -41,7 +41,7 @@ describe('MailHost', () => {
       expect(isSecret(inputs.connection), name).toBe(true);
       expect(opened(inputs.connection), name).toMatchObject({
         hostKey: 'ssh-ed25519 AAAA',
-        dialErrorLimit: name === 'mail-host-program' ? 65 : 10,
+        dialErrorLimit: name === 'mail-host-program' ? 68 : 10,
       });
       expect(inputs.triggers, name).toHaveLength(1);
       expect(inputs, name).not.toHaveProperty('delete');

@@ -33,6 +33,6 @@ export const asItIs = (lab: Lab): string =>
     `python3 -c 'import glob, json; print("\\n".join(sorted({p for m in glob.glob("/var/lib/mailhost/manifest/*.json") for p in json.load(open(m))})))' |
        while read path; do stat --format '%n %a %U:%G' "$path"; sha256sum "$path"; done
      find /etc /usr/local -name '*.mailhost-new'
-     ls /var/lib/mailhost/pending /var/lib/mailhost/backup
+     ls /var/lib/mailhost/backup
      systemctl is-active opensmtpd dovecot amavis spamd unbound nginx`,
   );

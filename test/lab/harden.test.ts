@@ -119,8 +119,12 @@ describe('secrets', () => {
       expect(status).not.toBe(0);
       onHost(lab, mends);
     };
-    const staged = '/var/lib/mailhost/staged/dovecot.new';
-    await fails(`mkdir ${staged}`, `rmdir ${staged}`, 'IsADirectoryError');
+    const staged = '/var/lib/mailhost/staged';
+    await fails(
+      `mv ${staged} ${staged}.away; touch ${staged}`,
+      `rm ${staged}; mv ${staged}.away ${staged}`,
+      'FileExistsError',
+    );
     const dropIn = '/run/systemd/system/dovecot.service.d';
     await fails(
       `mkdir ${dropIn}; printf '[Service]\\nExecStartPre=/bin/false\\n' >${dropIn}/break.conf`,

@@ -388,7 +388,7 @@ E`;
       onHost(
         lab,
         `(${push.replace('TAIL', JSON.stringify(tail))}
-) >/tmp/push; mailhost activate dovecot --secrets $(sha256sum /var/lib/mailhost/staged/dovecot.json | cut -d' ' -f1) </tmp/push 2>&1; echo "status $?"; rm /tmp/push`,
+) >/tmp/push; mailhost activate dovecot --secrets $(ls /var/lib/mailhost/staged | grep ^dovecot | cut -d. -f2) </tmp/push 2>&1; echo "status $?"; rm /tmp/push`,
       );
     // The daemon's own check finds this one.
     expect(activate('no_such_setting = yes\n')).toMatch(/no_such_setting[\s\S]*status 1/);
@@ -418,9 +418,28 @@ print(json.dumps(files))'`;
         onHost(lab, 'tail -1 /etc/spamassassin/local.cf; systemctl is-active spamd amavis'),
       ).toBe(`# ${delay}\nactive\nactive\n`);
     }
-    expect(onHost(lab, 'ls /var/lib/mailhost/pending /var/lib/mailhost/backup')).not.toContain(
-      'spam',
+    expect(onHost(lab, 'ls /var/lib/mailhost/backup')).toBe('');
+
+    const before = onHost(lab, 'cat /etc/spamassassin/local.cf');
+    const cutOff = (signal: string) =>
+      onHost(
+        lab,
+        `${push.replace('DELAY', 'cut off')} >/tmp/push
+         mailhost activate spamassassin </tmp/push >/tmp/said 2>&1 &
+         until grep --quiet 'cut off' /etc/spamassassin/local.cf; do sleep 0.01; done
+         kill -${signal} $!; wait $! || true; rm /tmp/push`,
+      );
+    cutOff('KILL');
+    // What a boot does.
+    onHost(lab, 'systemctl is-enabled mailhost-undo && systemctl start mailhost-undo');
+    expect(onHost(lab, 'cat /etc/spamassassin/local.cf')).toBe(before);
+    cutOff('KILL');
+    expect(onHost(lab, 'mailhost history spamassassin')).toContain(
+      'spamassassin: a push was cut off; the files from before are back, and so is the daemon',
     );
+    expect(onHost(lab, 'cat /etc/spamassassin/local.cf')).toBe(before);
+    cutOff('TERM');
+    expect(onHost(lab, 'cat /etc/spamassassin/local.cf; ls /var/lib/mailhost/backup')).toBe(before);
   });
 
   it('keeps secrets out of state, logs and what others may read on the host', async () => {

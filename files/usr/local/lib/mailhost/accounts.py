@@ -41,14 +41,21 @@ def apply() -> None:
     wanted = set(NAMES.read_text().split())
     if not succeeds("getent", "group", GROUP):
         run("groupadd", GROUP)
-    present = {user.pw_name for user in pwd.getpwall() if user.pw_dir.startswith(f"{HOMES}/")}
-    for name in sorted(wanted - present):
+    for name in sorted(wanted - present()):
         home = f"{HOMES}/{name}"
         # A home that came with the volume says whose it is. vmail's group may tell spamd what was spam.
         number = ["--uid", str(os.stat(home).st_uid)] if os.path.isdir(home) else ["--uid", str(free_number())]
         run("useradd", *number, "--create-home", "--home-dir", home, "--shell", "/usr/sbin/nologin",
             "--groups", f"{GROUP},vmail", name)  # fmt: skip
     run("chpasswd", "--encrypted", stdin=HASHES.read_text())
-    for name in sorted(present - wanted):
-        # The mail stays; only the way in is closed.
-        run("usermod", "--lock", name)
+    close(present() - wanted)
+
+
+def present() -> set:
+    return {user.pw_name for user in pwd.getpwall() if user.pw_dir.startswith(f"{HOMES}/")}
+
+
+def close(names: set) -> None:
+    """The mail stays; only the way in is closed."""
+    for name in sorted(names):
+        run("usermod", "--password", "!", name)

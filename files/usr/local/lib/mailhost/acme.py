@@ -16,9 +16,10 @@ import urllib.request
 
 import certificates
 import resolver
-from daemons import DAEMONS, reactivate, resume_relaying, wanted
+from daemons import DAEMONS, host_alone, reactivate, wanted
 from failure import Failure
-from system import HOST_LOCK, locked, run
+from files import put_private
+from system import locked, run
 
 #: Says what the CA is to be asked for; absent where another issues the certificates.
 SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
@@ -51,8 +52,7 @@ def renew(forced: list) -> None:
             raise Failure(f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}")
         with locked(LOCK):
             due = ask_for_due(known, forced)
-        with locked(HOST_LOCK):
-            resume_relaying()
+        with host_alone():
             serve(due)
     found = warnings()
     for warning in found:
@@ -199,9 +199,7 @@ def remember(name: str, failure: Exception | None, patience: float = PATIENCE) -
 
 
 def write_state(entries: dict) -> None:
-    new = STATE.with_suffix(".new")
-    new.write_text(json.dumps(entries, indent=1))
-    new.rename(STATE)
+    put_private(STATE, json.dumps(entries, indent=1))
 
 
 def warnings() -> list:

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 
 from failure import Failure
+from files import put_private
 from system import run
 
 ROOT = pathlib.Path("/srv/mailhost")
@@ -27,6 +28,10 @@ SSH = (
     "-o BatchMode=yes -o ConnectTimeout=15"
 )
 TIMER = "mailhost-backup.timer"
+#: Names the snapshot that an empty volume is to be filled from.
+RESTORE = pathlib.Path("/etc/mailhost/restore")
+#: Says that this has begun, and not ended.
+MARK = ROOT / ".restoring"
 STATE = pathlib.Path("/var/lib/mailhost/backup.json")
 
 #: restic's exit status.
@@ -247,9 +252,7 @@ def state() -> dict:
 
 
 def note(**changes) -> None:
-    new = STATE.with_suffix(".new")
-    new.write_text(json.dumps({**state(), **changes}))
-    new.rename(STATE)
+    put_private(STATE, json.dumps({**state(), **changes}))
 
 
 def tell(failure: Failure) -> None:

@@ -5,7 +5,7 @@ import functools
 import pathlib
 
 from failure import Failure
-from transaction import put
+from files import put
 
 FOLDER = "/etc/ssl/mailhost"
 CHAIN = f"{FOLDER}/fullchain.pem"

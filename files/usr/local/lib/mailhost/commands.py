@@ -1,7 +1,6 @@
 """The commands of the host program. Each can be killed at any point and run again: it converges."""
 
 import argparse
-import hashlib
 import json
 import pathlib
 import re
@@ -14,33 +13,40 @@ import history
 import restore
 from backup import alone, backup, show_snapshots
 from check import check
-from daemons import DAEMONS, resume_relaying
+from daemons import DAEMONS, host_alone
 from drift import drift
 from failure import Failure
+from files import put_private
 from prepare import prepare
 from purge import purge
 from records import warn_of_records
 from system import HOST_LOCK, locked, run
-from transaction import activate, staged_path
+from transaction import activate, put_back, staged_path, unended
 
 
 def main() -> int:
     arguments = parse()
-    # Ends as an error does, so that nothing is left half-way.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
     try:
         # A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it.
-        if arguments.run in (run_backup, run_snapshots, run_restore, run_renew, run_account):
+        if arguments.run in (run_undo, run_backup, run_snapshots, run_restore, run_renew, run_account):
             arguments.run(arguments)
             return 0
-        with locked(HOST_LOCK):
-            resume_relaying()
+        with host_alone():
             arguments.run(arguments)
         return 0
     except (Failure, OSError, LookupError, ValueError) as failure:
         kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
         print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1
+
+
+def end(number: int, _frame) -> None:
+    """As an error does, so that nothing is left half-way; once."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def parse() -> argparse.Namespace:
@@ -57,12 +63,12 @@ def parse() -> argparse.Namespace:
     preparation.add_argument("--volume-device", required=True)
     preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
     preparation.add_argument("--program", help="its hash; so that what a new program prepares is prepared")
-    command("stage", run_stage, f"keep the secret files of a daemon; {files}").add_argument(
-        "daemon", choices=DAEMONS
-    )
+    staging = command("stage", run_stage, f"keep the secret files of a daemon; {files}")
+    staging.add_argument("daemon", choices=DAEMONS)
+    staging.add_argument("--tag", required=True, help="what `activate` asks for them by")
     activation = command("activate", run_activate, f"put a daemon's files in force; {files}")
     activation.add_argument("daemon", choices=DAEMONS)
-    activation.add_argument("--secrets", help="SHA-256 of the staged secret files that belong to them")
+    activation.add_argument("--secrets", help="the tag of the staged secret files that belong to them")
     command("restart", run_restart, "restart a daemon, with no mail held back or doubled").add_argument(
         "daemon", choices=[name for name, daemon in DAEMONS.items() if daemon.unit is not None]
     )
@@ -72,6 +78,7 @@ def parse() -> argparse.Namespace:
     back = command("rollback", run_rollback, "put an earlier configuration of a daemon in force again")
     back.add_argument("daemon", choices=DAEMONS)
     back.add_argument("number", nargs="?", type=int, default=1, help="as `mailhost history` tells it; default: 1")
+    command("undo", run_undo, "put back the files of pushes that were cut off; before the daemons start")
     command("drift", run_drift, "tell what on this host is not as the plan has it")
     command("sign", run_sign, "look for DKIM records that were not out yet, and sign for domains whose are")
     command("release", run_release, "deliver a message that was held").add_argument(
@@ -104,29 +111,23 @@ def run_prepare(arguments) -> None:
 
 
 def run_stage(arguments) -> None:
-    path = staged_path(arguments.daemon)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = sys.stdin.read()
     json.loads(text)
-    new = path.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(text)
-    new.rename(path)
+    put_private(staged_path(arguments.daemon, arguments.tag), text)
 
 
 def run_activate(arguments) -> None:
     files = json.load(sys.stdin)
     if arguments.secrets is not None:
-        path = staged_path(arguments.daemon)
-        text = path.read_text() if path.exists() else ""
-        if hashlib.sha256(text.encode()).hexdigest() != arguments.secrets:
+        path = staged_path(arguments.daemon, arguments.secrets)
+        if not path.exists():
             raise Failure(
                 f"the secrets staged for {arguments.daemon} are not the ones of this change: "
                 "replace the resource that stages them, by its URN (pulumi stack --show-urns), with `pulumi up --replace`"
             )
-        files.update(json.loads(text))
+        files.update(json.loads(path.read_text()))
     daemon = DAEMONS[arguments.daemon]
-    print(activate(daemon, daemon.completed(files)))
+    print(activate(daemon, daemon.completed(files), secrets=arguments.secrets))
 
 
 def run_history(arguments) -> None:
@@ -147,6 +148,16 @@ def run_rollback(arguments) -> None:
         f"{name} has the configuration of {time} again. The next `pulumi up` that changes {name} brings the plan's; "
         "until then `mailhost drift` tells the difference"
     )
+
+
+def run_undo(_arguments) -> None:
+    with locked(HOST_LOCK):
+        cut_off = unended(DAEMONS.values())
+        for daemon in cut_off:
+            put_back(daemon)
+            print(f"{daemon.name}: its files from before are back")
+        if cut_off:
+            run("systemctl", "daemon-reload")
 
 
 def run_drift(arguments) -> None:
@@ -186,6 +197,7 @@ def run_release(arguments) -> None:
 
 
 def run_backup(arguments) -> None:
+    restore.check_ended()
     backup()
 
 

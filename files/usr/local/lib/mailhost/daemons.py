@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -16,8 +17,9 @@ import resolver
 import served
 import tlsa
 from failure import Failure
-from system import answers, is_active, is_enabled, run, succeeds, wait_for
-from transaction import activate, live
+from files import pushed
+from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succeeds, wait_for
+from transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
 
@@ -143,7 +145,7 @@ class Ssh(Daemon):
         staged("sshd", "-t")
 
     def restart(self, changed):
-        run("systemctl", "reload", "ssh")
+        run("systemctl", "reload-or-restart", "ssh")
         wait_for("sshd answers", lambda: answers((LOOPBACK, 22), b"SSH-2.0-"), 30)
 
 
@@ -263,6 +265,16 @@ def resume_relaying() -> None:
     """Also after a push that was killed while relaying was paused. Each command fails where nothing was held back."""
     for command in (("resume", "smtp"), ("resume", "mta"), ("schedule", "all")):
         succeeds("smtpctl", *command)
+
+
+@contextlib.contextmanager
+def host_alone():
+    """Nothing else changes the host meanwhile. What a command that was cut off has left half-way is put right first."""
+    with locked(HOST_LOCK):
+        resume_relaying()
+        for daemon in unended(DAEMONS.values()):
+            print(f"{daemon.name}: a push was cut off; {go_back(daemon)}")
+        yield
 
 
 class Resolver(Daemon):
@@ -444,11 +456,7 @@ def wait_until_served(port: int, name: str, chain: str) -> None:
 
 def reactivate(daemon: Daemon, fresh: set) -> str:
     """As the push of what the daemon has already, with certificates that are new."""
-    files = {}
-    for path in manifests.owned(daemon.name):
-        there = live(path)
-        if there is not None:
-            files[path] = {"mode": f"{there[0]:04o}", "owner": there[1], "text": there[2].decode()}
+    files = {path: file for path in manifests.owned(daemon.name) if (file := pushed(path)) is not None}
     return activate(daemon, daemon.completed(files, fresh))
 
 
@@ -463,6 +471,9 @@ class Accounts(Daemon):
     def restart(self, changed):
         accounts.apply()
 
+    def stop(self):
+        accounts.close(accounts.present())
+
 
 class Backup(Daemon):
     """The timer of the backups."""
@@ -474,12 +485,16 @@ class Backup(Daemon):
 
     def restart(self, changed):
         super().restart(changed)
+        if not backup.RESTORE.exists():
+            # It was given up.
+            backup.MARK.unlink(missing_ok=True)
         backup.open_repository()
         run("systemctl", "enable", "--quiet", backup.TIMER)
         run("systemctl", "restart", backup.TIMER)
 
     def stop(self):
         run("systemctl", "disable", "--now", "--quiet", backup.TIMER)
+        shutil.rmtree(backup.COPY, ignore_errors=True)
 
 
 DAEMONS = {

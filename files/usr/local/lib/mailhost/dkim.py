@@ -13,8 +13,9 @@ import re
 import time
 
 from failure import Failure
+from files import put
 from system import run
-from transaction import STATE, put
+from transaction import STATE
 from visibility import look_at_all
 
 EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")

@@ -12,6 +12,7 @@ import accounts
 import manifests
 from check import open_ports, public_ports, services
 from daemons import wanted
+from files import owner
 from prepare import MOUNTS, USERS, is_installed
 from system import is_active, succeeds
 
@@ -39,22 +40,16 @@ def difference(path: str, file: dict):
     if not target.is_file():
         yield "is missing"
         return
+    if target.is_symlink():
+        yield "is a link"
+        return
     if hashlib.sha256(target.read_bytes()).hexdigest() != file["sha256"]:
         yield "has another text"
-    status = target.stat()
-    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    mode = f"{stat.S_IMODE(target.stat().st_mode):04o}"
     if mode != file["mode"]:
         yield f"has mode {mode}, not {file['mode']}"
-    owner = f"{owner_of(target.owner, status.st_uid)}:{owner_of(target.group, status.st_gid)}"
-    if owner != file["owner"]:
-        yield f"belongs to {owner}, not {file['owner']}"
-
-
-def owner_of(name, number: int) -> str:
-    try:
-        return name()
-    except KeyError:
-        return str(number)
+    if owner(target) != file["owner"]:
+        yield f"belongs to {owner(target)}, not {file['owner']}"
 
 
 def strange_files():

@@ -1,10 +1,11 @@
 """The configurations that each daemon ran well with. Root alone may read them: secrets are in them."""
 
 import json
-import os
 import pathlib
 import shutil
 import time
+
+from files import put_private
 
 FOLDER = pathlib.Path("/var/lib/mailhost/history")
 #: Besides the one in force.
@@ -29,10 +30,7 @@ def remember(name: str, files: dict) -> None:
         made.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Numbered, because a clock can go back.
     number = int(past[0].stem) + 1 if past else 1
-    new = folder / "new"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(files, out)
-    new.rename(folder / f"{number:06}.json")
+    put_private(folder / f"{number:06}.json", json.dumps(files))
     for old in past[KEPT:]:
         old.unlink()
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import pathlib
 
+from files import octets, put_private
+
 STATE = pathlib.Path("/var/lib/mailhost")
 #: What each push owns now.
 OWNED = STATE / "manifest"
@@ -19,25 +21,26 @@ def planned(name: str) -> dict:
     return read(PLAN / f"{name}.json")
 
 
+def paths(name: str) -> list:
+    return [str(folder / f"{name}.json") for folder in (PLAN, OWNED)]
+
+
 def read(path: pathlib.Path) -> dict:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def described(files: dict) -> dict:
     return {
-        path: {"mode": file["mode"], "owner": file["owner"], "sha256": hashlib.sha256(file["text"].encode()).hexdigest()}
+        path: {"mode": file["mode"], "owner": file["owner"], "sha256": hashlib.sha256(octets(file)).hexdigest()}
         for path, file in sorted(files.items())
     }
 
 
 def write(name: str, files: dict, of_plan: bool = True) -> None:
     for folder in (OWNED, PLAN) if of_plan else (OWNED,):
-        folder.mkdir(parents=True, exist_ok=True)
-        new = folder / f"{name}.new"
-        new.write_text(json.dumps(described(files), indent=1))
-        new.rename(folder / f"{name}.json")
+        put_private(folder / f"{name}.json", json.dumps(described(files), indent=1))
 
 
 def remove(name: str) -> None:
-    for folder in (PLAN, OWNED):
-        (folder / f"{name}.json").unlink(missing_ok=True)
+    for path in paths(name):
+        pathlib.Path(path).unlink(missing_ok=True)

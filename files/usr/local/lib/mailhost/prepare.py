@@ -1,18 +1,21 @@
 """Makes a fresh Debian ready for the daemons. Each step can be repeated and says nothing where nothing is to do."""
 
+import contextlib
 import fcntl
 import os
 import pathlib
 import pwd
 import secrets
 import shutil
+import subprocess
 
 import antivirus
 import manifests
 from daemons import DAEMONS, wanted
 from failure import Failure
+from files import described, live, put, put_private
 from system import run, succeeds, wait_for
-from transaction import STATE, described, live, put, withdraw
+from transaction import STATE, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
 QUEUE = "/var/spool/smtpd"
@@ -55,6 +58,9 @@ def prepare(files: dict, volume_device: str) -> None:
     changed = [path for path, file in files.items() if live(path) != described(file)]
     for path in changed:
         put(path, files[path])
+    for path in {*manifests.owned("system")} - {*files}:
+        pathlib.Path(path).unlink(missing_ok=True)
+    run("systemctl", "enable", "--quiet", "mailhost-undo.service")
     run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
     for name, (number, home) in USERS.items():
         create_user(name, number, home)
@@ -83,6 +89,8 @@ def create_user(name: str, number: int, home: str) -> None:
 
 def mount_volume(device: str) -> None:
     nothing_run = "nodev,nosuid,noexec"
+    if not os.path.ismount(ROOT):
+        check_file_system(device)
     mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
     if os.stat(ROOT).st_dev != os.stat(device).st_rdev:
         raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
@@ -90,6 +98,14 @@ def mount_volume(device: str) -> None:
     run("resize2fs", device)
     (ROOT / "queue").mkdir(exist_ok=True)
     mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
+
+
+def check_file_system(device: str) -> None:
+    """Repairs what can be repaired without asking; the server that had it last may have been killed."""
+    result = subprocess.run(["e2fsck", "-p", device], capture_output=True, text=True, check=False)
+    # 1: repaired, as e2fsck(8) has it.
+    if result.returncode > 1:
+        raise Failure(f"the file system of {device} is damaged: repair it with e2fsck\n{result.stdout}{result.stderr}")
 
 
 def mount_unit(unit: str, description: str, what: str, where: str, kind: str, options: str) -> None:
@@ -122,15 +138,18 @@ def install_missing(packages: list) -> None:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if not POLICY.exists():
-        POLICY.write_text(NO_STARTS)
-        POLICY.chmod(0o755)
+        put(str(POLICY), {"mode": "0755", "owner": "root:root", "text": NO_STARTS})
     wait_for_package_locks()
     apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
-    run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
+    # Not all of what was cut off can be configured before the rest of it is there.
+    with contextlib.suppress(Failure):
+        run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
     # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
     run(*apt, "--error-on=any", "update", env=environment)
-    run(*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
-        "--option=Dpkg::Options::=--force-confold", *missing, env=environment)  # fmt: skip
+    install = ("install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
+               "--option=Dpkg::Options::=--force-confold")  # fmt: skip
+    run(*apt, *install, "--fix-broken", env=environment)
+    run(*apt, *install, *missing, env=environment)
 
 
 def wait_for_package_locks() -> None:
@@ -182,4 +201,4 @@ def create_srs_key() -> None:
     """Nobody else needs to know it, so it never leaves the volume. Bounces come to addresses made with it for days."""
     path = ROOT / "srs.conf"
     if not path.exists():
-        put(str(path), {"mode": "0600", "owner": "root:root", "text": f'srs key "{secrets.token_hex(32)}"\n'})
+        put_private(path, f'srs key "{secrets.token_hex(32)}"\n')

@@ -2,7 +2,7 @@
 
 import os
 
-from transaction import described, live, put
+from files import described, live, put
 
 ADDRESS = "127.0.0.1"
 #: What systemd-resolved was told by the network, where the other file names only itself.

@@ -9,8 +9,8 @@ import re
 import shutil
 
 import accounts as system_users
-from backup import BAYES, COPY, ROOT, restic
-from daemons import DAEMONS, OpenSmtpd, wanted
+from backup import BAYES, COPY, MARK, RESTORE, ROOT, restic
+from daemons import DAEMONS, OpenSmtpd, host_alone, wanted
 from failure import Failure
 from system import is_active, run, succeeds
 
@@ -19,8 +19,6 @@ HOMES = ROOT / "home"
 PROBE = "mailhost-probe"
 #: On the volume, so that files can be moved.
 SCRATCH = ROOT / ".restore"
-#: Says that a restore of the whole has not ended.
-MARK = ROOT / ".restoring"
 
 
 def restore_volume(snapshot: str) -> None:
@@ -39,6 +37,15 @@ def restore_volume(snapshot: str) -> None:
     os.sync()
     MARK.unlink()
     print(f"restored: {sum(1 for _ in messages_below(MAIL, HOMES))} messages")
+
+
+def check_ended() -> None:
+    """A backup of a volume that was not filled yet would be the one that it is filled from next."""
+    if MARK.exists() or (RESTORE.exists() and not has_mail()):
+        raise Failure(
+            "the volume is to be filled from a backup first, by `pulumi up`. If it shall stay as it is, take the setting "
+            "restore out"
+        )
 
 
 def has_mail() -> bool:
@@ -165,22 +172,23 @@ def restore_queue(identifiers: list, snapshot: str) -> None:
         unknown = [name for name in identifiers if name not in waiting]
         if unknown:
             raise Failure(f"the queue had no message {', '.join(unknown)} then: mailhost restore queue lists them")
-        was_active = is_active(OpenSmtpd.unit)
-        if was_active:
-            run("systemctl", "stop", OpenSmtpd.unit)
-        try:
-            for name in identifiers:
-                target = ROOT / "queue/queue" / waiting[name].relative_to(SCRATCH)
-                if target.exists():
-                    print(f"{name}: is in the queue")
-                    continue
-                target.parent.mkdir(mode=0o700, exist_ok=True)
-                shutil.chown(target.parent, "opensmtpq", "root")
-                waiting[name].rename(target)
-                print(f"{name}: put into the queue")
-        finally:
+        with host_alone():
+            was_active = is_active(OpenSmtpd.unit)
             if was_active:
-                DAEMONS["opensmtpd"].restart_service()
+                run("systemctl", "stop", OpenSmtpd.unit)
+            try:
+                for name in identifiers:
+                    target = ROOT / "queue/queue" / waiting[name].relative_to(SCRATCH)
+                    if target.exists():
+                        print(f"{name}: is in the queue")
+                        continue
+                    target.parent.mkdir(mode=0o700, exist_ok=True)
+                    shutil.chown(target.parent, "opensmtpq", "root")
+                    waiting[name].rename(target)
+                    print(f"{name}: put into the queue")
+            finally:
+                if was_active:
+                    DAEMONS["opensmtpd"].restart_service()
 
 
 def described(message: pathlib.Path) -> str:

@@ -8,8 +8,8 @@ import re
 import time
 
 from failure import Failure
+from files import put
 from system import run
-from transaction import put
 from visibility import common_answers
 
 #: Since when all name servers answer with a record, by its text; on the volume, so that a new server knows it.

@@ -9,6 +9,7 @@ import stat
 import history
 import manifests
 from failure import Failure
+from files import beside, described, live, put, put_private, write_beside
 from system import run
 
 STATE = pathlib.Path("/var/lib/mailhost")
@@ -16,39 +17,37 @@ STATE = pathlib.Path("/var/lib/mailhost")
 STAGING = pathlib.Path("/run/mailhost-staging")
 
 
-def staged_path(name: str) -> pathlib.Path:
-    """Keeps a daemon's files with secrets until they are put in force."""
-    return STATE / "staged" / f"{name}.json"
+def staged_path(name: str, tag: str) -> pathlib.Path:
+    """Keeps a daemon's files with secrets until they are put in force, and as long as they are."""
+    return STATE / "staged" / f"{name}.{tag}.json"
 
 
-def activate(daemon, files: dict, of_plan: bool = True) -> str:
+def staged_paths(name: str) -> list:
+    return list((STATE / "staged").glob(f"{name}.*"))
+
+
+def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = None) -> str:
     """
     Gives one line that says what was done.
 
     `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed. `of_plan` is
-    false where they are not what the plan asks for, but what was in force earlier.
+    false where they are not what the plan asks for, but what was in force earlier. `secrets` names what was staged.
     """
-    pending = STATE / "pending" / daemon.name
     owned = manifests.owned(daemon.name)
-    backup = STATE / "backup" / daemon.name
-    if not pending.exists():
-        shutil.rmtree(backup, ignore_errors=True)
     changed = sorted(path for path, file in files.items() if live(path) != described(file))
-    # What a push that did not end has brought is nobody's either.
-    known = {*owned, *kept(backup)}
-    removed = sorted(path for path in known if path not in files and os.path.lexists(path))
-    if not (changed or removed or pending.exists()) and daemon.is_ready():
-        settle(daemon, files, of_plan)
+    removed = sorted(path for path in owned if path not in files and os.path.lexists(path))
+    if not (changed or removed) and daemon.is_ready():
+        settle(daemon, files, of_plan, secrets)
         return f"{daemon.name}: nothing to change"
 
     stage = STAGING / daemon.name
     shutil.rmtree(STAGING, ignore_errors=True)
     STAGING.mkdir(mode=0o700)
-    for path, file in files.items():
-        put(str(stage) + path, file)
-    for path in removed:
-        hide(str(stage) + path)
     try:
+        for path, file in files.items():
+            put(str(stage) + path, file)
+        for path in removed:
+            hide(str(stage) + path)
         daemon.check(files, lambda *command: in_stage(stage, files, command), owned)
     finally:
         shutil.rmtree(STAGING)
@@ -56,14 +55,11 @@ def activate(daemon, files: dict, of_plan: bool = True) -> str:
     try:
         for path in changed:
             write_beside(path, files[path])
-        keep(backup, changed + removed)
-        pending.parent.mkdir(parents=True, exist_ok=True)
-        pending.touch()
+        keep(daemon, [*changed, *removed, *manifests.paths(daemon.name)])
     except OSError as error:
         for path in changed:
             pathlib.Path(beside(path)).unlink(missing_ok=True)
-        if not pending.exists():
-            shutil.rmtree(backup, ignore_errors=True)
+        forget(daemon)
         raise Failure(f"{daemon.name}: its files cannot be written ({error}); nothing was changed") from error
     try:
         for path in changed:
@@ -71,83 +67,69 @@ def activate(daemon, files: dict, of_plan: bool = True) -> str:
         for path in removed:
             pathlib.Path(path).unlink(missing_ok=True)
         daemon.restart(changed + removed)
-    except (Failure, OSError, LookupError) as failure:
-        restore(backup)
-        pending.unlink()
-        shutil.rmtree(backup)
-        try:
-            if owned:
-                daemon.restart(changed + removed)
-                state = "the files from before are back, and so is the daemon"
-            else:
-                daemon.stop()
-                state = "it had no files before, and is stopped"
-        except Failure as second:
-            state = f"the files from before are back, but: {second}"
-        raise Failure(f"{daemon.name} does not run with its new files; {state}.\n{failure}") from failure
-    settle(daemon, files, of_plan)
-    pending.unlink()
-    shutil.rmtree(backup)
+    except Exception as failure:
+        raise Failure(f"{daemon.name} does not run with its new files; {go_back(daemon)}.\n{failure}") from failure
+    except BaseException:
+        # It is being ended.
+        go_back(daemon)
+        raise
+    settle(daemon, files, of_plan, secrets)
+    forget(daemon)
     return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
 
 
-def settle(daemon, files: dict, of_plan: bool) -> None:
+def go_back(daemon) -> str:
+    """Puts in force again what was before a push that has not ended; gives words for how that went."""
+    changed = [path for path in kept(daemon) if path not in manifests.paths(daemon.name)]
+    put_back(daemon)
+    try:
+        if manifests.owned(daemon.name):
+            daemon.restart(changed)
+            return "the files from before are back, and so is the daemon"
+        daemon.stop()
+        return "it had no files before, and is stopped"
+    except Exception as failure:
+        return f"the files from before are back, but: {failure}"
+
+
+def put_back(daemon) -> None:
+    """By renames alone, for which there is room on a disk that is full. Can be killed, and begun again."""
+    for path, name in kept(daemon).items():
+        pathlib.Path(beside(path)).unlink(missing_ok=True)
+        if name is None:
+            pathlib.Path(path).unlink(missing_ok=True)
+        elif os.path.lexists(kept_in(daemon) / name):
+            os.replace(kept_in(daemon) / name, path)
+    forget(daemon)
+
+
+def unended(daemons) -> list:
+    """The ones whose last push was killed."""
+    return [daemon for daemon in daemons if kept(daemon)]
+
+
+def settle(daemon, files: dict, of_plan: bool, secrets: str | None) -> None:
     """Writes down what is in force."""
     manifests.write(daemon.name, files, of_plan)
     history.remember(daemon.name, files)
+    for path in staged_paths(daemon.name):
+        if secrets is not None and path != staged_path(daemon.name, secrets):
+            path.unlink()
 
 
 def withdraw(daemon) -> None:
     """Stops what is no longer wanted, and removes the files that were pushed for it."""
-    pending = STATE / "pending" / daemon.name
-    backup = STATE / "backup" / daemon.name
     owned = manifests.owned(daemon.name)
-    if not (owned or pending.exists()):
+    if not owned:
         return
     daemon.stop()
-    for path in {*owned, *kept(backup)}:
+    for path in owned:
         pathlib.Path(path).unlink(missing_ok=True)
     run("systemctl", "daemon-reload")
-    shutil.rmtree(backup, ignore_errors=True)
     history.forget(daemon.name)
-    for path in (staged_path(daemon.name), pending):
-        path.unlink(missing_ok=True)
+    for path in staged_paths(daemon.name):
+        path.unlink()
     manifests.remove(daemon.name)
-
-
-def described(file: dict) -> tuple:
-    return (int(file["mode"], 8), file["owner"], file["text"].encode())
-
-
-def live(path: str) -> tuple | None:
-    """What lies at the path, in the form of `described`."""
-    target = pathlib.Path(path)
-    if not target.is_file():
-        return None
-    return (stat.S_IMODE(target.stat().st_mode), f"{target.owner()}:{target.group()}", target.read_bytes())
-
-
-def put(path: str, file: dict) -> None:
-    """Writes a file so that a reader sees the old or the new one, and never one that is open to more readers."""
-    write_beside(path, file)
-    os.replace(beside(path), path)
-
-
-def beside(path: str) -> str:
-    """Where a file lies that has only to be renamed."""
-    return f"{path}.mailhost-new"
-
-
-def write_beside(path: str, file: dict) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    new = beside(path)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(file["text"].encode())
-        out.flush()
-        os.fsync(out.fileno())
-    shutil.chown(new, *file["owner"].split(":"))
-    os.chmod(new, int(file["mode"], 8))
 
 
 def hide(path: str) -> None:
@@ -171,27 +153,29 @@ def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
         raise Failure(f"`{' '.join(command)}` refuses the new files; nothing was changed.\n{words}") from failure
 
 
-def kept(backup: pathlib.Path) -> dict:
-    """What lay at each path before the first push that has not ended: a file, or None for nothing."""
-    index = backup / "index.json"
+def kept_in(daemon) -> pathlib.Path:
+    return STATE / "backup" / daemon.name
+
+
+def kept(daemon) -> dict:
+    """Under which name each path is kept that a push that has not ended changes; None where there was nothing."""
+    index = kept_in(daemon) / "index.json"
     return json.loads(index.read_text()) if index.exists() else {}
 
 
-def keep(backup: pathlib.Path, paths: list) -> None:
-    """Adds what is not kept yet: after a push that was killed, the files from before it are the ones to go back to."""
-    entries = kept(backup)
-    for path in paths:
-        if path not in entries:
-            before = live(path)
-            entries[path] = before and {"mode": f"{before[0]:04o}", "owner": before[1], "text": before[2].decode()}
-    backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    backup.chmod(0o700)
-    put(str(backup / "index.json"), {"mode": "0600", "owner": "root:root", "text": json.dumps(entries)})
+def keep(daemon, paths: list) -> None:
+    """By further names of the files themselves, so that whoever they belong to, and whatever is in them, comes back."""
+    folder = kept_in(daemon)
+    forget(daemon)
+    folder.mkdir(parents=True, mode=0o700)
+    index = {path: str(number) if os.path.lexists(path) else None for number, path in enumerate(paths)}
+    for path, name in index.items():
+        if name is not None:
+            os.link(path, folder / name, follow_symlinks=False)
+    put_private(folder / "index.json", json.dumps(index))
 
 
-def restore(backup: pathlib.Path) -> None:
-    for path, file in kept(backup).items():
-        if file is None:
-            pathlib.Path(path).unlink(missing_ok=True)
-        else:
-            put(path, file)
+def forget(daemon) -> None:
+    # First what tells of the others: without some of them it would bring back only half.
+    (kept_in(daemon) / "index.json").unlink(missing_ok=True)
+    shutil.rmtree(kept_in(daemon), ignore_errors=True)

@@ -1,0 +1,198 @@
+"""Pushes that fail, are ended or are killed, of a daemon that does what the test says."""
+
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
+
+import files  # noqa: E402
+import history  # noqa: E402
+import manifests  # noqa: E402
+import transaction  # noqa: E402
+from failure import Failure  # noqa: E402
+
+
+class Killed(BaseException):
+    """Nothing after it is done, as nothing is after SIGKILL."""
+
+
+class DaemonOfTest:
+    name = "daemon"
+
+    def __init__(self):
+        self.restarts = []
+        self.does = lambda: None
+        self.judges = lambda: None
+
+    def check(self, *_):
+        self.judges()
+
+    def is_ready(self):
+        return True
+
+    def restart(self, changed):
+        self.restarts.append(changed)
+        does, self.does = self.does, lambda: None
+        does()
+
+    def stop(self):
+        self.restarts.append("stopped")
+
+
+class Transaction(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        base = pathlib.Path(folder.name)
+        state = base / "state"
+        for module, changes in (
+            (transaction, {"STATE": state, "STAGING": base / "staging"}),
+            (manifests, {"OWNED": state / "manifest", "PLAN": state / "plan"}),
+            (history, {"FOLDER": state / "history"}),
+        ):
+            for name, value in changes.items():
+                self.addCleanup(setattr, module, name, getattr(module, name))
+                setattr(module, name, value)
+        self.one, self.other, self.third = (str(base / "etc" / name) for name in ("one", "other", "third"))
+        self.daemon = DaemonOfTest()
+        self.push({self.one: "1\n", self.other: "1\n"})
+
+    def push(self, texts):
+        return transaction.activate(
+            self.daemon, {path: {"mode": "0644", "owner": "root:root", "text": text} for path, text in texts.items()}
+        )
+
+    def lying(self):
+        folder = pathlib.Path(self.one).parent
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def raises(self, error):
+        def does():
+            raise error
+
+        return does
+
+    def cut_off(self, texts):
+        """Pushes, and is killed while the daemon restarts."""
+        going_back = transaction.go_back
+        transaction.go_back = lambda _daemon: None
+        self.addCleanup(setattr, transaction, "go_back", going_back)
+        self.daemon.does = self.raises(Killed())
+        with self.assertRaises(Killed):
+            self.push(texts)
+        transaction.go_back = going_back
+
+    before = {"one": b"1\n", "other": b"1\n"}
+
+    def test_removes_what_it_owned_and_has_no_longer(self):
+        self.push({self.one: "2\n"})
+        self.assertEqual(self.lying(), {"one": b"2\n"})
+
+    def test_goes_back_where_the_daemon_does_not_run(self):
+        self.daemon.does = self.raises(Failure("no room"))
+        with self.assertRaisesRegex(Failure, "the files from before are back, and so is the daemon.*\nno room"):
+            self.push({self.one: "2\n", self.third: "2\n"})
+        self.assertEqual(self.lying(), self.before)
+
+    def test_goes_back_on_a_disk_that_is_full(self):
+        def fills_up():
+            def full(*_):
+                raise OSError(28, "No space left on device")
+
+            self.addCleanup(setattr, files, "write_beside", files.write_beside)
+            files.write_beside = transaction.write_beside = full
+            self.addCleanup(setattr, transaction, "write_beside", writing)
+            raise Failure("no room")
+
+        writing = transaction.write_beside
+        self.daemon.does = fills_up
+        with self.assertRaisesRegex(Failure, "and so is the daemon"):
+            self.push({self.one: "2\n"})
+        self.assertEqual(self.lying(), self.before)
+
+    def test_goes_back_where_it_is_ended(self):
+        self.daemon.does = self.raises(SystemExit(143))
+        with self.assertRaises(SystemExit):
+            self.push({self.one: "2\n"})
+        self.assertEqual(self.lying(), self.before)
+        self.assertEqual(transaction.unended([self.daemon]), [])
+
+    def test_leaves_what_a_killed_push_needs_to_be_undone(self):
+        self.cut_off({self.one: "2\n", self.third: "2\n"})
+        self.assertEqual(self.lying(), {"one": b"2\n", "third": b"2\n"})
+        self.assertEqual(transaction.unended([self.daemon]), [self.daemon])
+        transaction.go_back(self.daemon)
+        self.assertEqual(self.lying(), self.before)
+        self.assertEqual(transaction.unended([self.daemon]), [])
+        self.assertEqual({*manifests.owned("daemon")}, {self.one, self.other})
+
+    def test_is_undone_also_where_undoing_was_killed(self):
+        self.cut_off({self.one: "2\n", self.other: "2\n"})
+        replacing = os.replace
+        self.addCleanup(setattr, os, "replace", replacing)
+
+        def once(*paths):
+            replacing(*paths)
+            raise Killed
+
+        os.replace = once
+        with self.assertRaises(Killed):
+            transaction.put_back(self.daemon)
+        os.replace = replacing
+        transaction.put_back(self.daemon)
+        self.assertEqual(self.lying(), self.before)
+
+    def test_stops_a_daemon_that_had_no_files(self):
+        self.daemon = DaemonOfTest()
+        self.daemon.name = "new"
+        self.daemon.does = self.raises(Failure("no"))
+        with self.assertRaisesRegex(Failure, "it had no files before, and is stopped"):
+            self.push({self.third: "1\n"})
+        self.assertEqual(self.lying(), self.before)
+
+    def test_puts_right_what_others_wrote(self):
+        with open(self.one, "ab") as file:
+            file.write(b"# M\xfcller\n")
+        os.chown(self.other, 54321, 54321)
+        self.daemon.does = self.raises(Failure("no"))
+        with self.assertRaises(Failure):
+            self.push({self.one: "1\n", self.other: "1\n"})
+        self.assertEqual(self.lying(), {"one": b"1\n# M\xfcller\n", "other": b"1\n"})
+        self.assertEqual(os.stat(self.other).st_uid, 54321)
+        self.push({self.one: "1\n", self.other: "1\n"})
+        self.assertEqual(self.lying(), self.before)
+        self.assertEqual(os.stat(self.other).st_uid, 0)
+
+    def test_takes_a_link_for_no_file_of_its_own(self):
+        os.rename(self.one, self.third)
+        os.symlink(self.third, self.one)
+        self.push({self.one: "1\n", self.other: "1\n"})
+        self.assertFalse(os.path.islink(self.one))
+
+    def test_leaves_no_secret_in_memory_where_it_cannot_write(self):
+        os.mkdir(self.third)
+        with self.assertRaisesRegex(Failure, "nothing was changed"):
+            self.push({self.third: "secret\n"})
+        self.assertFalse(transaction.STAGING.exists())
+        os.rmdir(self.third)
+        self.assertEqual(self.lying(), self.before)
+
+    def test_keeps_staged_secrets_until_others_are_in_force(self):
+        for tag in ("a", "b"):
+            files.put_private(transaction.staged_path("daemon", tag), "{}")
+        one = {self.one: {"mode": "0644", "owner": "root:root", "text": "2\n"}}
+        self.daemon.judges = self.raises(Failure("no"))
+        with self.assertRaises(Failure):
+            transaction.activate(self.daemon, one, secrets="b")
+        self.assertEqual(len(transaction.staged_paths("daemon")), 2)
+        self.daemon.judges = lambda: None
+        transaction.activate(self.daemon, one, secrets="b")
+        self.assertEqual(transaction.staged_paths("daemon"), [transaction.staged_path("daemon", "b")])
+
+
+if __name__ == "__main__":
+    unittest.main()
