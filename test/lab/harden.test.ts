@@ -401,6 +401,16 @@ for manifest in glob.glob("/var/lib/mailhost/manifest/*.json"):
   });
 });
 
+it('the metadata service answers root alone: it has the host key', () => {
+  const ask = (user: string) =>
+    onHost(
+      lab,
+      `runuser -u ${user} -- python3 -c 'import urllib.request; print(urllib.request.urlopen("http://169.254.169.254/hetzner/v1/metadata/hostname", timeout=10).status)' 2>&1 || true`,
+    );
+  expect(ask('root')).toBe('200\n');
+  for (const user of ['amavis', 'opensmtpd', 'nobody']) expect(ask(user)).toContain('URLError');
+});
+
 it('no service of the mail host is exposed', () => {
   const exposed = JSON.parse(onHost(lab, 'systemd-analyze security --json=short')) as {
     unit: string;
