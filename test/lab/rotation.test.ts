@@ -79,8 +79,11 @@ async function startFlow(): Promise<void> {
   })();
   await waitForReceived(lab, subjectOf(0));
 }
-const verdictOf = ({ dkim, dmarc }: ReceivedMessage) =>
-  `${dkim.map(({ result, selector }) => `${result} ${selector}`).join() || 'unsigned'}, dmarc ${dmarc}`;
+const verdictOf = ({ dkim, dmarc }: ReceivedMessage) => {
+  const signatures = dkim.filter(({ result }) => result !== 'none');
+  const results = signatures.map(({ result, selector }) => `${result} ${selector}`).join();
+  return `${results || 'unsigned'}, dmarc ${dmarc}`;
+};
 /** The verdict on each message of the flow, once all that were sent so far have come. */
 async function verdicts(): Promise<string[]> {
   const count = sent;
