@@ -65,7 +65,9 @@ export class Stack {
       detached: true,
     });
     let output = '';
-    const kill = () => process.kill(-child.pid!, 'SIGKILL');
+    const kill = () => {
+      if (child.exitCode === null) process.kill(-child.pid!, 'SIGKILL');
+    };
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text;

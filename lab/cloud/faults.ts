@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Lab } from '../state';
 
@@ -13,6 +14,8 @@ export interface Fault {
   done: boolean;
   /** The status that is answered instead; none cuts the connection. */
   status?: 423 | 429 | 500 | 504;
+  /** Seconds of silence before that. */
+  silence?: number;
   times: number;
 }
 
@@ -34,7 +37,8 @@ const codes = { 423: 'locked', 429: 'rate_limit_exceeded', 500: 'server_error', 
 /** Makes an API do wrong what the lab is told. */
 export function injectFaults(app: FastifyInstance, api: Fault['api'], lab: Lab): void {
   const chosen = new WeakMap<FastifyRequest, Fault>();
-  const spoil = (fault: Fault, request: FastifyRequest, reply: FastifyReply) => {
+  const spoil = async (fault: Fault, request: FastifyRequest, reply: FastifyReply) => {
+    await sleep((fault.silence ?? 0) * 1000);
     if (fault.status === undefined) {
       request.raw.socket.destroy();
       return '';
@@ -58,12 +62,11 @@ export function injectFaults(app: FastifyInstance, api: Fault['api'], lab: Lab):
     fault.times--;
     setFaults(lab, faults);
     if (fault.done) chosen.set(request, fault);
-    else await reply.send(spoil(fault, request, reply));
+    else await reply.send(await spoil(fault, request, reply));
   });
-  app.addHook('onSend', (request, reply, payload, done) => {
+  app.addHook('onSend', async (request, reply, payload) => {
     const fault = chosen.get(request);
     // What failed by itself tells so.
-    if (fault === undefined || reply.statusCode >= 400) done(null, payload);
-    else done(null, spoil(fault, request, reply));
+    return fault === undefined || reply.statusCode >= 400 ? payload : spoil(fault, request, reply);
   });
 }

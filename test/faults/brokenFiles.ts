@@ -1,3 +1,7 @@
+import { strict as assert } from 'node:assert';
+import type { Row } from './bed';
+import { asItIs, pushChanged } from './host';
+
 /** A configuration that a daemon cannot run with, though the host program is handed it all the same. */
 export interface Broken {
   what: string;
@@ -5,7 +9,11 @@ export interface Broken {
   /** Put behind the text of the file, or in its place. */
   text: string;
   instead?: true;
+  /** The host program's own, where it is not a daemon that refuses. */
+  words?: RegExp;
 }
+
+const refusal = /refuses the new files|does not run with its new files/;
 
 const smtpd = (what: string, text: string) => ({ what, path: '/etc/smtpd.conf', text });
 const dovecot = (what: string, text: string) => ({ what, path: '/etc/dovecot/dovecot.conf', text });
@@ -42,7 +50,12 @@ export const brokenFiles: Record<string, Broken[]> = {
     smtpd('the grammar of old', 'accept from any for any relay\n'),
     { ...smtpd('nothing at all', ''), instead: true },
     smtpd('an action that does not exist', 'match from any for any action "gone"\n'),
-    { what: 'a table with half a line', path: '/etc/smtpd/virtuals', text: 'anna@example.org\n' },
+    {
+      what: 'a table with half a line',
+      path: '/etc/smtpd/virtuals',
+      text: 'anna@example.org\n',
+      words: /virtuals, line \d+: is no pair of key and value/,
+    },
   ],
   dovecot: [
     dovecot('a setting that does not exist', 'no_such_setting = yes\n'),
@@ -97,3 +110,27 @@ export const brokenFiles: Record<string, Broken[]> = {
     },
   ],
 };
+
+/** No `up` is needed for these. */
+export const brokenRows = Object.entries(brokenFiles).map(([push, list]): Row => ({
+  name: `broken-${push}`,
+  what: `${push}: ${list.length} broken configurations`,
+  runs: list.length,
+  expected: 'all are refused, 0 are left down, 0 half-applied',
+  run: async ({ lab }) => {
+    const wrong: string[] = [];
+    for (const broken of list) {
+      const before = asItIs(lab);
+      const words = await pushChanged(lab, push, [broken]).then(
+        () => 'it was taken',
+        (error: Error) => error.message,
+      );
+      const [line] = words.split('\n');
+      console.log(`  ${broken.what}: ${line}`);
+      if (!(broken.words ?? refusal).test(words)) wrong.push(`${broken.what}: ${line}`);
+      if (asItIs(lab) !== before) wrong.push(`${broken.what}: not all is as it was`);
+    }
+    assert.deepEqual(wrong, []);
+    return 'in their own words';
+  },
+}));

@@ -1,68 +1,226 @@
+import { strict as assert } from 'node:assert';
 import { setFaults, faultsLeft, type Fault } from '../../lab/cloud/faults';
 import { apiAccess } from '../../lab/env';
 import type { Lab } from '../../lab/state';
+import { changes } from '../lab/testLab';
+import { succeeds, type Bed, type Row } from './bed';
 
-type Wrong = Pick<Fault, 'done' | 'status'>;
+type Wrong = Pick<Fault, 'done' | 'status' | 'silence'>;
 
+const cut: Wrong = { done: false };
 /** The work is done, and the connection is cut before the answer. */
-export const lost: Wrong = { done: true };
+const lost: Wrong = { done: true };
 /** The work is done, and a gateway has given up waiting. */
-export const late: Wrong = { done: true, status: 504 };
-export const refused = (status: 423 | 429 | 500): Wrong => ({ done: false, status });
+const late: Wrong = { done: true, status: 504 };
+/** Nothing is done, and nothing answered until the connection is cut. */
+const silent: Wrong = { done: false, silence: 10 };
+/** The same, but it is done. */
+const silentlyDone: Wrong = { done: true, silence: 10 };
+const refused = (status: 423 | 429 | 500): Wrong => ({ done: false, status });
 
-export const hcloud = (method: string, path: string, wrong: Wrong, times = 1): Fault => ({
+const hcloud = (method: string, path: string, wrong: Wrong, times = 1): Fault => ({
   api: 'hcloud',
   method,
   path,
   times,
   ...wrong,
 });
-export const cloudflare = (method: string, wrong: Wrong, times = 1): Fault => ({
+const cloudflare = (method: string, path: string, wrong: Wrong, times = 1): Fault => ({
+  ...hcloud(method, path, wrong, times),
   api: 'cloudflare',
-  method,
-  path: '/zones/\\w+/dns_records(/\\w+)?',
-  times,
-  ...wrong,
 });
+const records = '/zones/\\w+/dns_records';
+const record = `${records}/\\w+`;
 
-/**
- * What went wrong on the way to a first `up` that is done, one round an `up`: each kind of fault on as many kinds of
- * resources as can be.
- */
-export const cloudFaults: Fault[][] = [
-  [
+/** Each kind of fault on as many kinds of requests as can be, by what is being done. */
+export const cloudFaults = {
+  made: [
+    hcloud('GET', '/servers', refused(429), 2),
+    hcloud('GET', '/volumes', refused(500)),
+    hcloud('GET', '/firewalls', silent),
+    hcloud('GET', '/primary_ips', cut),
     hcloud('POST', '/ssh_keys', lost),
     hcloud('POST', '/firewalls', refused(500)),
     hcloud('POST', '/primary_ips', refused(429), 2),
+    hcloud('POST', '/primary_ips', silentlyDone),
     hcloud('POST', '/volumes', late),
-  ],
-  [
     hcloud('POST', '/servers', lost),
-    hcloud('POST', '/primary_ips/\\d+/actions/change_dns_ptr', lost),
-  ],
-  [
+    hcloud('GET', '/actions/\\d+', refused(500)),
+    hcloud('GET', '/actions/\\d+', refused(429), 2),
+    hcloud('GET', '/actions/\\d+', cut),
     hcloud('POST', '/volumes/\\d+/actions/attach', refused(423), 2),
+    hcloud('POST', '/volumes/\\d+/actions/attach', lost),
     hcloud('POST', '/primary_ips/\\d+/actions/change_dns_ptr', refused(423)),
-    cloudflare('POST', late),
-    cloudflare('POST', refused(429), 2),
-    cloudflare('POST', lost, 2),
+    hcloud('POST', '/primary_ips/\\d+/actions/change_dns_ptr', lost),
+    cloudflare('GET', '/zones', refused(429)),
+    cloudflare('GET', '/zones/\\w+/dnssec', cut),
+    cloudflare('GET', records, refused(500)),
+    cloudflare('POST', records, late),
+    cloudflare('POST', records, refused(429), 2),
+    cloudflare('POST', records, lost, 2),
+    cloudflare('POST', records, refused(500), 2),
+    cloudflare('POST', records, silentlyDone),
+    cloudflare('PATCH', '/zones/\\w+/dnssec', refused(500)),
+    cloudflare('PATCH', '/zones/\\w+/dnssec', lost),
   ],
-  [hcloud('POST', '/volumes/\\d+/actions/attach', lost), cloudflare('POST', refused(500), 2)],
-];
+  changed: [
+    hcloud('GET', '/servers', cut),
+    hcloud('GET', '/volumes', refused(429)),
+    hcloud('PUT', '/ssh_keys/\\d+', refused(500)),
+    hcloud('PUT', '/primary_ips/\\d+', lost),
+    hcloud('PUT', '/firewalls/\\d+', refused(423)),
+    hcloud('PUT', '/volumes/\\d+', refused(429), 2),
+    hcloud('PUT', '/servers/\\d+', silentlyDone),
+    hcloud('POST', '/firewalls/\\d+/actions/set_rules', refused(423)),
+    hcloud('POST', '/volumes/\\d+/actions/resize', lost),
+    hcloud('POST', '/primary_ips/\\d+/actions/change_dns_ptr', late),
+    cloudflare('GET', '/zones', refused(500)),
+    cloudflare('GET', records, silent),
+    cloudflare('PUT', record, refused(429), 2),
+    cloudflare('PUT', record, refused(500)),
+    cloudflare('PUT', record, late),
+    cloudflare('PUT', record, lost),
+    cloudflare('PUT', record, silent),
+    cloudflare('POST', records, lost),
+  ],
+  removed: [
+    cloudflare('DELETE', record, refused(429), 2),
+    cloudflare('DELETE', record, refused(500)),
+    cloudflare('DELETE', record, silent),
+    cloudflare('DELETE', record, lost),
+  ],
+  destroyed: [
+    hcloud('POST', '/servers/\\d+/actions/shutdown', refused(423)),
+    hcloud('DELETE', '/servers/\\d+', lost),
+    hcloud('DELETE', '/volumes/\\d+', refused(423)),
+    hcloud('DELETE', '/firewalls/\\d+', refused(500)),
+    hcloud('DELETE', '/primary_ips/\\d+', silentlyDone),
+    hcloud('DELETE', '/ssh_keys/\\d+', refused(429), 2),
+    cloudflare('DELETE', record, refused(500)),
+    cloudflare('DELETE', record, late),
+  ],
+};
 
-/** Has the clouds do wrong during `work`; gives what of it they came to do. */
-export async function withFaults(
+function described({ api, method, path, done, status, silence }: Fault): string {
+  const place = path.replace(/\\[dw]\+/g, 'ID');
+  const answer = status === undefined ? 'has its connection cut' : `is answered ${status}`;
+  return (
+    `${api === 'hcloud' ? 'Hetzner' : 'Cloudflare'}: ${method} ${place} ${answer}` +
+    `${silence === undefined ? '' : ` after ${silence} s of silence`}${done ? ', though it is done' : ''}`
+  );
+}
+
+/**
+ * Works again and again, until each fault has come as often as it was to.
+ *
+ * @returns how often
+ */
+export async function underFaults(
   lab: Lab,
   faults: Fault[],
-  work: () => Promise<unknown>,
-): Promise<{ fault: Fault; times: number }[]> {
+  work: (attempt: number) => Promise<unknown>,
+): Promise<number> {
+  const left = () => faultsLeft(lab).filter(({ times }) => times > 0);
   setFaults(lab, faults);
-  await work();
-  const left = faultsLeft(lab);
-  setFaults(lab, []);
-  return faults
-    .map((fault, i) => ({ fault, times: fault.times - left[i]!.times }))
-    .filter(({ times }) => times > 0);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const before = JSON.stringify(left());
+      await work(attempt);
+      if (left().length === 0) return attempt;
+      assert.notEqual(JSON.stringify(left()), before, `never came: ${before}`);
+    }
+  } finally {
+    setFaults(lab, []);
+  }
+}
+
+/** An `up` succeeds, the next one has nothing to do, and nothing is left that the stack does not know of. */
+export async function settles(bed: Bed, ...options: string[]): Promise<void> {
+  await succeeds(bed, ...options);
+  const again = await succeeds(bed);
+  assert.deepEqual(Object.keys(changes(again)), ['unchanged'], again);
+  assert.deepEqual(await strays(bed.lab, bed.stack.state()), [], 'left behind or made twice');
+}
+
+const row = (
+  what: keyof typeof cloudFaults,
+  meanwhile: string,
+  work: Pick<Row, 'expected' | 'from' | 'run'>,
+): Row => ({
+  name: `cloud-${what}`,
+  what: `the clouds fail while ${meanwhile}`,
+  parts: cloudFaults[what].map((fault) => ({
+    what: `${described(fault)}, while ${meanwhile}`,
+    runs: fault.times,
+  })),
+  ...work,
+});
+
+/** What an `up` after them is to come to. */
+const converges = 'an `up` after all of these converges, 0 duplicates, 0 orphans';
+const times = (count: number, what: string) => `${count} \`${what}\` met with them`;
+
+export const makingRow = row('made', 'a host is made', {
+  expected: converges,
+  from: 'nothing',
+  run: async (bed) => {
+    const ups = await underFaults(bed.lab, cloudFaults.made, () => bed.stack.up());
+    await settles(bed);
+    return times(ups, 'up');
+  },
+});
+
+export const changeRows: Row[] = [
+  row('changed', 'it is changed', {
+    expected: converges,
+    run: async (bed) => {
+      const { lab, stack } = bed;
+      // What the clouds call anything by the host's name gets another.
+      await stack.set('mailhost:hostName', 'mx.example.org');
+      const confirmed = 'rename mail.example.org to mx.example.org';
+      await stack.set('mailhost:confirm[0]', confirmed, '--path');
+      await stack.set('mailhost:volumeSize', '11');
+      await stack.set('mailhost:adminNetworks[0]', '0.0.0.0/0', '--path');
+      await stack.set('mailhost:domains[0].dmarcPolicy', 'quarantine', '--path');
+      await park(bed);
+      const ups = await underFaults(lab, cloudFaults.changed, () => stack.up());
+      await settles(bed);
+      return times(ups, 'up');
+    },
+  }),
+  row('removed', 'a domain is removed', {
+    expected: `${converges}; with \`--refresh\`, as Cloudflare does not have what it deleted`,
+    run: async (bed) => {
+      const { lab, stack } = bed;
+      await park(bed);
+      await succeeds(bed);
+      await stack.unset('mailhost:domains[2]');
+      await stack.set('mailhost:confirm[0]', 'remove example.com', '--path');
+      const ups = await underFaults(lab, cloudFaults.removed, () => stack.up());
+      await settles(bed, '--refresh');
+      return times(ups, 'up');
+    },
+  }),
+  row('destroyed', 'all is destroyed', {
+    expected: 'a `destroy --refresh` after all of these ends it, 0 orphans',
+    run: async ({ lab, stack }) => {
+      const destroy = (...options: string[]) =>
+        stack.run(['destroy', '--yes', '--skip-preview', ...options]);
+      const destroys = await underFaults(lab, cloudFaults.destroyed, (attempt) =>
+        destroy(...(attempt > 1 ? ['--refresh'] : [])),
+      );
+      const { status, output } = await destroy('--refresh');
+      assert.equal(status, 0, output);
+      assert.deepEqual([...(await holdings(lab)).values()].flat(), [], 'left behind');
+      return times(destroys, 'destroy');
+    },
+  }),
+];
+
+/** A third domain, without mail: records alone. */
+async function park({ stack }: Bed): Promise<void> {
+  await stack.set('mailhost:domains[2].name', 'example.com', '--path');
+  await stack.set('mailhost:domains[2].parked', 'true', '--path');
 }
 
 interface Item {
@@ -112,7 +270,7 @@ export async function holdings(lab: Lab): Promise<Map<string, string[]>> {
  *
  * @param state of the stack, as its backend keeps it
  */
-export async function strays(lab: Lab, state: string): Promise<string[]> {
+async function strays(lab: Lab, state: string): Promise<string[]> {
   const { resources = [] } = (
     JSON.parse(state) as {
       checkpoint: { latest: { resources?: { type: string; outputs?: Record<string, unknown> }[] } };

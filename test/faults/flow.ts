@@ -1,9 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { onHost } from '../../lab/machines';
 import { readMailbox, sendFromRemote, type Login } from '../../lab/mail';
+import { loginOf } from '../../lab/proof';
 import { waitFor, type Lab } from '../../lab/state';
+import type { Bed } from './bed';
+
+/**
+ * Works while mail comes in.
+ *
+ * @returns what became of the mail; fails where a message that was acknowledged is lost
+ */
+export async function flowing(
+  { lab, stack }: Bed,
+  title: string,
+  work: (flow: Flow) => Promise<void>,
+): Promise<string> {
+  const flow = new Flow(lab, title);
+  try {
+    await work(flow);
+  } finally {
+    await flow.stop();
+  }
+  const twice = await flow.arrived(loginOf(stack.outputs(), 'anna@example.org'));
+  return `${flow.taken.length} messages acknowledged, ${flow.refused} refused, 0 lost, ${twice} delivered twice`;
+}
 
 /** Mail from the remote system, one message after the other, until `stop`. */
-export class Flow {
+class Flow {
   /** Subjects of what the host has acknowledged. */
   readonly taken: string[] = [];
   refused = 0;
@@ -28,7 +51,11 @@ export class Flow {
         text: 'x',
       }).then(
         () => this.taken.push(subject),
-        () => this.refused++,
+        () => {
+          this.refused++;
+          // A host that is down for long is no reason for a busy loop.
+          return sleep(500);
+        },
       );
     }
   }

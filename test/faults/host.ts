@@ -1,9 +1,18 @@
-import { onHost } from '../../lab/machines';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Machines, onHost } from '../../lab/machines';
 import type { Lab } from '../../lab/state';
 import type { Broken } from './brokenFiles';
 
+/** As onHost(), for what may last: meanwhile others can tell that the run goes on. */
+export async function onHostAsync(lab: Lab, command: string): Promise<string> {
+  const machines = new Machines(lab);
+  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
+  return (await promisify(execFile)(first!, rest)).stdout;
+}
+
 /** Hands a push what it got last, changed, as `pulumi up` would; the daemon's words are the error's. */
-export function pushChanged(lab: Lab, push: string, changes: Omit<Broken, 'what'>[]): string {
+export function pushChanged(lab: Lab, push: string, changes: Omit<Broken, 'what'>[]) {
   const script = `
 import glob, json, subprocess, sys
 files = json.load(open(sorted(glob.glob("/var/lib/mailhost/history/${push}/*.json"))[-1]))
@@ -17,10 +26,10 @@ sys.exit(done.returncode)
   return onHostPython(lab, script);
 }
 
-export function onHostPython(lab: Lab, script: string): string {
+export async function onHostPython(lab: Lab, script: string): Promise<string> {
   const code = Buffer.from(script).toString('base64');
   try {
-    return onHost(lab, `echo ${code} | base64 --decode | python3 -`);
+    return await onHostAsync(lab, `echo ${code} | base64 --decode | python3 - 2>&1`);
   } catch (error) {
     throw new Error((error as { stdout: string }).stdout.trim(), { cause: error });
   }

@@ -1,52 +1,87 @@
 import { strict as assert } from 'node:assert';
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { endLab, startLab, TestStack } from '../lab/testLab';
-import { brokenFiles } from './brokenFiles';
-import { cloudFaults, strays, withFaults } from './cloud';
-import { asItIs, pushChanged } from './host';
-import { killMachine, quickFaults, slowFaults, type Bed } from './hostFaults';
+import { setup as sayThatItRuns } from '../progress';
+import { succeeds, type Bed, type Row } from './bed';
+import { brokenRows } from './brokenFiles';
+import { changeRows, holdings, makingRow, settles } from './cloud';
+import { quickFaults, slowFaults } from './hostFaults';
+import { killedMachine, killedReplacement, killedUp } from './kills';
 
-/** The whole fault campaign, in a lab of its own. It prints a line for each fault, and writes docs/faults.md. */
+/**
+ * The fault campaign, in a lab of its own: all of it, which writes docs/faults.md, or the rows that the command line names.
+ * A row starts from what the last one left, where that came out as expected, and in a new lab where it did not.
+ */
 const name = 'faults';
-const kills = 20;
-const machineKills = 10;
 
-interface Row {
-  fault: string;
-  runs: number;
+const campaign: Row[] = [
+  makingRow,
+  ...changeRows,
+  killedUp,
+  ...brokenRows,
+  killedMachine(10),
+  ...quickFaults,
+  ...slowFaults,
+  killedReplacement,
+  {
+    name: 'after-all',
+    what: 'after all of it: an `up`',
+    expected: 'it converges, 0 duplicates, 0 orphans',
+    run: async (bed) => {
+      await settles(bed);
+      return 'the one after it changes nothing';
+    },
+  },
+];
+
+interface Result {
+  row: Row;
   seen: string;
+  isExpected: boolean;
 }
-const rows: Row[] = [];
-let failures = 0;
+const results: Result[] = [];
+const started = Date.now();
+const failures = () => results.filter(({ isExpected }) => !isExpected);
+const partsOf = ({ parts, what, runs = 1 }: Row) => parts ?? [{ what, runs }];
 
-async function run(fault: string, runs: number, work: () => Promise<string> | string) {
-  const started = Date.now();
-  const seen = await Promise.resolve()
-    .then(work)
-    .catch((error: unknown) => {
-      failures++;
-      return `FAILED: ${error instanceof Error ? error.message : String(error)}`;
-    });
-  const seconds = Math.round((Date.now() - started) / 1000);
-  rows.push({ fault, runs, seen: seen.split('\n').slice(0, 3).join(' ') });
-  console.log(`${fault} (${runs}, ${seconds} s): ${seen}`);
-  await writeTable();
+/** What has been done so far, in a line. */
+function summary(): string {
+  const runs = results
+    .filter(({ isExpected }) => isExpected)
+    .flatMap(({ row }) => partsOf(row).map((part) => part.runs))
+    .reduce((sum, n) => sum + n, 0);
+  const minutes = Math.round((Date.now() - started) / 60_000);
+  return `${runs} runs came out as expected, and ${failures().length} of ${results.length} kinds did not, in ${minutes} minutes on ${availableParallelism()} cores`;
 }
 
-/** Written after each fault, so that a campaign that was ended early tells what it did. */
-async function writeTable(): Promise<void> {
+/** What tells most of what an error or a whole `up` says. */
+function reason(words: string): string {
+  const lines = words.split('\n');
+  const errors = lines.filter((line) => line.includes('error:'));
+  return (errors.length > 0 ? errors : lines).slice(0, 3).join('\n');
+}
+
+/** Written after each row, so that a campaign that was ended early tells what it did. */
+async function writePage(): Promise<void> {
+  const lines = results.flatMap(({ row, seen, isExpected }) => {
+    const words = isExpected ? `${row.expected}: ${seen}` : `**not as expected**: ${reason(seen)}`;
+    const cell = words.replaceAll('\n', ' ').replaceAll('|', '\\|');
+    return partsOf(row).map(({ what, runs }) => `| ${what} | ${runs} | ${cell} |`);
+  });
+  const rest = campaign.length - results.length;
   const text = `# Faults
 
 What the fault campaign (\`make faults\`) did, and what was seen. It is made by that command. Machines are killed, not cut off
 from power: the kernel's page cache stays.
 
-${rows.reduce((sum, row) => sum + row.runs, 0)} runs, ${failures} with another outcome than expected.
+${summary()}.${rest > 0 ? ` It was ended ${rest} kinds before its end.` : ''}
 
 | Fault | Runs | Seen |
 | --- | --- | --- |
-${rows.map((row) => `| ${row.fault} | ${row.runs} | ${row.seen.replaceAll('|', '\\|')} |`).join('\n')}
+${lines.join('\n')}
 `;
   writeFileSync(
     join(__dirname, '../../docs/faults.md'),
@@ -54,91 +89,61 @@ ${rows.map((row) => `| ${row.fault} | ${row.runs} | ${row.seen.replaceAll('|', '
   );
 }
 
-async function main(): Promise<void> {
+async function newBed(): Promise<Bed> {
   const lab = startLab(name);
   const stack = new TestStack(lab);
   await stack.select();
-  const noStrays = async () => {
-    const found = await strays(lab, stack.state());
-    assert.deepEqual(found, [], 'left behind or made twice');
-    return '0 duplicates, 0 orphans';
-  };
-  const converge = async () => {
-    const { status, output } = await stack.up();
-    assert.equal(status, 0, output);
-  };
+  return { lab, stack };
+}
 
-  for (const faults of cloudFaults) {
-    const came = await withFaults(lab, faults, () => stack.up());
-    for (const { fault, times } of came) {
-      const { api, method, done, status } = fault;
-      const path = fault.path.replace(/\(.*\)\?$/, '').replace(/\\[dw]\+/g, 'ID');
-      const answer = status === undefined ? 'has its connection cut' : `answers ${status}`;
-      rows.push({
-        fault: `${api === 'hcloud' ? 'Hetzner' : 'Cloudflare'}: ${method} ${path} ${answer}${done ? ' after the work is done' : ''}`,
-        runs: times,
-        seen: 'as the next row says',
-      });
+/** Has there be what the row starts from. */
+async function begin({ from }: Row, bed: Bed): Promise<void> {
+  const stands = (await holdings(bed.lab)).get('servers')!.length > 0;
+  if (from === 'nothing') {
+    if (stands) {
+      const { status, output } = await bed.stack.run(['destroy', '--yes', '--skip-preview']);
+      assert.equal(status, 0, output);
     }
-  }
-  await run('after all of these: an `up`', 1, async () => {
-    await converge();
-    return `it converges, ${await noStrays()}`;
-  });
-  await stack.run(['destroy', '--yes', '--skip-preview']);
+    // With the config that it had at first.
+    bed.stack = new TestStack(bed.lab);
+  } else if (!stands) await succeeds(bed);
+}
 
-  await run(
-    `an \`up\` from nothing is killed at ${kills} points, and run again each time`,
-    kills,
-    async () => {
-      for (let i = 0; i < kills; i++) {
-        const events = 1 + ((i * 3) % 7);
-        let seen = 0;
-        let killed = false;
-        await stack.up((text, kill) => {
-          seen += text.split(/ (?:created|imported|updated) \(/).length - 1;
-          if (killed || seen < events) return;
-          killed = true;
-          kill();
-        });
-        await stack.run(['cancel', '--yes']);
-        if (!killed) break;
-      }
-      await converge();
-      return `the last \`up\` converges, ${await noStrays()}`;
-    },
-  );
-  const bed: Bed = { lab, stack, outputs: stack.outputs() };
+async function run(row: Row, bed: Bed): Promise<boolean> {
+  const start = Date.now();
+  console.log(`${row.name}: ${row.what}`);
+  const result = await begin(row, bed)
+    .then(() => row.run(bed))
+    .then(
+      (seen) => ({ row, seen, isExpected: true }),
+      (error: Error) => ({ row, seen: error.message, isExpected: false }),
+    );
+  results.push(result);
+  const seconds = Math.round((Date.now() - start) / 1000);
+  const words = result.isExpected ? row.expected : 'NOT AS EXPECTED';
+  console.log(`${row.name} (${seconds} s): ${words}: ${result.seen}`);
+  return result.isExpected;
+}
 
-  for (const [push, list] of Object.entries(brokenFiles)) {
-    await run(`${push}: ${list.length} broken configurations`, list.length, () => {
-      const wrong: string[] = [];
-      for (const broken of list) {
-        const before = asItIs(lab);
-        try {
-          pushChanged(lab, push, [broken]);
-          wrong.push(`${broken.what}: taken`);
-        } catch {
-          if (asItIs(lab) !== before) wrong.push(`${broken.what}: not as it was`);
-        }
-      }
-      assert.deepEqual(wrong, []);
-      return 'all refused, 0 left down, 0 half-applied';
-    });
+async function main(): Promise<void> {
+  const names = process.argv.slice(2);
+  const unknown = names.filter((given) => !campaign.some((row) => row.name === given));
+  assert.deepEqual(unknown, [], `rows are: ${campaign.map((row) => row.name).join(' ')}`);
+  sayThatItRuns();
+  const rows = campaign.filter((row) => names.length === 0 || names.includes(row.name));
+  let bed: Bed | undefined;
+  try {
+    for (const row of rows) {
+      bed ??= await newBed();
+      // What it may have left is not for the next.
+      if (!(await run(row, bed))) bed = undefined;
+      if (names.length === 0) await writePage();
+    }
+  } finally {
+    endLab(name);
   }
-  await run('the machine is killed under a flow of mail', machineKills, () =>
-    killMachine(bed, machineKills),
-  );
-  for (const fault of [...quickFaults, ...slowFaults]) {
-    await run(fault.what, 1, async () => `${fault.expected}: ${await fault.run(bed)}`);
-  }
-  await run('after all of it: an `up`', 1, async () => {
-    await converge();
-    return noStrays();
-  });
-
-  endLab(name);
-  process.exitCode = failures > 0 ? 1 : 0;
+  console.log(summary());
+  process.exitCode = failures().length > 0 ? 1 : 0;
 }
 
 main().catch((error: unknown) => {
