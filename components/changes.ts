@@ -1,5 +1,5 @@
 import { dkimSelector, type KeyHistory } from './dkimKeys';
-import { withMail, type Dns, type MtaSts } from './mailSettings';
+import { withMail, type CertificateIssuer, type Dns, type MtaSts } from './mailSettings';
 import { announcedMtaSts } from './mtaSts';
 import { domainOf, localPartOf } from './names';
 import type { Settings } from './settings';
@@ -13,6 +13,8 @@ export interface Summary {
   dkim: Record<string, KeyHistory>;
   dkimCompromised: number[];
   tlsGeneration: number;
+  issuer: CertificateIssuer;
+  dnssec: boolean;
   dns: Dns;
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
@@ -27,9 +29,8 @@ export interface Summary {
 
 /** @returns what of the settings later changes are judged against */
 export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>): Summary {
-  const { hostName, accountKind, ipv6, dkimCompromised, tlsGeneration, dns, serverGeneration } =
-    settings;
-  const { domains, accounts, aliases } = settings;
+  const { hostName, accountKind, ipv6, dkimCompromised, serverGeneration } = settings;
+  const { tls, tlsGeneration, dnssec, dns, domains, accounts, aliases } = settings;
   return {
     hostName,
     accountKind,
@@ -37,6 +38,8 @@ export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>):
     dkim,
     dkimCompromised,
     tlsGeneration,
+    issuer: tls.issuer,
+    dnssec,
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
     serverGeneration,
@@ -142,6 +145,15 @@ export function dangers(before: Summary, after: Summary): Danger[] {
       ? [
           {
             message: `the TLS key would jump from generation ${before.tlsGeneration} to ${after.tlsGeneration}, and others would know no TLSA record of it: go one step at a time`,
+          },
+        ]
+      : []),
+    ...(before.dnssec && before.issuer !== 'provided' && after.issuer === 'provided'
+      ? [
+          {
+            words: 'serve a key that no TLSA record names',
+            message:
+              'others may remember the TLSA records for as long as their TTL, and hold mail back from a host that serves the provided key: they try again later',
           },
         ]
       : []),

@@ -13,6 +13,7 @@ import { foreignRecords, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { fail2banFiles } from './fail2banFiles';
+import type { HostFiles } from './files';
 import { firewallFiles } from './firewallFiles';
 import { Host } from './host';
 import { Machine } from './machine';
@@ -42,7 +43,14 @@ import { sshFiles } from './sshFiles';
 import { Summary } from './summary';
 import { isCertificateChain, isPrivateKey, pairMistake } from './certificates';
 import { Certificate, WebRequests } from './tls';
-import { acmeSecrets, certificateNames, pairSecrets, tlsFiles, type Pair } from './tlsFiles';
+import {
+  acmeSecrets,
+  certificateNames,
+  pairSecrets,
+  tlsaFile,
+  tlsFiles,
+  type Pair,
+} from './tlsFiles';
 import { webFiles } from './webFiles';
 
 /**
@@ -216,7 +224,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       : pulumi
           .all([chain, pulumi.secret(privateKey)])
           .apply(([given, key]) => checkedPair(given, key, settings.hostName));
-    const certificateSecrets = () => {
+    // No secrets, but known only once the keys are.
+    const tlsa = pulumi
+      .all([...(mail.tlsa ? certificate!.fingerprints.values() : [])])
+      .apply((hashes) => (hashes.length > 0 ? tlsaFile(mail.hostName, hashes) : {}));
+    const issuerSecrets = () => {
       if (issuer !== 'acme') return pair.apply(pairSecrets);
       const [, ...ofDomains] = certificateNames(mail);
       const web = new WebRequests(`${name}-web-certificates`, { certificates: ofDomains }, own);
@@ -250,7 +262,14 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     );
     const tls = new Daemon(
       `${name}-tls`,
-      { push: 'tls', host, files: tlsFiles(mail), secrets: certificateSecrets() },
+      {
+        push: 'tls',
+        host,
+        files: tlsFiles(mail),
+        secrets: pulumi
+          .all([issuerSecrets(), tlsa])
+          .apply(([secrets, announced]): HostFiles => ({ ...secrets, ...announced })),
+      },
       { ...own, dependsOn: [ready] },
     );
     const web = mail.web

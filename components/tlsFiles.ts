@@ -23,10 +23,19 @@ export function tlsFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs('/etc/systemd/system/mailhost-renew.service'),
     ...filledFile('/etc/systemd/system/mailhost-renew.timer', { acme }),
     ...(acme ? { '/etc/mailhost/certificates.json': hostFile(certificatesText(mail)) } : {}),
-    // The host reads from it which TLSA records others go by.
-    ...(mail.tlsa ? { '/etc/mailhost/tlsa': hostFile(`${tlsaName(mail.hostName)}\n`) } : {}),
   };
 }
+
+/**
+ * The host reads from it which TLSA records others go by.
+ *
+ * @param keyHashes as the plan publishes them
+ */
+export const tlsaFile = (hostName: string, keyHashes: string[]): HostFiles => ({
+  '/etc/mailhost/tlsa': hostFile(
+    [tlsaName(hostName), ...keyHashes.map((hash) => `3 1 1 ${hash}`), ''].join('\n'),
+  ),
+});
 
 /** The certificates by their names: the host's, and one for each domain, so that a domain whose DNS is broken stops no other. */
 export function certificateNames(mail: Pick<MailSettings, 'hostName' | 'domains' | 'web'>) {

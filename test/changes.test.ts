@@ -90,6 +90,14 @@ describe('a change', () => {
     expect(words(change)).toEqual(stopped);
   });
 
+  it('to a provided key is stopped where TLSA records are out', () => {
+    const stopped = (before: Summary) =>
+      dangers(before, { ...before, issuer: 'provided' }).map((danger) => danger.words);
+    expect(stopped(summary())).toEqual(['serve a key that no TLSA record names']);
+    expect(stopped(summary({ dnssec: false }))).toEqual([]);
+    expect(stopped({ ...summary(), issuer: 'provided' })).toEqual([]);
+  });
+
   it('to another with the same name as a system user is stopped as what it is', () => {
     const before = summary({ accountKind: 'system' });
     const next = { ...bert!, address: 'bert@example.org' };

@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as name:
     start = clock.now = given["at"]
     out = given["out"]
     files = {tlsa.KEY: {"text": given["key"]}}
-    if given["published"]: files[tlsa.SETTINGS] = {"text": "_25._tcp.mail.example.org\\n"}
+    if given["planned"]: files[tlsa.SETTINGS] = {"text": "\\n".join(["_25._tcp.mail.example.org", *given["planned"]])}
     try:
         tlsa.check(files)
     except tlsa.Failure as failure:
@@ -57,7 +57,8 @@ with tempfile.TemporaryDirectory() as name:
 interface Switch {
   served?: string;
   key?: string;
-  published?: boolean;
+  /** Records that the plan publishes; none where it has none. */
+  planned?: (string | undefined)[];
   /** What was seen before, and when. */
   looks?: [at: number, out: (string | undefined)[]][];
   at?: number;
@@ -67,7 +68,7 @@ function outcome(change: Switch): { refused: string | null; waited: number } {
   const input = {
     served,
     key: next,
-    published: true,
+    planned: [servedRecord, nextRecord],
     looks: [],
     at: 1000,
     out: [servedRecord, nextRecord],
@@ -87,7 +88,7 @@ describe('a TLS key', () => {
     ['whose record has been out for a TTL', { looks: [[100, [servedRecord, nextRecord]]] }],
     ['that is the first', { served: '' }],
     ['that is the same', { key: served, out: [] }],
-    ['where nobody goes by records', { published: false, out: [servedRecord] }],
+    ['where nobody goes by records', { planned: [], out: [servedRecord] }],
     ['where no record is out', { out: [] }],
   ])('is served at once: %s', (_, change) => {
     expect(outcome(change)).toEqual(atOnce);
@@ -105,6 +106,17 @@ describe('a TLS key', () => {
         ],
       }).waited,
     ).toBe(301);
+  });
+
+  it('is refused where the plan takes its record away, even if it is served already', () => {
+    const change = { key: served, planned: [nextRecord] };
+    expect(outcome(change).refused).toContain(`TLSA ${servedRecord}`);
+    expect(outcome({ ...change, served: '' }).refused).toContain(`TLSA ${servedRecord}`);
+  });
+
+  it('remembers no time to come, of a clock that was ahead', () => {
+    const ahead: [number, (string | undefined)[]] = [100_000, [servedRecord, nextRecord]];
+    expect(outcome({ looks: [ahead] })).toEqual({ refused: null, waited: 301 });
   });
 
   it('is refused where no record names it', () => {

@@ -16,7 +16,7 @@ import urllib.request
 
 import certificates
 import resolver
-from daemons import DAEMONS, host_alone, reactivate, wanted
+from daemons import DAEMONS, host_alone, host_name, reactivate, wanted
 from failure import Failure
 from files import put_private
 from system import locked, run
@@ -26,6 +26,7 @@ SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
 #: certbot keeps the account in it. On the volume: the CA knows the host by it.
 ROOT = pathlib.Path("/srv/mailhost/acme")
 STATE = ROOT / "state.json"
+#: For all that lies in ROOT. Who holds the lock of the host does not wait for it.
 LOCK = "/run/mailhost-acme.lock"
 WEBROOT = "/var/www/html"
 
@@ -39,42 +40,64 @@ MOST_PATIENCE = 6 * 3600
 TIMEOUT = 300
 
 
+#: What can go wrong with the CA and the disk.
+ERRORS = (Failure, OSError, LookupError, ValueError)
+
+
+class Hanging(Failure):
+    """The CA takes its time. Others that it is asked for would have to wait, too."""
+
+
 def settings() -> dict | None:
     return json.loads(SETTINGS.read_text()) if SETTINGS.exists() else None
 
 
 def renew(forced: list) -> None:
-    """Asks for each certificate that is due, or named, and serves what the CA has issued. Failures are kept, and told."""
+    """
+    Asks for each certificate that is due, or named, and serves what the CA has issued.
+
+    Failures are kept, and told; what is served already goes on.
+    """
     known = settings()
+    found = []
     if known is not None:
         unknown = sorted(set(forced) - set(known["certificates"]))
         if unknown:
             raise Failure(f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}")
-        with locked(LOCK):
-            due = ask_for_due(known, forced)
-        with host_alone():
-            serve(due)
-    found = warnings()
+        try:
+            with locked(LOCK):
+                due = ask_for_due(known, forced)
+                if due:
+                    with host_alone():
+                        serve(due)
+        except ERRORS as error:
+            found.append(f"certificates cannot be renewed now: {error}")
+    found += warnings()
     for warning in found:
         print(f"WARNING: {warning}")
-    notify(found)
+    try:
+        notify(found)
+    except ERRORS as error:
+        print(f"WARNING: the postmaster cannot be told of it: {error}")
 
 
 def ask_for_due(known: dict, forced: list) -> list:
     """Gives the names of the certificates that the CA has issued and that are not served yet."""
     certificates.FRESH.mkdir(mode=0o700, exist_ok=True)
+    certificates.drop_all_but(known["certificates"])
     write_state({name: entry for name, entry in state().items() if name in known["certificates"]})
     orders = 0
     fresh = []
-    for name, wanted_one in known["certificates"].items():
+    for name, wanted_one in sorted(known["certificates"].items(), key=lambda item: item[0] not in forced):
         if name not in forced:
-            if time.time() < state().get(name, {}).get("next", 0):
+            # Not one that is farther off than any can be: the clock was ahead.
+            if 0 < state().get(name, {}).get("next", 0) - time.time() <= MOST_PATIENCE:
                 continue
             # Issued by a run that could not go on to serve it.
-            if fits(certificates.pair_in(certificates.FRESH / f"{name}.pem"), wanted_one):
+            if fits(certificates.pair_in(certificates.FRESH, name), known, wanted_one):
                 fresh.append(name)
                 continue
-            if fits(certificates.issued(name), wanted_one):
+            if fits(certificates.issued(name), known, wanted_one):
                 remember(name, None)
                 continue
         if orders == MOST_ORDERS:
@@ -88,20 +111,22 @@ def ask_for_due(known: dict, forced: list) -> list:
         orders += 1
         try:
             ask(name, known, wanted_one)
-        except (Failure, OSError) as failure:
+        except ERRORS as failure:
             remember(name, failure)
+            if isinstance(failure, Hanging):
+                break
             continue
         print(f"the CA has issued a certificate for {', '.join(wanted_one['names'])}")
         fresh.append(name)
     return fresh
 
 
-def fits(pair: tuple | None, wanted_one: dict) -> bool:
-    """Whether the pair is for the key and names of the plan, and good for a while."""
-    if pair is None or certificates.is_due(pair[0]):
+def fits(pair: certificates.Pair | None, known: dict, wanted_one: dict) -> bool:
+    """Whether the pair is by the CA and for the key and names of the plan, and good for a while."""
+    if pair is None or pair.directory != known["directory"] or certificates.is_due(pair.chain):
         return False
     try:
-        certificates.check_pair(pair[0], pathlib.Path(wanted_one["privateKey"]).read_text(), wanted_one["names"])
+        certificates.check_pair(pair.chain, pathlib.Path(wanted_one["privateKey"]).read_text(), wanted_one["names"])
     except Failure:
         return False
     return True
@@ -113,7 +138,7 @@ def check_addresses(names: list) -> None:
     for name in names:
         # What was not there a moment ago may be there now.
         subprocess.run(["unbound-control", "flush", name], capture_output=True, check=False)
-        found = [address for kind in ("A", "AAAA") for address in resolver.addresses(name, kind)]
+        found = [address for kind in ("A", "AAAA") for address in resolver.records(name, kind)]
         if not found:
             raise Failure(f"{name} has no address in DNS")
         strange = sorted(set(found) - own)
@@ -134,12 +159,12 @@ def certbot(*arguments: str, directory: str) -> str:
     lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines()]
     words = " ".join(line for line in lines if line and not line.startswith(ornaments))
     if result.returncode == 124:
-        words = f"no end after {TIMEOUT} s {words}"
+        raise Hanging(f"no end after {TIMEOUT} s {words}")
     raise Failure(words)
 
 
 def ask(name: str, known: dict, wanted_one: dict) -> None:
-    """Raises Failure with the CA's words, or for a certificate that could not be served."""
+    """Raises Failure with the CA's words, or for a certificate that could never be served."""
     way = ("--webroot", "--webroot-path", WEBROOT) if DAEMONS["web"] in wanted() else ("--standalone",)
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         certbot(
@@ -150,8 +175,7 @@ def ask(name: str, known: dict, wanted_one: dict) -> None:
         chain = pathlib.Path(folder, "fullchain.pem").read_text()
     key = pathlib.Path(wanted_one["privateKey"]).read_text()
     certificates.check_pair(chain, key, wanted_one["names"])
-    certificates.check_dates(chain)
-    certificates.store(certificates.FRESH / f"{name}.pem", chain, key)
+    certificates.store(name, certificates.Pair(chain, key, known["directory"]))
 
 
 def registration(contact: str) -> tuple:
@@ -160,26 +184,38 @@ def registration(contact: str) -> tuple:
 
 def serve(names: list) -> None:
     """Each daemon takes all that is new for it at once."""
-    host_name = pathlib.Path("/etc/mailname").read_text().strip()
-    for daemon, own in (("tls", {host_name}), ("web", set(names) - {host_name})):
-        own &= set(names)
+    own_name = host_name()
+    valid = {name for name in names if is_valid_now(name)}
+    for daemon, own in (("tls", valid & {own_name}), ("web", valid - {own_name})):
         if not own:
             continue
         try:
             print(reactivate(DAEMONS[daemon], own))
-        except (Failure, OSError) as failure:
+        except ERRORS as failure:
             for name in own:
                 remember(name, failure)
             continue
-        certificates.STORE.mkdir(mode=0o700, exist_ok=True)
         for name in own:
-            (certificates.FRESH / f"{name}.pem").rename(certificates.STORE / f"{name}.pem")
+            certificates.keep(name)
             remember(name, None)
+
+
+def is_valid_now(name: str) -> bool:
+    try:
+        certificates.check_dates(certificates.issued(name, fresh=True).chain)
+    except Failure as failure:
+        remember(name, failure)
+        return False
+    return True
 
 
 def state() -> dict:
     """For each certificate whose renewal fails: since when, how often, why, and when to try again."""
-    return json.loads(STATE.read_text()) if STATE.exists() else {}
+    try:
+        return json.loads(STATE.read_text()) if STATE.exists() else {}
+    except ValueError:
+        # Damaged: as if nothing had failed yet.
+        return {}
 
 
 def remember(name: str, failure: Exception | None, patience: float = PATIENCE) -> None:
@@ -190,7 +226,8 @@ def remember(name: str, failure: Exception | None, patience: float = PATIENCE) -
     if failure is not None:
         wait = min(patience * 2 ** before["failures"], MOST_PATIENCE)
         entries[name] = {
-            "since": before["since"],
+            # The clock may have been ahead.
+            "since": min(before["since"], time.time()),
             "failures": before["failures"] + (patience > 0),
             "error": " ".join(str(failure).split()),
             "next": time.time() + wait,
@@ -220,29 +257,29 @@ def warnings() -> list:
             reason = error or "its turn comes with one of the next runs of mailhost-renew.timer"
             found.append(f"{name} has no certificate of the CA yet, and is served with the stack's own: {reason}")
         elif error:
-            found.append(f"the certificate of {name} ends on {certificates.end_of(pair[0]):%Y-%m-%d}, and its renewal fails: {error}")
-        elif certificates.ends_soon(pair[0]):
-            found.append(f"the certificate of {name} ends on {certificates.end_of(pair[0]):%Y-%m-%d}, and was not renewed: journalctl --unit mailhost-renew")
+            found.append(f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and its renewal fails: {error}")
+        elif certificates.ends_soon(pair.chain):
+            found.append(f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and was not renewed: journalctl --unit mailhost-renew")
     return found if len(found) <= 10 else [*found[:10], f"and {len(found) - 10} certificates more: mailhost renew"]
 
 
 def notify(found: list) -> None:
     """Writes to the postmaster once a day, where a certificate ends soon or could not be had for a day."""
     last = ROOT / "notified"
-    if last.exists() and time.time() - last.stat().st_mtime < certificates.DAY:
+    if last.exists() and 0 <= time.time() - last.stat().st_mtime < certificates.DAY:
         return
     known = settings()
-    chains = [pathlib.Path(certificates.CHAIN).read_text()]
-    if known is not None:
-        chains = [pair[0] for name in known["certificates"] if (pair := certificates.issued(name))]
+    if known is None:
+        chains = [pathlib.Path(certificates.CHAIN).read_text()]
+    else:
+        chains = [pair.chain for name in known["certificates"] if (pair := certificates.issued(name))]
     is_late = any(time.time() - entry["since"] > certificates.DAY for entry in state().values())
     if not found or not (is_late or any(certificates.ends_soon(chain) for chain in chains)):
         return
     message = email.message.EmailMessage()
-    host_name = pathlib.Path("/etc/mailname").read_text().strip()
-    message["From"] = f"postmaster@{host_name}"
+    message["From"] = f"postmaster@{host_name()}"
     message["To"] = "root"
-    message["Subject"] = f"Certificates of {host_name}"
+    message["Subject"] = f"Certificates of {host_name()}"
     message["Date"] = email.utils.localtime()
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n\n".join(found) + "\n\nTo try again at once, on the host: mailhost renew CERTIFICATE\n")

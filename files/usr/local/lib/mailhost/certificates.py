@@ -2,10 +2,12 @@
 
 import datetime
 import functools
+import json
 import pathlib
+import typing
 
 from failure import Failure
-from files import put
+from files import put_private
 
 FOLDER = "/etc/ssl/mailhost"
 CHAIN = f"{FOLDER}/fullchain.pem"
@@ -25,30 +27,55 @@ DAY = 86400
 WARNING = 21 * DAY
 
 
+class Pair(typing.NamedTuple):
+    chain: str
+    key: str
+    #: The directory of the CA that has issued it, where it was asked by ACME.
+    directory: str | None = None
+
+
 def paths_of_domain(domain: str) -> tuple:
     return f"{FOLDER}/{domain}/fullchain.pem", f"{FOLDER}/{domain}/privkey.pem"
 
 
-def pair_in(path: pathlib.Path) -> tuple | None:
-    """Chain and key; None where there are none, or damaged ones. Ones that have ended count: they tell more than none."""
+def path_in(folder: pathlib.Path, name: str) -> pathlib.Path:
+    return folder / f"{name}.json"
+
+
+def pair_in(folder: pathlib.Path, name: str) -> Pair | None:
+    """None where there is none, or a damaged one. One that has ended counts: it tells more than none."""
+    path = path_in(folder, name)
     if not path.exists():
         return None
-    key, separator, rest = path.read_text().partition("-----BEGIN CERTIFICATE-----\n")
-    chain = separator + rest
     try:
-        check_pair(chain, key, [])
-    except Failure:
+        pair = Pair(**json.loads(path.read_text()))
+        check_pair(pair.chain, pair.key, [])
+    except (Failure, TypeError, ValueError):
         return None
-    return chain, key
+    return pair
 
 
-def issued(name: str, fresh: bool = False) -> tuple | None:
-    """Chain and key that the CA has issued for a certificate by its name."""
-    return (fresh and pair_in(FRESH / f"{name}.pem")) or pair_in(STORE / f"{name}.pem")
+def issued(name: str, fresh: bool = False) -> Pair | None:
+    """What the CA has issued for a certificate by its name."""
+    return (fresh and pair_in(FRESH, name)) or pair_in(STORE, name)
 
 
-def store(path: pathlib.Path, chain: str, key: str) -> None:
-    put(str(path), {"mode": "0600", "owner": "root:root", "text": f"{key.rstrip()}\n{chain}"})
+def store(name: str, pair: Pair) -> None:
+    put_private(path_in(FRESH, name), json.dumps(pair._asdict()))
+
+
+def keep(name: str) -> None:
+    """It is served."""
+    STORE.mkdir(mode=0o700, exist_ok=True)
+    path_in(FRESH, name).rename(path_in(STORE, name))
+
+
+def drop_all_but(names) -> None:
+    """No private key stays of what is asked for no more."""
+    for folder in (STORE, FRESH):
+        for path in folder.glob("*"):
+            if path not in [path_in(folder, name) for name in names]:
+                path.unlink()
 
 
 @functools.cache

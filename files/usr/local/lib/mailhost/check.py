@@ -16,12 +16,13 @@ import acme
 import backup
 import certificates
 import dkim
+import manifests
 import resolver
 import served
 import tlsa
-from daemons import DAEMONS, RULE_UPDATES, resume_relaying, wanted
+from daemons import DAEMONS, RULE_UPDATES, wanted
 from failure import Failure
-from system import is_active, is_enabled, run, wait_for
+from system import is_active, is_enabled, run, succeeds, wait_for
 
 PROBE = "mailhost-probe@mailhost-probe.invalid"
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
@@ -47,6 +48,7 @@ def check(mail: dict) -> None:
         print(f"WARNING: {failure}")
     for warning in dkim.warnings(mail["domains"]):
         print(warning)
+    warn_of_missing_account(mail["hostName"])
     warn_of_blocked_port()
     warn_of_refusing_list()
     warn_of_missing_backup()
@@ -96,9 +98,11 @@ def listeners():
 
 
 def served_certificates(host_name: str):
-    chain = pathlib.Path(certificates.CHAIN).read_text()
-    for port in sorted(public_ports() - {80}):
-        wrong = served.differs(port, host_name, chain)
+    wanted_ones = [(port, host_name, certificates.CHAIN) for port in sorted(public_ports() - {80})]
+    for domain in DAEMONS["web"].domains(manifests.owned("web")):
+        wanted_ones.append((443, f"mta-sts.{domain}", certificates.paths_of_domain(domain)[0]))
+    for port, name, path in wanted_ones:
+        wrong = served.differs(port, name, pathlib.Path(path).read_text())
         if wrong:
             yield wrong
 
@@ -171,7 +175,7 @@ def arrived(subject: str) -> email.message.Message:
         nonlocal nudged
         # A daemon that restarted by itself a moment ago has had a message held back for minutes.
         if time.monotonic() - nudged > 5:
-            resume_relaying()
+            schedule_probes()
             nudged = time.monotonic()
         for mailbox in ("/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe", "/srv/mailhost/home/mailhost-probe"):
             for folder, _, files in os.walk(f"{mailbox}/mail"):
@@ -189,6 +193,23 @@ def arrived(subject: str) -> email.message.Message:
     return wait_for(f"the probe {subject!r}", found, 120)
 
 
+def schedule_probes() -> None:
+    """These alone: when others' messages are tried again is theirs to say."""
+    for envelope in run("smtpctl", "show", "queue").splitlines():
+        if f"|{PROBE}|" in envelope:
+            succeeds("smtpctl", "schedule", envelope.partition("|")[0])
+
+
+def warn_of_missing_account(host_name: str) -> None:
+    """Where the CA did not answer when the record was planned."""
+    records = resolver.records(host_name, "CAA") if acme.settings() else []
+    if records and not any("accounturi=" in record for record in records):
+        print(
+            f"WARNING: the CAA record of {host_name} does not name the account at the CA, so whoever else can answer for that "
+            "name there gets certificates too: docs/certificates.md says how to make it again"
+        )
+
+
 def warn_of_blocked_port() -> None:
     try:
         socket.create_connection((OUTSIDE, 25), timeout=10).close()
@@ -202,7 +223,7 @@ def warn_of_blocked_port() -> None:
 
 
 def warn_of_refusing_list() -> None:
-    answers = resolver.addresses(LIST_ENTRY)
+    answers = resolver.records(LIST_ENTRY)
     if "127.0.0.2" not in answers:
         print(
             f"WARNING: the DNS list of {LIST_ENTRY} refuses this host: it answers {answers or 'nothing'}, not 127.0.0.2. "

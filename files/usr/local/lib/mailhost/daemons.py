@@ -22,6 +22,8 @@ from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succe
 from transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
+#: There while OpenSMTPD is held back.
+PAUSED = pathlib.Path("/run/mailhost-paused")
 
 
 class Daemon:
@@ -251,6 +253,7 @@ def relaying_paused():
     if not is_active(OpenSmtpd.unit):
         yield
         return
+    PAUSED.touch()
     succeeds("smtpctl", "pause", "mta")
     try:
         sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
@@ -262,9 +265,16 @@ def relaying_paused():
 
 
 def resume_relaying() -> None:
-    """Also after a push that was killed while relaying was paused. Each command fails where nothing was held back."""
-    for command in (("resume", "smtp"), ("resume", "mta"), ("schedule", "all")):
-        succeeds("smtpctl", *command)
+    """
+    Also after a push that was killed while relaying was paused; only then.
+
+    At any other time it would try each message at once that others have put off. Each command fails where OpenSMTPD was
+    restarted meanwhile.
+    """
+    if PAUSED.exists():
+        for command in (("resume", "smtp"), ("resume", "mta"), ("schedule", "all")):
+            succeeds("smtpctl", *command)
+        PAUSED.unlink()
 
 
 @contextlib.contextmanager
@@ -392,8 +402,12 @@ class Tls(Daemon):
     def completed(self, files, fresh=frozenset()):
         if certificates.OWN_CHAIN not in files:
             return files
-        own = files[certificates.OWN_CHAIN]["text"], files[certificates.OWN_KEY]["text"]
+        own = certificates.Pair(files[certificates.OWN_CHAIN]["text"], files[certificates.OWN_KEY]["text"])
         pair = certificates.issued(host_name(), host_name() in fresh) or own
+        served = pathlib.Path(certificates.KEY)
+        # A key of an earlier time with this CA, which nobody expects any more.
+        if pair.key not in (own.key, served.read_text() if served.exists() else pair.key):
+            pair = own
         return files | pair_files((certificates.CHAIN, certificates.KEY), pair)
 
     def check(self, files, staged, owned):
@@ -425,18 +439,18 @@ def host_name() -> str:
     return pathlib.Path("/etc/mailname").read_text().strip()
 
 
-def own_pair() -> tuple:
+def own_pair() -> certificates.Pair:
     """The pair that the stack has made, and in its absence the one that is served."""
     paths = (certificates.OWN_CHAIN, certificates.OWN_KEY)
     if not os.path.exists(paths[0]):
         paths = (certificates.CHAIN, certificates.KEY)
-    return tuple(pathlib.Path(path).read_text() for path in paths)
+    return certificates.Pair(*(pathlib.Path(path).read_text() for path in paths))
 
 
-def pair_files(paths: tuple, pair: tuple) -> dict:
+def pair_files(paths: tuple, pair: certificates.Pair) -> dict:
     return {
         path: {"mode": mode, "owner": "root:root", "text": text}
-        for path, mode, text in zip(paths, ("0644", "0600"), pair, strict=True)
+        for path, mode, text in zip(paths, ("0644", "0600"), (pair.chain, pair.key), strict=True)
     }
 
 

@@ -41,7 +41,7 @@ def validates() -> bool:
     return answer is not None and bool(answer.flags & dns.flags.AD)
 
 
-def addresses(name: str, kind: str = "A") -> list:
+def records(name: str, kind: str = "A") -> list:
     import dns.rdatatype
 
     answer = ask(name, kind)

@@ -14,7 +14,7 @@ from visibility import common_answers
 
 #: Since when all name servers answer with a record, by its text; on the volume, so that a new server knows it.
 EVIDENCE = pathlib.Path("/srv/mailhost/tlsa.json")
-#: The name of the host's records, where it has some.
+#: The name of the host's records, where it has some, and a line for each that the plan publishes.
 SETTINGS = "/etc/mailhost/tlsa"
 KEY = "/etc/ssl/mailhost/privkey.pem"
 #: Seconds to wait in an `up`.
@@ -22,13 +22,18 @@ PATIENCE = 300
 
 
 def check(files: dict) -> None:
-    """Raises Failure where the key is another one than before, and others may hold TLSA records without it."""
-    served = pathlib.Path(KEY)
-    if SETTINGS not in files or not served.exists():
+    """Raises Failure where others hold TLSA records without the key, or will by this plan, or may do so."""
+    if SETTINGS not in files:
         return
-    name = files[SETTINGS]["text"].strip()
+    name, *planned = files[SETTINGS]["text"].splitlines()
     wanted = record_of(files[KEY]["text"])
-    if wanted == record_of(served.read_text()):
+    if wanted not in planned:
+        raise Failure(
+            f"this plan removes the TLSA record of the key that is still served: TLSA {wanted}. Set tlsGeneration back, "
+            "and go on once the host has a certificate for the key of that generation: mailhost renew"
+        )
+    served = pathlib.Path(KEY)
+    if not served.exists() or wanted == record_of(served.read_text()):
         return
     start = spoken = time.time()
     while True:
@@ -54,14 +59,16 @@ def note() -> None:
     """Looks which records are out, so that it is known early since when."""
     settings = pathlib.Path(SETTINGS)
     if settings.exists():
-        look(settings.read_text().strip())
+        look(settings.read_text().split()[0])
 
 
 def look(name: str) -> tuple:
     """The TTL of each record that is out, and since when it is."""
     ttls = common_answers(name.split(".", 2)[2], name, "TLSA")
     before = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
-    since = {text: before.get(text, int(time.time()) + 1) for text in ttls}
+    now = int(time.time()) + 1
+    # None since a time to come: the clock was ahead.
+    since = {text: min(before.get(text, now), now) for text in ttls}
     if since != before:
         put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": f"{json.dumps(since, indent=1)}\n"})
     return ttls, since

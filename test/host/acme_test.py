@@ -1,0 +1,376 @@
+"""Renewal, by a CA and daemons that do what the test says."""
+
+import contextlib
+import datetime
+import fcntl
+import io
+import json
+import os
+import pathlib
+import stat
+import sys
+import tempfile
+import time
+import unittest
+from unittest import mock
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
+
+import acme  # noqa: E402
+import certificates  # noqa: E402
+import check  # noqa: E402
+import daemons  # noqa: E402
+from failure import Failure  # noqa: E402
+
+HOST = "mail.example.org"
+DIRECTORY = "https://ca.example/dir"
+DAYS = datetime.timedelta(days=1)
+
+
+def subject(name):
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def issued(key, names, start=0, end=90, name="leaf", by=None):
+    """A certificate that is valid from so many days from now on to so many; by itself, or by (name, key)."""
+    now = datetime.datetime.now(datetime.UTC)
+    issuer, issuer_key = by or (name, key)
+    made = (
+        x509.CertificateBuilder(subject(issuer), subject(name), key.public_key(), x509.random_serial_number())
+        .not_valid_before(now + start * DAYS)
+        .not_valid_after(now + end * DAYS)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def new_key():
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def pem(key):
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *form).decode()
+
+
+KEY, OTHER_KEY, CA_KEY = new_key(), new_key(), new_key()
+CA = issued(CA_KEY, [], end=3650, name="ca")
+BY_CA = "ca", CA_KEY
+
+
+def chain_of(names, **validity):
+    return issued(KEY, names, by=BY_CA, **validity) + CA
+
+
+class Pairs(unittest.TestCase):
+    def refused(self, chain, key, words):
+        with self.assertRaisesRegex(Failure, words):
+            certificates.check_pair(chain, pem(key), [HOST])
+
+    def test_are_right_where_the_key_belongs_to_the_certificate_and_its_issuer_follows(self):
+        certificates.check_pair(chain_of([HOST, "other.example"]), pem(KEY), [HOST])
+
+    def test_are_refused_where_no_client_would_take_them(self):
+        between_key = new_key()
+        between = issued(between_key, [], name="between", by=BY_CA)
+        leaf = issued(KEY, [HOST], by=("between", between_key))
+        certificates.check_pair(leaf + between, pem(KEY), [HOST])
+        self.refused(leaf + between, OTHER_KEY, "does not belong")
+        self.refused(leaf + CA + between, KEY, "out of order at CN=ca")
+        self.refused(leaf + CA, KEY, "out of order at CN=ca")
+        self.refused(leaf, KEY, "lacks the issuer, CN=between")
+        self.refused(chain_of(["other.example"]), KEY, f"is not for {HOST}")
+        self.refused(leaf.replace("A", "!"), KEY, "damaged")
+
+    def test_are_refused_before_their_time_and_after(self):
+        for start, end, words in ((1, 90, "valid only from .* is the clock"), (-90, -1, "ended on")):
+            with self.assertRaisesRegex(Failure, words):
+                certificates.check_dates(chain_of([HOST], start=start, end=end))
+
+    def test_are_due_in_the_last_third_and_warned_of_in_the_last_21_of_90_days(self):
+        for days, left, due, soon in ((90, 31, False, False), (90, 29, True, False), (90, 20, True, True), (6, 1.5, True, False),
+                                      (6, 1.3, True, True), (397, 22, True, False), (397, 20, True, True)):  # fmt: skip
+            chain = chain_of([HOST], start=left - days, end=left)
+            self.assertEqual((certificates.is_due(chain), certificates.ends_soon(chain)), (due, soon), (days, left))
+
+
+class OnHost(unittest.TestCase):
+    """With files of its own in the place of the host's."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.calls = []
+
+    def replace(self, module, **others):
+        for name, other in others.items():
+            patch = mock.patch.object(module, name, other)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def succeeds(self, *command):
+        self.calls.append(command)
+        return True
+
+
+class Renewal(OnHost):
+    def setUp(self):
+        super().setUp()
+        root = self.folder / "acme"
+        root.mkdir()
+        self.replace(
+            acme, SETTINGS=self.folder / "certificates.json", ROOT=root, STATE=root / "state.json", LOCK=str(self.folder / "lock"),
+            host_alone=self.alone, host_name=lambda: HOST, reactivate=self.reactivate, certbot=self.certbot,
+            check_addresses=lambda names: None, wanted=list, run=self.run_command,
+        )  # fmt: skip
+        self.replace(certificates, STORE=root / "certificates", FRESH=root / "fresh")
+        self.key = self.folder / "key.pem"
+        self.key.write_text(pem(KEY))
+        self.wants(HOST, "example.org")
+        self.asked, self.served, self.sent = [], [], []
+        self.taken_alone = 0
+        self.issues = chain_of
+        self.serves = lambda: None
+
+    def wants(self, *names, directory=DIRECTORY):
+        wanted = {
+            name: {"names": [name], "request": f"/requests/{name}.pem", "privateKey": str(self.key)} for name in names
+        }
+        acme.SETTINGS.write_text(json.dumps({"directory": directory, "contact": "a@example.org", "certificates": wanted}))
+
+    @contextlib.contextmanager
+    def alone(self):
+        self.taken_alone += 1
+        yield
+
+    def certbot(self, *arguments, directory):
+        given = dict(zip(arguments, arguments[1:], strict=False))
+        name = pathlib.Path(given["--csr"]).stem
+        self.asked.append(name)
+        pathlib.Path(given["--fullchain-path"]).write_text(self.issues([name]))
+
+    def reactivate(self, daemon, names):
+        self.serves()
+        self.served += sorted(names)
+        return daemon.name
+
+    def run_command(self, *_, stdin):
+        self.sent.append(stdin)
+
+    def raises(self, error):
+        def does(*_, **__):
+            raise error
+
+        return does
+
+    def renew(self, *forced):
+        """Gives what it prints."""
+        self.asked, self.served = [], []
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            acme.renew(list(forced))
+        return out.getvalue()
+
+    def entry(self, **changes):
+        """The state has this for the host's certificate."""
+        entry = {"since": time.time(), "failures": 1, "error": "no", "next": 0} | changes
+        acme.STATE.write_text(json.dumps({HOST: entry}))
+
+    def test_serves_what_is_due_and_then_leaves_the_host_alone(self):
+        self.renew()
+        self.assertEqual(self.served, [HOST, "example.org"])
+        self.assertEqual(self.renew(), "")
+        self.assertEqual((self.asked, self.served, self.taken_alone), ([], [], 1))
+
+    def test_lets_no_other_look_at_what_it_serves(self):
+        def is_alone():
+            with open(acme.LOCK) as lock, self.assertRaises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+        self.serves = is_alone
+        self.renew()
+        self.assertEqual(self.served, [HOST, "example.org"])
+        self.assertEqual(acme.state(), {})
+
+    def test_keeps_keys_from_others_and_no_longer_than_they_are_asked_for(self):
+        self.renew()
+        modes = [stat.S_IMODE(os.stat(path).st_mode) for path in (certificates.STORE, certificates.path_in(certificates.STORE, HOST))]
+        self.assertEqual(modes, [0o700, 0o600])
+        certificates.store("example.org", certificates.issued("example.org"))
+        self.wants(HOST)
+        self.renew()
+        left = [path.name for folder in (certificates.STORE, certificates.FRESH) for path in folder.iterdir()]
+        self.assertEqual(left, [f"{HOST}.json"])
+
+    def test_asks_again_where_another_ca_or_key_is_wanted(self):
+        self.renew()
+        self.wants(HOST, "example.org", directory="https://other.example/dir")
+        self.renew()
+        self.assertEqual(self.asked, [HOST, "example.org"])
+        self.assertEqual(certificates.issued(HOST).directory, "https://other.example/dir")
+        self.key.write_text(pem(OTHER_KEY))
+        self.assertIn("does not belong", self.renew())
+
+    def test_asks_at_once_for_the_ones_that_are_named_first(self):
+        self.renew()
+        self.renew("example.org")
+        self.assertEqual(self.asked, ["example.org"])
+        with self.assertRaisesRegex(Failure, "no certificate is called x"):
+            self.renew("x")
+
+    def test_asks_for_200_domains_by_and_by_the_named_one_first(self):
+        domains = [f"d{number}.example" for number in range(200)]
+        self.wants(HOST, *domains)
+        self.renew(domains[-1])
+        self.assertEqual(self.asked, [domains[-1], HOST, *domains[:13]])
+        runs = [len(self.asked)]
+        while self.asked:
+            self.renew()
+            runs.append(len(self.asked))
+        self.assertEqual(runs, [15] * 13 + [6, 0])
+        self.assertEqual(len(list(certificates.STORE.iterdir())), 201)
+
+    def test_waits_longer_after_each_failure(self):
+        waits = []
+        for _ in range(7):
+            acme.remember(HOST, Failure("no"))
+            waits.append(round((acme.state()[HOST]["next"] - time.time()) / 60))
+        self.assertEqual(waits, [15, 30, 60, 120, 240, 360, 360])
+        self.renew()
+        self.assertEqual(self.asked, ["example.org"])
+
+    def test_waits_for_no_time_that_a_wrong_clock_has_told(self):
+        self.entry(next=time.time() + 365 * certificates.DAY, since=time.time() + 365 * certificates.DAY)
+        self.issues = self.raises(Failure("refused"))
+        self.renew()
+        self.assertIn(HOST, self.asked)
+        self.assertLessEqual(acme.state()[HOST]["since"], time.time())
+
+    def test_tells_the_postmaster_once_a_day_whatever_a_wrong_clock_has_told(self):
+        self.issues = self.raises(Failure("refused"))
+        self.entry(since=time.time() - 2 * certificates.DAY)
+        self.renew()
+        self.renew()
+        self.assertEqual(len(self.sent), 1)
+        self.assertRegex(self.sent[0], "Subject: Certificates of mail.example.org\n(.*\n)*.*refused")
+        ahead = time.time() + 365 * certificates.DAY
+        os.utime(acme.ROOT / "notified", (ahead, ahead))
+        self.renew()
+        self.assertEqual(len(self.sent), 2)
+
+    def test_keeps_a_certificate_whose_time_is_still_to_come(self):
+        self.issues = lambda names: chain_of(names, start=3)
+        self.assertRegex(self.renew(), "valid only from .* is the clock of this machine right")
+        self.assertEqual(self.served, [])
+        acme.STATE.unlink()
+        self.replace(certificates, check_dates=lambda chain: None)
+        self.renew()
+        self.assertEqual((self.asked, self.served), ([], [HOST, "example.org"]))
+
+    def test_serves_later_what_no_daemon_would_serve(self):
+        self.serves = self.raises(Failure("port 25 serves another"))
+        self.assertIn(f"{HOST} has no certificate of the CA yet, and is served with the stack's own: port 25", self.renew())
+        self.renew()
+        self.assertEqual(self.asked, [])
+        self.serves = lambda: None
+        acme.STATE.unlink()
+        self.renew()
+        self.assertEqual((self.asked, self.served), ([], [HOST, "example.org"]))
+
+    def test_fails_on_no_full_disk(self):
+        self.renew()
+        served = certificates.issued(HOST)
+        full = self.raises(OSError(28, "No space left on device"))
+        self.replace(acme, put_private=full)
+        self.replace(certificates, put_private=full)
+        self.assertIn("WARNING: certificates cannot be renewed now: [Errno 28] No space left on device", self.renew(HOST))
+        self.assertEqual(certificates.issued(HOST), served)
+
+    def test_fails_on_no_lock_damaged_state_or_mail_that_cannot_be_sent(self):
+        acme.STATE.write_text('{"mail.exam')
+        self.assertEqual(self.renew().count("the CA has issued"), 2)
+        self.entry(since=time.time() - 2 * certificates.DAY, next=time.time() + 60)
+        self.replace(acme, run=self.raises(Failure("sendmail failed")))
+        self.assertIn("WARNING: the postmaster cannot be told of it: sendmail failed", self.renew())
+        self.replace(acme, locked=self.raises(Failure("gave up after 900 s")))
+        self.assertIn("WARNING: certificates cannot be renewed now: gave up", self.renew(HOST))
+
+    def test_asks_a_ca_that_hangs_once_in_a_run(self):
+        self.issues = self.raises(acme.Hanging("no end after 300 s"))
+        self.assertIn("no end after 300 s", self.renew())
+        self.assertEqual(self.asked, [HOST])
+
+    def test_asks_no_more_where_names_lead_elsewhere_and_looks_again_in_the_next_run(self):
+        self.replace(acme, check_addresses=self.raises(Failure("has no address in DNS")))
+        self.assertIn("has no address in DNS", self.renew())
+        self.assertEqual(self.asked, [])
+        self.replace(acme, check_addresses=lambda names: None)
+        self.renew()
+        self.assertEqual(self.served, [HOST, "example.org"])
+
+
+class Served(OnHost):
+    def setUp(self):
+        super().setUp()
+        self.replace(certificates, STORE=self.folder, FRESH=self.folder / "fresh", KEY=str(self.folder / "privkey.pem"))
+        self.replace(daemons, host_name=lambda: HOST)
+        self.ones = {name: certificates.Pair(issued(key, [HOST]), pem(key)) for name, key in (("own", KEY), ("old", OTHER_KEY))}
+        own = self.ones["own"]
+        self.files = {certificates.OWN_CHAIN: {"text": own.chain}, certificates.OWN_KEY: {"text": own.key}}
+
+    def taken(self, stored, served):
+        """What is served, where one is stored and the key of another was served."""
+        with mock.patch.object(certificates, "FRESH", self.folder):
+            certificates.store(HOST, self.ones[stored])
+        if served:
+            pathlib.Path(certificates.KEY).write_text(self.ones[served].key)
+        files = daemons.Tls().completed(self.files)
+        return next(name for name, pair in self.ones.items() if files[certificates.KEY]["text"] == pair.key)
+
+    def test_is_what_the_ca_has_issued_also_for_the_last_key_until_there_is_one_for_the_next(self):
+        self.assertEqual(self.taken("old", None), "old")
+        self.assertEqual(self.taken("old", "old"), "old")
+
+    def test_is_the_own_where_the_last_key_has_been_given_up_since(self):
+        self.assertEqual(self.taken("old", "own"), "own")
+
+
+class Relaying(OnHost):
+    def setUp(self):
+        super().setUp()
+        self.replace(daemons, PAUSED=self.folder / "paused", HOST_LOCK=str(self.folder / "lock"), succeeds=self.succeeds,
+                     is_active=lambda unit: True, run=lambda *command: "", unended=lambda ones: [])  # fmt: skip
+
+    def test_goes_on_where_it_was_paused(self):
+        with daemons.relaying_paused():
+            self.assertEqual(self.calls, [("smtpctl", "pause", "mta")])
+        self.assertIn(("smtpctl", "schedule", "all"), self.calls)
+        self.assertFalse(daemons.PAUSED.exists())
+
+    def test_goes_on_with_the_next_command_where_one_was_killed_meanwhile(self):
+        daemons.PAUSED.touch()
+        with daemons.host_alone():
+            self.assertIn(("smtpctl", "schedule", "all"), self.calls)
+
+    def test_is_left_alone_by_all_other_commands(self):
+        with daemons.host_alone():
+            self.assertEqual(self.calls, [])
+
+    def test_hurries_the_probes_alone(self):
+        queue = (
+            f"00000000aaaaaaaa|local|mta||a@x|{check.PROBE}|{check.PROBE}|1|2|0|1|pending|9|no\n"
+            "00000000bbbbbbbb|local|mta||a@x|b@example.net|b@example.net|1|2|0|1|pending|9|no\n"
+        )
+        self.replace(check, run=lambda *command: queue, succeeds=self.succeeds)
+        check.schedule_probes()
+        self.assertEqual(self.calls, [("smtpctl", "schedule", "00000000aaaaaaaa")])
+
+
+if __name__ == "__main__":
+    unittest.main()
