@@ -149,7 +149,7 @@ function slowDns(): void {
 async function servedAndPublished(): Promise<[string, string[]]> {
   const served = onHost(
     lab,
-    `openssl s_client -starttls smtp -connect 127.0.0.1:25 </dev/null 2>&- |
+    `openssl s_client -starttls smtp -connect 127.0.0.1:25 </dev/null 2>/dev/null |
       openssl x509 -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum`,
   );
   const records = (await labResolver(addresses(lab).resolver.v4)(
