@@ -79,13 +79,15 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
 export function findRecords(wanted: DnsRecord[], existing: ExistingRecord[]): FoundRecords {
   const same: FoundRecords['same'] = [];
   const delegations = new Set<string>();
+  // Of a name that has several, some may be there and others not yet.
+  const own = (other: ExistingRecord) => wanted.some((record) => isSame(record, other));
   const conflicts = wanted.flatMap((record) => {
     const clashing = existing.filter((other) => clashes(record, other));
-    const own = clashing.find((other) => isSame(record, other));
-    if (own) same.push({ wanted: record, existing: own });
+    const found = clashing.find((other) => isSame(record, other));
+    if (found) same.push({ wanted: record, existing: found });
     return clashing.flatMap((other): RecordConflict[] => {
       // A delegation is in the way of all that lies below it.
-      if (other === own || delegations.has(other.id)) return [];
+      if (own(other) || delegations.has(other.id)) return [];
       if (other.type === 'NS') delegations.add(other.id);
       // Nothing can stand beside a null MX (RFC 7505, section 3).
       const words =
@@ -106,6 +108,7 @@ export function findRecords(wanted: DnsRecord[], existing: ExistingRecord[]): Fo
 /** Only a text has to be the same to the letter, and the priority of a lone MX says nothing. */
 const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
   const content = contentOf(record);
+  if (other.name.toLowerCase() !== record.name) return false;
   if (other.type !== record.type || other.proxied === true) return false;
   if (record.type === 'TXT') return other.content === content;
   return other.content.toLowerCase().split(/\s+/).join(' ') === content?.toLowerCase();

@@ -200,3 +200,15 @@ it('takes over nothing whose content it cannot know to be its own', () => {
   expect(same).toEqual([]);
   expect(conflicts).toHaveLength(1);
 });
+
+it('takes over one of two records of a name where an `up` was cut off between them', () => {
+  const both = ['11', '22'].map((hash): DnsRecord => {
+    const one = wanted.find(({ type }) => type === 'TLSA')!;
+    return withValue({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
+  });
+  const there = existing('TLSA', both[1]!.name, cloudflareContent(both[1]!));
+  expect(findRecords(both, [there])).toEqual({
+    same: [{ wanted: both[1], existing: there }],
+    conflicts: [],
+  });
+});
