@@ -118,16 +118,16 @@ function described({ api, method, path, done, status, silence }: Fault): string 
 export async function underFaults(
   lab: Lab,
   faults: Fault[],
-  work: (attempt: number) => Promise<unknown>,
+  work: (attempt: number) => Promise<{ output: string }>,
 ): Promise<number> {
   const left = () => faultsLeft(lab).filter(({ times }) => times > 0);
   setFaults(lab, faults);
   try {
     for (let attempt = 1; ; attempt++) {
       const before = JSON.stringify(left());
-      await work(attempt);
+      const { output } = await work(attempt);
       if (left().length === 0) return attempt;
-      assert.notEqual(JSON.stringify(left()), before, `never came: ${before}`);
+      assert.notEqual(JSON.stringify(left()), before, `never came: ${before}; ${output}`);
     }
   } finally {
     setFaults(lab, []);
