@@ -202,9 +202,9 @@ it('takes over nothing whose content it cannot know to be its own', () => {
 });
 
 it('takes over one of two records of a name where an `up` was cut off between them', () => {
-  const both = ['11', '22'].map((hash): DnsRecord => {
+  const both = ['11', '22'].map((hash) => {
     const one = wanted.find(({ type }) => type === 'TLSA')!;
-    return withValue({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
+    return withValue<string>({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
   });
   const there = existing('TLSA', both[1]!.name, cloudflareContent(both[1]!));
   expect(findRecords(both, [there])).toEqual({
