@@ -179,7 +179,7 @@ export const changeRows: Row[] = [
       await stack.set('mailhost:hostName', 'mx.example.org');
       const confirmed = 'rename mail.example.org to mx.example.org';
       await stack.set('mailhost:confirm[0]', confirmed, '--path');
-      await stack.set('mailhost:volumeSize', '11');
+      await stack.set('mailhost:volumeSize', '21');
       await stack.set('mailhost:adminNetworks[0]', '0.0.0.0/0', '--path');
       await stack.set('mailhost:domains[0].dmarcPolicy', 'quarantine', '--path');
       await park(bed);
