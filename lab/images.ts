@@ -69,6 +69,8 @@ const servicePackages = [
   'openssh-server',
   'pebble',
   'testssl.sh',
+  // It looks with it for commands that are injected before STARTTLS.
+  'socat',
 ];
 
 /** In ClamAV's form: name, any type of file, anywhere in it, the octets. Its text would alarm scanners of this machine. */

@@ -300,15 +300,16 @@ describe('certificates of a public CA', () => {
       `cp -a ${folder} /run/kept && mount -t tmpfs -o size=128k lab ${folder} && cp -a /run/kept/. ${folder} &&
        { dd if=/dev/zero of=${folder}/full bs=4k 2>/dev/null || true; }`,
     );
-    expect(renew(hostName)).toMatch(/its renewal fails: .*No space left on device/);
+    const full = renew(hostName);
+    const halfWritten = onHost(lab, `find ${folder} -name '*-new'`);
+    onHost(lab, `umount ${folder} && rm -r /run/kept /srv/mailhost/acme/state.json`);
+    expect(full).toMatch(/its renewal fails: .*No space left on device/);
+    expect(halfWritten).toBe('');
     expect(await serials()).toEqual(before);
-    expect(onHost(lab, `find ${folder} -name '*-new'`)).toBe('');
-    onHost(lab, `rm ${folder}/full /srv/mailhost/acme/state.json`);
     const output = renew();
     // No other one is asked for.
     expect(output).not.toContain('the CA has issued');
     expect(await serials()).not.toEqual(before);
-    onHost(lab, `cp -a ${folder}/. /run/kept && umount ${folder} && cp -a /run/kept/. ${folder}`);
   });
 
   it('stay as they are where the CA is down, and the postmaster is told, once', async () => {
@@ -482,6 +483,22 @@ interface Finding {
 
 /** What testssl.sh finds and is left so. */
 const accepted: { id: string; ports: number[]; reason: string }[] = [
+  {
+    id: 'engine_problem',
+    ports: ports.map(([port]) => port),
+    reason: 'the OpenSSL that asks has no GOST, and nothing here speaks it',
+  },
+  {
+    id: 'overall_grade',
+    ports: [25, 587, 4190],
+    reason:
+      'T on every port with STARTTLS, because the client has to insist on TLS; mail clients find 465 and 993',
+  },
+  {
+    id: 'sessionresumption_ticket',
+    ports: [443],
+    reason: 'nginx gives no session to resume, and testssl.sh cannot read the empty file',
+  },
   {
     id: 'cert_revocation',
     ports: ports.map(([port]) => port),
