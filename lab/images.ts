@@ -71,6 +71,8 @@ const servicePackages = [
   'testssl.sh',
   // It looks with it for commands that are injected before STARTTLS.
   'socat',
+  // Of it posttls-finger alone, which goes by TLSA records as a sender does.
+  'postfix',
 ];
 
 /** In ClamAV's form: name, any type of file, anywhere in it, the octets. Its text would alarm scanners of this machine. */

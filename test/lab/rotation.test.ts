@@ -5,12 +5,12 @@ import { authenticate } from 'mailauth';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { onHost } from '../../lab/machines';
 import { submit, waitForReceived } from '../../lab/mail';
-import { addresses } from '../../lab/network';
+import { addresses, inNamespace } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
 import { received, type ReceivedMessage } from '../../lab/remote/mailbox';
 import { labResolver } from '../../lab/remote/resolver';
 import { processes, waitFor, type Lab } from '../../lab/state';
-import { changes, endLab, startLab, TestStack, zoneOf } from './testLab';
+import { changes, endLab, passDsOn, startLab, TestStack, zoneOf } from './testLab';
 
 const name = 'rotation';
 const erika = 'erika@remote.example';
@@ -160,6 +160,20 @@ async function servedAndPublished(): Promise<[string, string[]]> {
     expect([certUsage, selector, match]).toEqual([3, 1, 1]);
   return [served.slice(0, 64), records.map(({ data }) => Buffer.from(data).toString('hex'))];
 }
+
+/** What a sender says that delivers to nobody but the owner of a key in a TLSA record (RFC 7672). */
+const askAsDaneSender = (): string =>
+  inNamespace(
+    lab,
+    'remote',
+    'chroot',
+    join(lab.dir, 'services/root'),
+    'sh',
+    '-c',
+    'posttls-finger -c -l dane-only -L summary example.org 2>&1 || true',
+  );
+const isVerified = (words: string) =>
+  words.includes('Verified TLS connection established to mail.example.org');
 
 describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a selector was not there', () => {
   it('rotate three times and back, and every message is verified where it arrives', async () => {
@@ -325,8 +339,13 @@ it('the TLS key is rotated to one that others have been told of', async () => {
   const [before, publishedBefore] = await servedAndPublished();
   expect(publishedBefore).toHaveLength(2);
   expect(publishedBefore).toContain(before);
+  // Without DNSSEC nobody may go by them (RFC 7672, section 2.1.1).
+  expect(isVerified(askAsDaneSender())).toBe(false);
+  passDsOn(name, 'example.org');
+  await waitFor('a sender goes by the TLSA records', () => isVerified(askAsDaneSender()), 60);
   await stack.set('mailhost:tlsGeneration', '2');
   await up();
+  expect(askAsDaneSender()).toSatisfy(isVerified);
   const [after, published] = await servedAndPublished();
   expect(after).toBe(publishedBefore.find((key) => key !== before));
   expect(published).toEqual(expect.arrayContaining([before, after]));
