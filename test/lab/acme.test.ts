@@ -5,8 +5,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as secure } from 'node:tls';
+import { connect as secure, getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { promisify } from 'node:util';
+import { getPolicy, validateMx } from 'mailauth/lib/mta-sts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { acmeDirectory, acmeRoot, startAcme, stopAcme } from '../../lab/acme';
 import { Machines, onHost } from '../../lab/machines';
@@ -216,6 +217,18 @@ describe('certificates of a public CA', () => {
     );
     onHost(lab, `${own}_remove autodiscover.example.net`);
     expect(onHost(lab, 'mailhost renew')).toBe('');
+  });
+
+  it('let other systems have the policy for TLS', async () => {
+    setDefaultCACertificates([...getCACertificates('default'), readFileSync(root, 'utf8')]);
+    const resolver = labResolver(addresses(lab).resolver.v4);
+    const found = await getPolicy('example.org', undefined, { resolver, strict: true });
+    expect(found).toMatchObject({ status: 'found', policy: { mode: 'testing' } });
+    expect(validateMx(hostName, found.policy).valid).toBe(true);
+    expect(validateMx('mail.remote.example', found.policy).valid).toBe(false);
+    // Its certificate is still the stack's own.
+    const other = await getPolicy('example.net', undefined, { resolver, strict: true });
+    expect(other).toMatchObject({ status: 'errored', policy: { mode: 'none' } });
   });
 
   it('meet what testssl.sh asks of every port', async () => {
