@@ -68,6 +68,9 @@ def note_signers() -> None:
         for selector in signers(selectors) - {domains.get(domain, {}).get("signs")}:
             selectors[selector]["until"] = now()
     save(evidence)
+    # Of a push that was undone.
+    for domain in unsigned_domains() - domains.keys():
+        (UNSIGNED / domain).unlink()
     set_timer()
 
 
@@ -82,8 +85,10 @@ def newly_visible() -> bool:
     """Looks for records that were not out before; whether amavis has to be restarted for domains that may sign now."""
     domains, keys, _ = live()
     evidence = load()
-    look_for(evidence, keys, unseen(evidence, keys) | {(d, domains[d]["signs"]) for d in unsigned_domains()})
-    ready = [d for d in sorted(unsigned_domains()) if "visible" in evidence[d][domains[d]["signs"]]]
+    # A push that was cut off has marked domains that are not there.
+    unsigned = sorted(unsigned_domains() & domains.keys())
+    look_for(evidence, keys, unseen(evidence, keys) | {(d, domains[d]["signs"]) for d in unsigned})
+    ready = [d for d in unsigned if "visible" in evidence[d][domains[d]["signs"]]]
     for domain in ready:
         begin(evidence[domain][domains[domain]["signs"]])
     save(evidence)

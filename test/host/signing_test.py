@@ -1,0 +1,99 @@
+"""What the host goes by before a key signs: evidence of several domains, and the answers of their name servers."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
+
+import dkim  # noqa: E402
+import visibility  # noqa: E402
+
+TTL = 1800
+
+
+class Clock:
+    """Time that passes where somebody waits."""
+
+    def __init__(self):
+        self.now = 1_000_000
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def __getattr__(self, name):
+        return getattr(__import__("time"), name)
+
+
+def plan(signs, *published, retention=1000):
+    """The same selectors for each of the domains, as amavis' files have them."""
+    domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
+    keys = {domain: {selector: "QUFB" for selector in published} for domain in signs}
+    return {
+        dkim.SETTINGS: {"text": json.dumps({"retention": retention, "domains": domains})},
+        dkim.PUBLIC_KEYS: {"text": json.dumps(keys)},
+    }
+
+
+class Signing(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        base = pathlib.Path(folder.name)
+        self.clock = Clock()
+        #: Names that no name server has, and those of which none answers.
+        self.gone, self.silent = set(), set()
+        self.ran = []
+        for name, value in {
+            "EVIDENCE": base / "dkim.json",
+            "SETTINGS": str(base / "settings.json"),
+            "PUBLIC_KEYS": str(base / "keys.json"),
+            "UNSIGNED": base / "unsigned",
+            "RESTART": base / "restart",
+            "time": self.clock,
+            "put": lambda path, file: pathlib.Path(path).write_text(file["text"]),
+            "run": lambda *command: self.ran.append(command),
+            "look_at_all": lambda records: [self.look(name) for _, name, _, _ in records],
+            "print": lambda *_, **__: None,
+        }.items():
+            patch = mock.patch.object(dkim, name, value, create=name == "print")
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def look(self, name):
+        if name in self.silent:
+            return visibility.Look("time-out", certain=False)
+        return visibility.Look("nothing", negative_ttl=TTL) if name in self.gone else visibility.Look(negative_ttl=TTL)
+
+    def push(self, files, killed=False):
+        dkim.check(files, {})
+        if not killed:
+            for path, file in files.items():
+                pathlib.Path(path).write_text(file["text"])
+            dkim.note_signers()
+
+    def signs(self, domain):
+        return dkim.signers(dkim.load().get(domain, {}))
+
+
+class Timer(Signing):
+    def test_minds_no_domain_that_a_killed_push_has_marked(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.gone.add("s1._domainkey.new.example")
+        self.push(plan({"example.org": "s1", "new.example": "s1"}, "s1", "s2"), killed=True)
+        self.assertEqual(dkim.unsigned_domains(), {"new.example"})
+        self.gone.clear()
+        self.assertFalse(dkim.newly_visible())
+        dkim.note_signers()
+        self.assertEqual(dkim.unsigned_domains(), set())
+
+
+if __name__ == "__main__":
+    unittest.main()
