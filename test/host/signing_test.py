@@ -10,8 +10,11 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
 
+import commands  # noqa: E402
 import dkim  # noqa: E402
+import tlsa  # noqa: E402
 import visibility  # noqa: E402
+from failure import Failure  # noqa: E402
 
 TTL = 1800
 
@@ -46,7 +49,7 @@ class Signing(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
+        self.base = base = pathlib.Path(folder.name)
         self.clock = Clock()
         #: Names that no name server has, and those of which none answers.
         self.gone, self.silent = set(), set()
@@ -84,6 +87,39 @@ class Signing(unittest.TestCase):
 
 
 class Timer(Signing):
+    def test_notices_that_a_record_was_gone(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.clock.now += 86400
+        self.gone.add("s2._domainkey.example.org")
+        self.assertFalse(dkim.newly_visible())
+        self.gone.clear()
+        self.assertFalse(dkim.newly_visible())
+        with self.assertRaisesRegex(Failure, "others may remember"):
+            self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+        self.assertEqual(self.signs("example.org"), {"s1"})
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+
+    def test_takes_no_silence_for_an_answer(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        before = dkim.EVIDENCE.stat().st_mtime_ns
+        self.silent.add("s2._domainkey.example.org")
+        self.assertFalse(dkim.newly_visible())
+        self.assertEqual(dkim.EVIDENCE.stat().st_mtime_ns, before)
+
+    def test_stays_on(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.assertEqual(self.ran[-1][:2], ("systemctl", "enable"))
+
+    def test_also_looks_at_tls_keys(self):
+        with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.base / "tlsa")):
+            pathlib.Path(tlsa.SETTINGS).write_text("_25._tcp.mail.example.org\n3 1 1 00\n")
+            self.push(plan({"example.org": "s1"}, "s1", "s2"))
+            look.side_effect = Failure("time-out")
+            commands.run_sign(None)
+        look.assert_called_once_with("_25._tcp.mail.example.org")
+
     def test_minds_no_domain_that_a_killed_push_has_marked(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
         self.gone.add("s1._domainkey.new.example")

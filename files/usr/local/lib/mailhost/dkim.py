@@ -61,7 +61,7 @@ def check(files: dict, owned: dict) -> None:
 
 
 def note_signers() -> None:
-    """That keys which amavis no longer has do not sign any more, and what is still to be looked for."""
+    """That keys which amavis no longer has do not sign any more; the timer looks from then on whether all are out."""
     domains, _, _ = live()
     evidence = load()
     for domain, selectors in evidence.items():
@@ -71,23 +71,20 @@ def note_signers() -> None:
     # Of a push that was undone.
     for domain in unsigned_domains() - domains.keys():
         (UNSIGNED / domain).unlink()
-    set_timer()
-
-
-def set_timer() -> None:
-    """It looks on while something is still to come out."""
-    _, keys, _ = live()
-    waits = RESTART.exists() or unsigned_domains() or unseen(load(), keys)
-    run("systemctl", "enable" if waits else "disable", "--now", "--quiet", TIMER)
+    run("systemctl", "enable", "--now", "--quiet", TIMER)
 
 
 def newly_visible() -> bool:
-    """Looks for records that were not out before; whether amavis has to be restarted for domains that may sign now."""
+    """
+    Looks which records are out; whether amavis has to be restarted for domains that may sign now.
+
+    At all of them: one that was gone, and is back, others may not know for a while.
+    """
     domains, keys, _ = live()
     evidence = load()
     # A push that was cut off has marked domains that are not there.
     unsigned = sorted(unsigned_domains() & domains.keys())
-    look_for(evidence, keys, unseen(evidence, keys) | {(d, domains[d]["signs"]) for d in unsigned})
+    look_for(evidence, keys, {(d, s) for d, selectors in keys.items() for s in selectors})
     ready = [d for d in unsigned if "visible" in evidence[d][domains[d]["signs"]]]
     for domain in ready:
         begin(evidence[domain][domains[domain]["signs"]])
@@ -137,6 +134,8 @@ def load() -> dict:
 
 
 def save(evidence: dict) -> None:
+    if evidence == load():
+        return
     text = f"{json.dumps(evidence, indent=1, sort_keys=True)}\n"
     put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": text})
 

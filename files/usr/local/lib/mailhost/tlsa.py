@@ -58,8 +58,12 @@ def check(files: dict) -> None:
 def note() -> None:
     """Looks which records are out, so that it is known early since when."""
     settings = pathlib.Path(SETTINGS)
-    if settings.exists():
+    if not settings.exists():
+        return
+    try:
         look(settings.read_text().split()[0])
+    except Failure as failure:
+        print(f"WARNING: {failure}")
 
 
 def look(name: str) -> tuple:
