@@ -58,7 +58,7 @@ def look_at_all(records):
             looks.append(visibility.Look(None if there else "nothing", negative_ttl=100 if there else 0))
     return looks
 dkim.look_at_all = look_at_all
-dkim.live = lambda: dkim.parsed(files[dkim.SETTINGS]["text"], files[dkim.PUBLIC_KEYS]["text"])
+dkim.live = lambda: dkim.parsed(files[dkim.SETTINGS]["text"], files[dkim.PUBLIC_KEYS]["text"]) if files else ({}, {}, 0)
 def activate(row):
     global step, files
     clock.now = 0

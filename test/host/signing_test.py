@@ -131,5 +131,53 @@ class Timer(Signing):
         self.assertEqual(dkim.unsigned_domains(), set())
 
 
+class Removal(Signing):
+    def removal_of_s1(self):
+        return plan({"example.org": "s3"}, "s2", "s3", "s4", retention=1000)
+
+    def test_waits_for_signatures_of_a_time_with_a_longer_retention(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        # Shortened first, and rotated afterwards.
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now += 10
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 8900
+        with self.assertRaisesRegex(Failure, "s1 of example.org signed until 1970-01-12 14:16:50 UTC, .* 1970-01-12 16:46:40 UTC"):
+            self.push(self.removal_of_s1())
+        self.clock.now += 100
+        self.push(self.removal_of_s1())
+
+    def test_waits_as_long_where_the_rotation_shortens_it(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 8999
+        with self.assertRaisesRegex(Failure, "s1 of example.org"):
+            self.push(self.removal_of_s1())
+        self.clock.now += 1
+        self.push(self.removal_of_s1())
+
+    def test_goes_by_the_shorter_retention_once_all_signatures_are_of_it(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now += 9000
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 3000
+        self.push(self.removal_of_s1())
+
+    def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        evidence = dkim.load()
+        for entry in evidence["example.org"].values():
+            entry.pop("keep", None)
+            entry.pop("retention", None)
+        evidence["example.org"]["s1"]["until"] = self.clock.now
+        dkim.save(evidence)
+        self.clock.now += 8999
+        with self.assertRaisesRegex(Failure, "s1 of example.org"):
+            self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -2,7 +2,8 @@
 Says when a DKIM key may sign: once others find its record, and for as long as it stays the same.
 
 The evidence lies on the volume, so that a new server has it: for each domain and selector the key's fingerprint, since when
-all name servers answer with it (`visible`), and from when until when it signed. Times are seconds of the epoch.
+all name servers answer with it (`visible`), from when until when it signed, for how long signatures hold (`retention`),
+and until when those hold that there are (`keep`). Times are seconds of the epoch.
 """
 
 import base64
@@ -40,6 +41,8 @@ def check(files: dict, owned: dict) -> None:
     Raises Failure where a key may not sign yet, is another one than before, or signed too lately to go.
     """
     domains, keys, retention = parsed(files[SETTINGS]["text"], files[PUBLIC_KEYS]["text"])
+    # Signatures hold as long as they were made to, also where this plan shortens that.
+    retention = max(retention, live()[2])
     evidence = load()
     adopt(evidence, owned)
     note_keys(evidence, keys)
@@ -51,6 +54,9 @@ def check(files: dict, owned: dict) -> None:
     for domain, plan in domains.items():
         if domain not in unsigned:
             begin(evidence[domain][plan["signs"]])
+    for selectors in evidence.values():
+        for selector in signers(selectors):
+            selectors[selector]["retention"] = retention
     save(evidence)
     UNSIGNED.mkdir(parents=True, exist_ok=True)
     for domain in set(unsigned) | unsigned_domains():
@@ -62,11 +68,14 @@ def check(files: dict, owned: dict) -> None:
 
 def note_signers() -> None:
     """That keys which amavis no longer has do not sign any more; the timer looks from then on whether all are out."""
-    domains, _, _ = live()
+    domains, _, retention = live()
     evidence = load()
     for domain, selectors in evidence.items():
-        for selector in signers(selectors) - {domains.get(domain, {}).get("signs")}:
-            selectors[selector]["until"] = now()
+        for selector in signers(selectors):
+            entry = selectors[selector]
+            entry["keep"] = max(entry.get("keep", 0), now() + entry.get("retention", retention))
+            if selector != domains.get(domain, {}).get("signs"):
+                entry["until"] = now()
     save(evidence)
     # Of a push that was undone.
     for domain in unsigned_domains() - domains.keys():
@@ -123,6 +132,9 @@ def parsed(settings: str, keys: str) -> tuple:
 
 
 def live() -> tuple:
+    """Nothing, before the first push."""
+    if not pathlib.Path(SETTINGS).exists():
+        return {}, {}, 0
     return parsed(pathlib.Path(SETTINGS).read_text(), pathlib.Path(PUBLIC_KEYS).read_text())
 
 
@@ -187,10 +199,11 @@ def refuse_early_removal(evidence: dict, domains: dict, retention: int) -> None:
         for selector, entry in evidence.get(domain, {}).items():
             if "from" not in entry or selector in plan["published"]:
                 continue
-            may_go = entry.get("until", now()) + retention
+            until = entry.get("until", now())
+            may_go = max(entry.get("keep", 0), until + entry.get("retention", retention))
             if may_go > now():
                 raise Failure(
-                    f"{selector} of {domain} signed until {utc(may_go - retention)}, and its record has to stay until "
+                    f"{selector} of {domain} signed until {utc(until)}, and its record has to stay until "
                     f"{utc(may_go)}: run `pulumi up` again after that, or set dkimGeneration back"
                 )
 
