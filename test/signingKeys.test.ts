@@ -50,7 +50,7 @@ dkim.time = clock = Clock()
 step, files = {}, {}
 def look_at_all(records):
     looks = []
-    for owner, name, kind, is_right in records:
+    for owner, name, kind, _ in records:
         if step.get("lost"):
             looks.append(visibility.Look("lost", certain=False))
         else:

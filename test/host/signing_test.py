@@ -35,6 +35,16 @@ class Clock:
         return getattr(__import__("time"), name)
 
 
+class Text:
+    """A TXT record."""
+
+    def __init__(self, *strings):
+        self.strings = [string.encode() for string in strings]
+
+    def __str__(self):
+        return b"".join(self.strings).decode()
+
+
 def plan(signs, *published, retention=1000):
     """The same selectors for each of the domains, as amavis' files have them."""
     domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
@@ -177,6 +187,15 @@ class Removal(Signing):
         self.clock.now += 8999
         with self.assertRaisesRegex(Failure, "s1 of example.org"):
             self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
+
+
+class NameServers(unittest.TestCase):
+    def test_have_one_record_of_a_key(self):
+        right, other = Text("v=DKIM1; k=rsa; p=QU", "FB"), Text("v=DKIM1; k=rsa; p=AAAA")
+        is_out = dkim.are_key("QUFB")
+        self.assertTrue(is_out([right]))
+        for records in ([], [other], [right, other], [right, right], [other, right]):
+            self.assertFalse(is_out(records), [str(record) for record in records])
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def unseen(evidence: dict, keys: dict) -> set:
 def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     """Notes since when each key of `wanted` is out; gives what was seen of each."""
     order = sorted(wanted)
-    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", is_key(keys[d][s])) for d, s in order])
+    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", are_key(keys[d][s])) for d, s in order])
     for (domain, selector), seen in zip(order, looks):
         entry = evidence.setdefault(domain, {}).setdefault(selector, {})
         if seen.missing is None:
@@ -233,8 +233,13 @@ def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     return dict(zip(order, looks))
 
 
-def is_key(key: str):
-    return lambda record: re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p")) == key
+def are_key(key: str):
+    """Which of several records counts is undefined (RFC 6376, section 3.6.2.2)."""
+    return lambda records: [public_key(record) for record in records] == [key]
+
+
+def public_key(record) -> str:
+    return re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p"))
 
 
 def tag(text: str, name: str) -> str:

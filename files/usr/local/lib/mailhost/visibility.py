@@ -23,12 +23,12 @@ class Look:
 
 
 def look_at_all(records: list) -> list:
-    """Gives a Look for each (owner, name, type, is_right): the domain, the name of the record in it, and what it must be."""
+    """Gives a Look for each (owner, name, type, are_right): the domain, the name of the records in it, and what they must be."""
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda record: look(*record), records))
 
 
-def look(owner: str, name: str, kind: str, is_right) -> Look:
+def look(owner: str, name: str, kind: str, are_right) -> Look:
     # Installed with the daemons, after this program.
     import dns.exception
 
@@ -39,12 +39,12 @@ def look(owner: str, name: str, kind: str, is_right) -> Look:
     negative_ttl = 0
     for server, address in addresses:
         try:
-            records = ask(address, name, kind)
+            records = [record for record, _ in ask(address, name, kind)]
             negative_ttl = max([negative_ttl, *(min(ttl, soa.minimum) for soa, ttl in ask(address, zone, "SOA"))])
         except (dns.exception.DNSException, OSError) as error:
             return Look(f"name server {server} does not answer ({error})", certain=False)
-        if not any(is_right(record) for record, _ in records):
-            return Look(f"name server {server} answers {[str(record) for record, _ in records] or 'nothing'} instead")
+        if not are_right(records):
+            return Look(f"name server {server} answers {[str(record) for record in records] or 'nothing'} instead")
     return Look(negative_ttl=negative_ttl)
 
 
