@@ -141,6 +141,41 @@ class Timer(Signing):
         self.assertEqual(dkim.unsigned_domains(), set())
 
 
+class Return(Signing):
+    both = {"example.org": "s1", "example.net": "s1"}
+
+    def setUp(self):
+        super().setUp()
+        self.push(plan(self.both, "s1", "s2"))
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.clock.now += 86400
+
+    def test_of_a_domain_waits_until_nobody_remembers_that_its_record_was_gone(self):
+        start = self.clock.now
+        self.push(plan(self.both, "s1", "s2"))
+        self.assertEqual((self.clock.now, self.signs("example.net")), (start, set()))
+        self.assertEqual(dkim.unsigned_domains(), {"example.net"})
+        self.clock.now += TTL
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += 1
+        self.assertTrue(dkim.newly_visible())
+        self.assertEqual((self.signs("example.net"), dkim.unsigned_domains()), ({"s1"}, set()))
+
+    def test_of_a_domain_goes_by_no_look_of_a_push_that_was_cut_off(self):
+        self.push(plan(self.both, "s1", "s2"), killed=True)
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += TTL + 1
+        self.push(plan(self.both, "s1", "s2"))
+        self.assertEqual(self.signs("example.net"), set())
+
+    def test_of_a_key_waits_as_well(self):
+        for published in (("s1", "s2", "s3"), ("s2", "s3")):
+            self.push(plan({"example.org": "s2"}, *published))
+            self.clock.now += 86400
+        with self.assertRaisesRegex(Failure, "s1.*others may remember"):
+            self.push(plan({"example.org": "s1"}, "s1", "s2"))
+
+
 class Removal(Signing):
     def removal_of_s1(self):
         return plan({"example.org": "s3"}, "s2", "s3", "s4", retention=1000)

@@ -17,7 +17,7 @@ from failure import Failure
 from files import put
 from system import run
 from transaction import STATE
-from visibility import look_at_all
+from visibility import Look, look_at_all
 
 EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
 SETTINGS = "/etc/mailhost/dkim.json"
@@ -30,7 +30,7 @@ TIMER = "mailhost-sign.timer"
 
 #: Seconds to wait for a key that is to follow another.
 PATIENCE = 300
-#: Seconds to wait for the first key of a domain, which meanwhile sends unsigned.
+#: Seconds to wait for the key of a domain that has none before it, and meanwhile sends unsigned.
 FIRST_PATIENCE = 30
 
 
@@ -68,8 +68,9 @@ def check(files: dict, owned: dict) -> None:
 
 def note_signers() -> None:
     """That keys which amavis no longer has do not sign any more; the timer looks from then on whether all are out."""
-    domains, _, retention = live()
+    domains, keys, retention = live()
     evidence = load()
+    forget_unwatched(evidence, keys)
     for domain, selectors in evidence.items():
         for selector in signers(selectors):
             entry = selectors[selector]
@@ -91,18 +92,19 @@ def newly_visible() -> bool:
     """
     domains, keys, _ = live()
     evidence = load()
+    forget_unwatched(evidence, keys)
+    looks = look_for(evidence, keys, {(d, s) for d, selectors in keys.items() for s in selectors})
     # A push that was cut off has marked domains that are not there.
-    unsigned = sorted(unsigned_domains() & domains.keys())
-    look_for(evidence, keys, {(d, s) for d, selectors in keys.items() for s in selectors})
-    ready = [d for d in unsigned if "visible" in evidence[d][domains[d]["signs"]]]
+    waiting = {d: domains[d]["signs"] for d in sorted(unsigned_domains() & domains.keys())}
+    ready = [d for d, s in waiting.items() if may_sign(evidence, d, s, looks[d, s])[0] <= now()]
     for domain in ready:
-        begin(evidence[domain][domains[domain]["signs"]])
+        begin(evidence[domain][waiting[domain]])
     save(evidence)
     if ready:
         RESTART.touch()
     for domain in ready:
         (UNSIGNED / domain).unlink()
-        print(f"{domain} signs with {domains[domain]['signs']} from now on")
+        print(f"{domain} signs with {waiting[domain]} from now on")
     return RESTART.exists()
 
 
@@ -233,6 +235,23 @@ def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     return dict(zip(order, looks))
 
 
+def forget_unwatched(evidence: dict, keys: dict) -> None:
+    """What is not in the plan nobody looks at: it may be gone, and come back."""
+    for domain, selectors in evidence.items():
+        for selector in selectors.keys() - keys.get(domain, {}).keys():
+            selectors[selector].pop("visible", None)
+
+
+def may_sign(evidence: dict, domain: str, selector: str, seen: Look) -> tuple:
+    """From when on, at the earliest, and why not before. For the first key of a new domain nobody has asked yet."""
+    if seen.missing is not None:
+        return time.time() + 1, seen.missing
+    if not any("from" in entry for entry in evidence[domain].values()):
+        return 0, None
+    since = evidence[domain][selector]["visible"] + seen.negative_ttl
+    return since, f"until {utc(since)} others may remember that it was not there"
+
+
 def are_key(key: str):
     """Which of several records counts is undefined (RFC 6376, section 3.6.2.2)."""
     return lambda records: [public_key(record) for record in records] == [key]
@@ -251,7 +270,7 @@ def tag(text: str, name: str) -> str:
 
 
 def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
-    """Gives why each domain whose first key is not out yet must send unsigned, once that has been waited for a little."""
+    """Gives why each domain that has no key which may sign must send unsigned, once that has been waited for a little."""
     signing = {domain: plan["signs"] for domain, plan in domains.items()}
     present = {domain: signers(evidence.get(domain, {})) for domain in signing}
     new = {(domain, selector) for domain, selector in signing.items() if present[domain] != {selector}}
@@ -261,25 +280,21 @@ def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
     while True:
         unsigned, waits = {}, {}
         for domain, selector in new:
-            seen = looks[domain, selector]
-            if not present[domain]:
-                if seen.missing is not None:
-                    unsigned[domain] = seen.missing
-                    if domain not in known and time.time() < start + FIRST_PATIENCE:
-                        waits[domain] = f"{selector}: {seen.missing}"
+            until, reason = may_sign(evidence, domain, selector, looks[domain, selector])
+            if until <= time.time():
                 continue
-            if seen.missing is not None:
-                reason, until = seen.missing, time.time() + 1
-            else:
-                until = evidence[domain][selector]["visible"] + seen.negative_ttl
-                reason = f"until {utc(until)} others may remember that it was not there"
-            if max(until, time.time()) > start + PATIENCE:
+            patience = PATIENCE if present[domain] else FIRST_PATIENCE
+            late = max(until, time.time()) > start + patience
+            if not present[domain]:
+                unsigned[domain] = reason
+                if late or domain in known:
+                    continue
+            if late:
                 raise Failure(
                     f"{selector}._domainkey.{domain}: {reason}; not signing with this key before. "
                     "Signing goes on with the key from before. Run `pulumi up` again once that has changed"
                 )
-            if until > time.time():
-                waits[domain] = f"{selector}: {reason}"
+            waits[domain] = f"{selector}: {reason}"
         if not waits:
             return unsigned
         if time.time() >= spoken:
