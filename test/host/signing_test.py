@@ -183,6 +183,31 @@ class Return(Signing):
             self.push(plan({"example.org": "s1"}, "s1", "s2"))
 
 
+class Rotation(Signing):
+    def test_names_every_domain_that_holds_it_up_and_the_way_out(self):
+        names = ("a.example", "b.example", "c.example", "d.example")
+        self.push(plan(dict.fromkeys(names, "s1"), "s1", "s2"))
+        self.clock.now += 86400
+        # One is not there, of one nobody answers, and one was gone a moment ago.
+        self.gone |= {"s2._domainkey.a.example", "s2._domainkey.c.example"}
+        self.silent.add("s2._domainkey.b.example")
+        dkim.newly_visible()
+        self.gone.remove("s2._domainkey.c.example")
+        with self.assertRaises(Failure) as caught:
+            self.push(plan(dict.fromkeys(names, "s2"), "s1", "s2", "s3"))
+        self.assertRegex(
+            str(caught.exception),
+            "(?s)- a.example, s2: nothing\n- b.example, s2: time-out\n- c.example, s2: until .* others may remember "
+            ".*\nSigning goes on with the keys from before.*domains\\[i\\].dkimGeneration",
+        )
+        self.assertNotIn("d.example", str(caught.exception))
+        for name in names:
+            self.assertEqual(self.signs(name), {"s1"})
+        own = plan(dict.fromkeys(names, "s1") | {"d.example": "s2"}, "s1", "s2", "s3")
+        self.push(own)
+        self.assertEqual(self.signs("d.example"), {"s2"})
+
+
 class Removal(Signing):
     def removal_of_s1(self):
         return plan({"example.org": "s3"}, "s2", "s3", "s4", retention=1000)

@@ -278,7 +278,7 @@ def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
     start = spoken = time.time()
     looks = look_for(evidence, keys, new | unseen(evidence, keys))
     while True:
-        unsigned, waits = {}, {}
+        unsigned, waits, refused = {}, {}, {}
         for domain, selector in new:
             until, reason = may_sign(evidence, domain, selector, looks[domain, selector])
             if until <= time.time():
@@ -289,12 +289,15 @@ def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
                 unsigned[domain] = reason
                 if late or domain in known:
                     continue
-            if late:
-                raise Failure(
-                    f"{selector}._domainkey.{domain}: {reason}; not signing with this key before. "
-                    "Signing goes on with the key from before. Run `pulumi up` again once that has changed"
-                )
-            waits[domain] = f"{selector}: {reason}"
+            (refused if late else waits)[domain] = f"{selector}: {reason}"
+        if refused:
+            # Those that may still come out in time, too: all that would hold up the next `up`.
+            refused.update((domain, what) for domain, what in waits.items() if present[domain])
+            lines = "".join(f"- {domain}, {what}\n" for domain, what in sorted(refused.items()))
+            raise Failure(
+                f"these DKIM keys may not sign yet:\n{lines}Signing goes on with the keys from before. Run `pulumi up` again "
+                "once that has changed, or have a domain keep its key by a dkimGeneration of its own: domains[i].dkimGeneration"
+            )
         if not waits:
             return unsigned
         if time.time() >= spoken:
