@@ -9,5 +9,5 @@ const files = readdirSync(folder).filter((file) => file.endsWith('_test.py'));
 it.each(files)('the host program passes %s', (file) => {
   const { status, stderr } = spawnSync('python3', [join(folder, file)], { encoding: 'utf8' });
   expect(status, stderr).toBe(0);
-  expect(stderr).toMatch(/^Ran \d{2} tests/m);
+  expect(stderr).toMatch(/^Ran [1-9]\d* tests/m);
 });

@@ -31,7 +31,13 @@ class Clock:
 tlsa.time = clock = Clock()
 tlsa.put = lambda path, file: pathlib.Path(path).write_text(file["text"])
 out = []
-tlsa.common_answers = lambda owner, name, kind: {text: 300 for text in out}
+questions = 0
+def common_answers(owner, name, kind):
+    global questions
+    questions += 1
+    if any(begin <= clock.now < end for begin, end in given["silent"]): raise tlsa.Failure("time-out")
+    return {text: 300 for text in out}
+tlsa.common_answers = common_answers
 given = json.load(sys.stdin)
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
@@ -43,7 +49,7 @@ with tempfile.TemporaryDirectory() as name:
         clock.now = at
         tlsa.look("_25._tcp.mail.example.org")
     start = clock.now = given["at"]
-    out = given["out"]
+    out, questions = given["out"], 0
     files = {tlsa.KEY: {"text": given["key"]}}
     if given["planned"]: files[tlsa.SETTINGS] = {"text": "\\n".join(["_25._tcp.mail.example.org", *given["planned"]])}
     try:
@@ -51,7 +57,7 @@ with tempfile.TemporaryDirectory() as name:
     except tlsa.Failure as failure:
         refused = str(failure)
     sys.stdout = sys.__stdout__
-    print(json.dumps({"refused": refused, "waited": clock.now - start}))
+    print(json.dumps({"refused": refused, "waited": clock.now - start, "questions": questions}))
 `;
 
 interface Switch {
@@ -63,8 +69,16 @@ interface Switch {
   looks?: [at: number, out: (string | undefined)[]][];
   at?: number;
   out?: (string | undefined)[];
+  /** When no name server answers. */
+  silent?: [from: number, until: number][];
 }
-function outcome(change: Switch): { refused: string | null; waited: number } {
+interface Outcome {
+  refused: string | null;
+  waited: number;
+  /** How often it asked. */
+  questions: number;
+}
+function outcome(change: Switch): Outcome {
   const input = {
     served,
     key: next,
@@ -72,6 +86,7 @@ function outcome(change: Switch): { refused: string | null; waited: number } {
     looks: [],
     at: 1000,
     out: [servedRecord, nextRecord],
+    silent: [],
     ...change,
   };
   const output = execFileSync('python3', ['-c', driver], {
@@ -79,7 +94,7 @@ function outcome(change: Switch): { refused: string | null; waited: number } {
     encoding: 'utf8',
     stdio: ['pipe', 'pipe', 'ignore'],
   });
-  return JSON.parse(output) as { refused: string | null; waited: number };
+  return JSON.parse(output) as Outcome;
 }
 const atOnce = { refused: null, waited: 0 };
 
@@ -91,7 +106,7 @@ describe('a TLS key', () => {
     ['where nobody goes by records', { planned: [], out: [servedRecord] }],
     ['where no record is out', { out: [] }],
   ])('is served at once: %s', (_, change) => {
-    expect(outcome(change)).toEqual(atOnce);
+    expect(outcome(change)).toMatchObject(atOnce);
   });
 
   it('is waited for until nobody remembers the records without it', () => {
@@ -108,6 +123,21 @@ describe('a TLS key', () => {
     ).toBe(301);
   });
 
+  it('asks seldom, and again where it gets no answer', () => {
+    const late = outcome({
+      silent: [
+        [1000, 1010],
+        [1310, 1311],
+      ],
+    });
+    expect(late).toMatchObject({ refused: null, waited: 315 });
+    expect(late.questions).toBeLessThan(15);
+    const never = outcome({ silent: [[1000, 9000]] });
+    expect(never.refused).toContain('time-out');
+    expect(never.waited).toBe(300);
+    expect(outcome({ silent: [[1000, 9000]], served: '' }).questions).toBe(0);
+  });
+
   it('is refused where the plan takes its record away, even if it is served already', () => {
     const change = { key: served, planned: [nextRecord] };
     expect(outcome(change).refused).toContain(`TLSA ${servedRecord}`);
@@ -116,7 +146,7 @@ describe('a TLS key', () => {
 
   it('remembers no time to come, of a clock that was ahead', () => {
     const ahead: [number, (string | undefined)[]] = [100_000, [servedRecord, nextRecord]];
-    expect(outcome({ looks: [ahead] })).toEqual({ refused: null, waited: 301 });
+    expect(outcome({ looks: [ahead] })).toMatchObject({ refused: null, waited: 301 });
   });
 
   it('is refused where no record names it', () => {

@@ -323,7 +323,6 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
 
     onHost(lab, `rm ${file}; systemctl restart unbound; systemctl start mailhost-sign.service`);
     expect(await verdict('after')).toBe(`pass s${generation}, dmarc pass`);
-    expect(onHost(lab, 'systemctl is-active mailhost-sign.timer || true')).toBe('inactive\n');
     await expectAllVerified([`s${generation}`]);
   });
 

@@ -42,10 +42,7 @@ def check(mail: dict) -> None:
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
     print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
-    try:
-        tlsa.note()
-    except Failure as failure:
-        print(f"WARNING: {failure}")
+    tlsa.note()
     for warning in dkim.warnings(mail["domains"]):
         print(warning)
     warn_of_missing_account(mail["hostName"])
@@ -58,7 +55,7 @@ def check(mail: dict) -> None:
 
 
 def services():
-    units = [daemon.unit for daemon in wanted() if daemon.unit is not None]
+    units = [dkim.TIMER, *(daemon.unit for daemon in wanted() if daemon.unit is not None)]
     if DAEMONS["backup"] in wanted():
         units.append(backup.TIMER)
     for unit in [*units, RULE_UPDATES, "metadata-guard"]:

@@ -11,6 +11,7 @@ import acme
 import dkim
 import history
 import restore
+import tlsa
 from backup import alone, backup, show_snapshots
 from check import check
 from daemons import DAEMONS, host_alone
@@ -80,7 +81,7 @@ def parse() -> argparse.Namespace:
     back.add_argument("number", nargs="?", type=int, default=1, help="as `mailhost history` tells it; default: 1")
     command("undo", run_undo, "put back the files of pushes that were cut off; before the daemons start")
     command("drift", run_drift, "tell what on this host is not as the plan has it")
-    command("sign", run_sign, "look for DKIM records that were not out yet, and sign for domains whose are")
+    command("sign", run_sign, "look which DKIM and TLSA records are out, and sign for domains whose are now")
     command("release", run_release, "deliver a message that was held").add_argument(
         "id", help="its name in /srv/mailhost/quarantine, as the notice to root says"
     )
@@ -182,7 +183,7 @@ def run_sign(arguments) -> None:
     if dkim.newly_visible():
         DAEMONS["amavis"].restart_service()
         dkim.RESTART.unlink()
-    dkim.set_timer()
+    tlsa.note()
 
 
 def run_release(arguments) -> None:

@@ -2,7 +2,8 @@
 Says when a DKIM key may sign: once others find its record, and for as long as it stays the same.
 
 The evidence lies on the volume, so that a new server has it: for each domain and selector the key's fingerprint, since when
-all name servers answer with it (`visible`), and from when until when it signed. Times are seconds of the epoch.
+all name servers answer with it (`visible`), from when until when it signed, for how long signatures hold (`retention`),
+and until when those hold that there are (`keep`). Times are seconds of the epoch.
 """
 
 import base64
@@ -16,7 +17,7 @@ from failure import Failure
 from files import put
 from system import run
 from transaction import STATE
-from visibility import look_at_all
+from visibility import Look, look_at_all
 
 EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
 SETTINGS = "/etc/mailhost/dkim.json"
@@ -29,7 +30,7 @@ TIMER = "mailhost-sign.timer"
 
 #: Seconds to wait for a key that is to follow another.
 PATIENCE = 300
-#: Seconds to wait for the first key of a domain, which meanwhile sends unsigned.
+#: Seconds to wait for the key of a domain that has none before it, and meanwhile sends unsigned.
 FIRST_PATIENCE = 30
 
 
@@ -40,6 +41,8 @@ def check(files: dict, owned: dict) -> None:
     Raises Failure where a key may not sign yet, is another one than before, or signed too lately to go.
     """
     domains, keys, retention = parsed(files[SETTINGS]["text"], files[PUBLIC_KEYS]["text"])
+    # Signatures hold as long as they were made to, also where this plan shortens that.
+    retention = max(retention, live()[2])
     evidence = load()
     adopt(evidence, owned)
     note_keys(evidence, keys)
@@ -51,6 +54,9 @@ def check(files: dict, owned: dict) -> None:
     for domain, plan in domains.items():
         if domain not in unsigned:
             begin(evidence[domain][plan["signs"]])
+    for selectors in evidence.values():
+        for selector in signers(selectors):
+            selectors[selector]["retention"] = retention
     save(evidence)
     UNSIGNED.mkdir(parents=True, exist_ok=True)
     for domain in set(unsigned) | unsigned_domains():
@@ -61,37 +67,44 @@ def check(files: dict, owned: dict) -> None:
 
 
 def note_signers() -> None:
-    """That keys which amavis no longer has do not sign any more, and what is still to be looked for."""
-    domains, _, _ = live()
+    """That keys which amavis no longer has do not sign any more; the timer looks from then on whether all are out."""
+    domains, keys, retention = live()
     evidence = load()
+    forget_unwatched(evidence, keys)
     for domain, selectors in evidence.items():
-        for selector in signers(selectors) - {domains.get(domain, {}).get("signs")}:
-            selectors[selector]["until"] = now()
+        for selector in signers(selectors):
+            entry = selectors[selector]
+            entry["keep"] = max(entry.get("keep", 0), now() + entry.get("retention", retention))
+            if selector != domains.get(domain, {}).get("signs"):
+                entry["until"] = now()
     save(evidence)
-    set_timer()
-
-
-def set_timer() -> None:
-    """It looks on while something is still to come out."""
-    _, keys, _ = live()
-    waits = RESTART.exists() or unsigned_domains() or unseen(load(), keys)
-    run("systemctl", "enable" if waits else "disable", "--now", "--quiet", TIMER)
+    # Of a push that was undone.
+    for domain in unsigned_domains() - domains.keys():
+        (UNSIGNED / domain).unlink()
+    run("systemctl", "enable", "--now", "--quiet", TIMER)
 
 
 def newly_visible() -> bool:
-    """Looks for records that were not out before; whether amavis has to be restarted for domains that may sign now."""
+    """
+    Looks which records are out; whether amavis has to be restarted for domains that may sign now.
+
+    At all of them: one that was gone, and is back, others may not know for a while.
+    """
     domains, keys, _ = live()
     evidence = load()
-    look_for(evidence, keys, unseen(evidence, keys) | {(d, domains[d]["signs"]) for d in unsigned_domains()})
-    ready = [d for d in sorted(unsigned_domains()) if "visible" in evidence[d][domains[d]["signs"]]]
+    forget_unwatched(evidence, keys)
+    looks = look_for(evidence, keys, {(d, s) for d, selectors in keys.items() for s in selectors})
+    # A push that was cut off has marked domains that are not there.
+    waiting = {d: domains[d]["signs"] for d in sorted(unsigned_domains() & domains.keys())}
+    ready = [d for d, s in waiting.items() if may_sign(evidence, d, s, looks[d, s])[0] <= now()]
     for domain in ready:
-        begin(evidence[domain][domains[domain]["signs"]])
+        begin(evidence[domain][waiting[domain]])
     save(evidence)
     if ready:
         RESTART.touch()
     for domain in ready:
         (UNSIGNED / domain).unlink()
-        print(f"{domain} signs with {domains[domain]['signs']} from now on")
+        print(f"{domain} signs with {waiting[domain]} from now on")
     return RESTART.exists()
 
 
@@ -121,6 +134,9 @@ def parsed(settings: str, keys: str) -> tuple:
 
 
 def live() -> tuple:
+    """Nothing, before the first push."""
+    if not pathlib.Path(SETTINGS).exists():
+        return {}, {}, 0
     return parsed(pathlib.Path(SETTINGS).read_text(), pathlib.Path(PUBLIC_KEYS).read_text())
 
 
@@ -132,6 +148,8 @@ def load() -> dict:
 
 
 def save(evidence: dict) -> None:
+    if evidence == load():
+        return
     text = f"{json.dumps(evidence, indent=1, sort_keys=True)}\n"
     put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": text})
 
@@ -183,10 +201,11 @@ def refuse_early_removal(evidence: dict, domains: dict, retention: int) -> None:
         for selector, entry in evidence.get(domain, {}).items():
             if "from" not in entry or selector in plan["published"]:
                 continue
-            may_go = entry.get("until", now()) + retention
+            until = entry.get("until", now())
+            may_go = max(entry.get("keep", 0), until + entry.get("retention", retention))
             if may_go > now():
                 raise Failure(
-                    f"{selector} of {domain} signed until {utc(may_go - retention)}, and its record has to stay until "
+                    f"{selector} of {domain} signed until {utc(until)}, and its record has to stay until "
                     f"{utc(may_go)}: run `pulumi up` again after that, or set dkimGeneration back"
                 )
 
@@ -206,7 +225,7 @@ def unseen(evidence: dict, keys: dict) -> set:
 def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     """Notes since when each key of `wanted` is out; gives what was seen of each."""
     order = sorted(wanted)
-    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", is_key(keys[d][s])) for d, s in order])
+    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", are_key(keys[d][s])) for d, s in order])
     for (domain, selector), seen in zip(order, looks):
         entry = evidence.setdefault(domain, {}).setdefault(selector, {})
         if seen.missing is None:
@@ -216,8 +235,30 @@ def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     return dict(zip(order, looks))
 
 
-def is_key(key: str):
-    return lambda record: re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p")) == key
+def forget_unwatched(evidence: dict, keys: dict) -> None:
+    """What is not in the plan nobody looks at: it may be gone, and come back."""
+    for domain, selectors in evidence.items():
+        for selector in selectors.keys() - keys.get(domain, {}).keys():
+            selectors[selector].pop("visible", None)
+
+
+def may_sign(evidence: dict, domain: str, selector: str, seen: Look) -> tuple:
+    """From when on, at the earliest, and why not before. For the first key of a new domain nobody has asked yet."""
+    if seen.missing is not None:
+        return time.time() + 1, seen.missing
+    if not any("from" in entry for entry in evidence[domain].values()):
+        return 0, None
+    since = evidence[domain][selector]["visible"] + seen.negative_ttl
+    return since, f"until {utc(since)} others may remember that it was not there"
+
+
+def are_key(key: str):
+    """Which of several records counts is undefined (RFC 6376, section 3.6.2.2)."""
+    return lambda records: [public_key(record) for record in records] == [key]
+
+
+def public_key(record) -> str:
+    return re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p"))
 
 
 def tag(text: str, name: str) -> str:
@@ -229,7 +270,7 @@ def tag(text: str, name: str) -> str:
 
 
 def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
-    """Gives why each domain whose first key is not out yet must send unsigned, once that has been waited for a little."""
+    """Gives why each domain that has no key which may sign must send unsigned, once that has been waited for a little."""
     signing = {domain: plan["signs"] for domain, plan in domains.items()}
     present = {domain: signers(evidence.get(domain, {})) for domain in signing}
     new = {(domain, selector) for domain, selector in signing.items() if present[domain] != {selector}}
@@ -237,27 +278,26 @@ def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
     start = spoken = time.time()
     looks = look_for(evidence, keys, new | unseen(evidence, keys))
     while True:
-        unsigned, waits = {}, {}
+        unsigned, waits, refused = {}, {}, {}
         for domain, selector in new:
-            seen = looks[domain, selector]
-            if not present[domain]:
-                if seen.missing is not None:
-                    unsigned[domain] = seen.missing
-                    if domain not in known and time.time() < start + FIRST_PATIENCE:
-                        waits[domain] = f"{selector}: {seen.missing}"
+            until, reason = may_sign(evidence, domain, selector, looks[domain, selector])
+            if until <= time.time():
                 continue
-            if seen.missing is not None:
-                reason, until = seen.missing, time.time() + 1
-            else:
-                until = evidence[domain][selector]["visible"] + seen.negative_ttl
-                reason = f"until {utc(until)} others may remember that it was not there"
-            if max(until, time.time()) > start + PATIENCE:
-                raise Failure(
-                    f"{selector}._domainkey.{domain}: {reason}; not signing with this key before. "
-                    "Signing goes on with the key from before. Run `pulumi up` again once that has changed"
-                )
-            if until > time.time():
-                waits[domain] = f"{selector}: {reason}"
+            patience = PATIENCE if present[domain] else FIRST_PATIENCE
+            late = max(until, time.time()) > start + patience
+            if not present[domain]:
+                unsigned[domain] = reason
+                if late or domain in known:
+                    continue
+            (refused if late else waits)[domain] = f"{selector}: {reason}"
+        if refused:
+            # Those that may still come out in time, too: all that would hold up the next `up`.
+            refused.update((domain, what) for domain, what in waits.items() if present[domain])
+            lines = "".join(f"- {domain}, {what}\n" for domain, what in sorted(refused.items()))
+            raise Failure(
+                f"these DKIM keys may not sign yet:\n{lines}Signing goes on with the keys from before. Run `pulumi up` again "
+                "once that has changed, or have a domain keep its key by a dkimGeneration of its own: domains[i].dkimGeneration"
+            )
         if not waits:
             return unsigned
         if time.time() >= spoken:

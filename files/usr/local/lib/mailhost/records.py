@@ -8,11 +8,11 @@ def warn_of_records(records: list) -> None:
     # Installed with the daemons, after this program.
     import dns.rdata
 
-    def is_right(record: dict):
+    def is_among(record: dict):
         wanted = content(dns.rdata.from_text("IN", record["type"], record["data"]))
-        return lambda found: content(found) == wanted
+        return lambda found: wanted in map(content, found)
 
-    looks = look_at_all([(record["name"], record["name"], record["type"], is_right(record)) for record in records])
+    looks = look_at_all([(record["name"], record["name"], record["type"], is_among(record)) for record in records])
     for record, look in zip(records, looks, strict=True):
         if look.missing is not None:
             print(f"WARNING: publish {record['name']}. {record['type']} {record['data']}: {look.missing}")

@@ -19,6 +19,8 @@ SETTINGS = "/etc/mailhost/tlsa"
 KEY = "/etc/ssl/mailhost/privkey.pem"
 #: Seconds to wait in an `up`.
 PATIENCE = 300
+#: Seconds after which name servers are asked again that did not answer.
+PAUSE = 5
 
 
 def check(files: dict) -> None:
@@ -35,31 +37,43 @@ def check(files: dict) -> None:
     served = pathlib.Path(KEY)
     if not served.exists() or wanted == record_of(served.read_text()):
         return
-    start = spoken = time.time()
+    answered = time.time()
     while True:
-        ttls, since = look(name)
+        try:
+            ttls, since = look(name)
+            answered = time.time()
+        except Failure as failure:
+            # It may be a packet that was lost.
+            if time.time() >= answered + PATIENCE:
+                raise
+            print(f"asking again: {failure}", flush=True)
+            time.sleep(PAUSE)
+            continue
         # Nobody goes by records that are not there.
         if not ttls:
             return
         if wanted not in ttls:
             raise Failure(f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has")
         until = since[wanted] + ttls[wanted]
-        if until <= time.time():
+        rest = until - time.time()
+        if rest <= 0:
             return
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
-        if until > start + PATIENCE + 1:
+        if rest > PATIENCE + 1:
             raise Failure(f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then")
-        if time.time() >= spoken:
-            print(f"waiting until {when}: others may remember TLSA records without the new key", flush=True)
-            spoken = time.time() + 60
-        time.sleep(1)
+        print(f"waiting until {when}: others may remember TLSA records without the new key", flush=True)
+        time.sleep(min(rest, 60))
 
 
 def note() -> None:
     """Looks which records are out, so that it is known early since when."""
     settings = pathlib.Path(SETTINGS)
-    if settings.exists():
+    if not settings.exists():
+        return
+    try:
         look(settings.read_text().split()[0])
+    except Failure as failure:
+        print(f"WARNING: {failure}")
 
 
 def look(name: str) -> tuple:

@@ -23,12 +23,12 @@ class Look:
 
 
 def look_at_all(records: list) -> list:
-    """Gives a Look for each (owner, name, type, is_right): the domain, the name of the record in it, and what it must be."""
+    """Gives a Look for each (owner, name, type, are_right): the domain, the name of the records in it, and what they must be."""
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda record: look(*record), records))
 
 
-def look(owner: str, name: str, kind: str, is_right) -> Look:
+def look(owner: str, name: str, kind: str, are_right) -> Look:
     # Installed with the daemons, after this program.
     import dns.exception
 
@@ -39,12 +39,15 @@ def look(owner: str, name: str, kind: str, is_right) -> Look:
     negative_ttl = 0
     for server, address in addresses:
         try:
-            records = ask(address, name, kind)
-            negative_ttl = max([negative_ttl, *(min(ttl, soa.minimum) for soa, ttl in ask(address, zone, "SOA"))])
+            records = [record for record, _ in ask(address, name, kind)]
+            soas = ask(address, zone, "SOA")
         except (dns.exception.DNSException, OSError) as error:
             return Look(f"name server {server} does not answer ({error})", certain=False)
-        if not any(is_right(record) for record, _ in records):
-            return Look(f"name server {server} answers {[str(record) for record, _ in records] or 'nothing'} instead")
+        if not soas:
+            return Look(f"name server {server} does not know the zone {zone}", certain=False)
+        negative_ttl = max([negative_ttl, *(min(ttl, soa.minimum) for soa, ttl in soas)])
+        if not are_right(records):
+            return Look(f"name server {server} answers {[str(record) for record in records] or 'nothing'} instead")
     return Look(negative_ttl=negative_ttl)
 
 
@@ -66,6 +69,7 @@ def common_answers(owner: str, name: str, kind: str) -> dict:
 
 def name_servers(owner: str) -> tuple:
     """The zone of a name, and (name, address) of each server that it is delegated to."""
+    import dns.exception
     import dns.resolver
 
     # The host's own, which follows the delegation from the root and validates; another's may know less or remember more.
@@ -74,14 +78,25 @@ def name_servers(owner: str) -> tuple:
     resolver.lifetime = 2 * TIMEOUT
     zone = dns.resolver.zone_for_name(owner, resolver=resolver)
     servers = [str(answer.target) for answer in resolver.resolve(zone, "NS")]
-    return zone, [(server, str(a)) for server in servers for a in resolver.resolve(server, "A")]
+    # Some have an address of IPv6 alone, which not every host can ask.
+    addresses = [(s, str(a)) for s in servers for a in resolver.resolve(s, "A", raise_on_no_answer=False)]
+    if not addresses:
+        raise dns.exception.DNSException(f"none of {', '.join(servers)} has an IPv4 address")
+    return zone, addresses
 
 
 def ask(address: str, name, kind: str) -> list:
+    """The records with their TTL. Raises DNSException where the name server cannot say."""
+    import dns.exception
+    import dns.flags
     import dns.message
     import dns.query
+    import dns.rcode
     import dns.rdatatype
 
     answer, _ = dns.query.udp_with_fallback(dns.message.make_query(name, kind), address, timeout=TIMEOUT)
+    # Others, and a referral, say nothing of what there is.
+    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not answer.flags & dns.flags.AA:
+        raise dns.exception.DNSException(f"{dns.rcode.to_text(answer.rcode())}, {dns.flags.to_text(answer.flags)}")
     wanted = dns.rdatatype.from_text(kind)
     return [(record, rrset.ttl) for rrset in answer.answer if rrset.rdtype == wanted for record in rrset]

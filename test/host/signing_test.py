@@ -1,0 +1,345 @@
+"""What the host goes by before a key signs: evidence of several domains, and the answers of their name servers."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+from types import SimpleNamespace
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
+
+import commands  # noqa: E402
+import dkim  # noqa: E402
+import tlsa  # noqa: E402
+import visibility  # noqa: E402
+from failure import Failure  # noqa: E402
+
+TTL = 1800
+#: Of an authoritative answer.
+AA = 0x0400
+
+
+class Clock:
+    """Time that passes where somebody waits."""
+
+    def __init__(self):
+        self.now = 1_000_000
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def __getattr__(self, name):
+        return getattr(__import__("time"), name)
+
+
+class SetOfRecords(list):
+    """With the attributes of an RRset."""
+
+
+class Text:
+    """A TXT record."""
+
+    def __init__(self, *strings):
+        self.strings = [string.encode() for string in strings]
+
+    def __str__(self):
+        return b"".join(self.strings).decode()
+
+
+def plan(signs, *published, retention=1000):
+    """The same selectors for each of the domains, as amavis' files have them."""
+    domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
+    keys = {domain: {selector: "QUFB" for selector in published} for domain in signs}
+    return {
+        dkim.SETTINGS: {"text": json.dumps({"retention": retention, "domains": domains})},
+        dkim.PUBLIC_KEYS: {"text": json.dumps(keys)},
+    }
+
+
+class Signing(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.base = base = pathlib.Path(folder.name)
+        self.clock = Clock()
+        #: Names that no name server has, and those of which none answers.
+        self.gone, self.silent = set(), set()
+        self.ran = []
+        for name, value in {
+            "EVIDENCE": base / "dkim.json",
+            "SETTINGS": str(base / "settings.json"),
+            "PUBLIC_KEYS": str(base / "keys.json"),
+            "UNSIGNED": base / "unsigned",
+            "RESTART": base / "restart",
+            "time": self.clock,
+            "put": lambda path, file: pathlib.Path(path).write_text(file["text"]),
+            "run": lambda *command: self.ran.append(command),
+            "look_at_all": lambda records: [self.look(name) for _, name, _, _ in records],
+            "print": lambda *_, **__: None,
+        }.items():
+            patch = mock.patch.object(dkim, name, value, create=name == "print")
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def look(self, name):
+        if name in self.silent:
+            return visibility.Look("time-out", certain=False)
+        return visibility.Look("nothing", negative_ttl=TTL) if name in self.gone else visibility.Look(negative_ttl=TTL)
+
+    def push(self, files, killed=False):
+        dkim.check(files, {})
+        if not killed:
+            for path, file in files.items():
+                pathlib.Path(path).write_text(file["text"])
+            dkim.note_signers()
+
+    def signs(self, domain):
+        return dkim.signers(dkim.load().get(domain, {}))
+
+
+class Timer(Signing):
+    def test_notices_that_a_record_was_gone(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.clock.now += 86400
+        self.gone.add("s2._domainkey.example.org")
+        self.assertFalse(dkim.newly_visible())
+        self.gone.clear()
+        self.assertFalse(dkim.newly_visible())
+        with self.assertRaisesRegex(Failure, "others may remember"):
+            self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+        self.assertEqual(self.signs("example.org"), {"s1"})
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+
+    def test_takes_no_silence_for_an_answer(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        before = dkim.EVIDENCE.stat().st_mtime_ns
+        self.silent.add("s2._domainkey.example.org")
+        self.assertFalse(dkim.newly_visible())
+        self.assertEqual(dkim.EVIDENCE.stat().st_mtime_ns, before)
+
+    def test_stays_on(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.assertEqual(self.ran[-1][:2], ("systemctl", "enable"))
+
+    def test_also_looks_at_tls_keys(self):
+        with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.base / "tlsa")):
+            pathlib.Path(tlsa.SETTINGS).write_text("_25._tcp.mail.example.org\n3 1 1 00\n")
+            self.push(plan({"example.org": "s1"}, "s1", "s2"))
+            look.side_effect = Failure("time-out")
+            commands.run_sign(None)
+        look.assert_called_once_with("_25._tcp.mail.example.org")
+
+    def test_minds_no_domain_that_a_killed_push_has_marked(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.gone.add("s1._domainkey.new.example")
+        self.push(plan({"example.org": "s1", "new.example": "s1"}, "s1", "s2"), killed=True)
+        self.assertEqual(dkim.unsigned_domains(), {"new.example"})
+        self.gone.clear()
+        self.assertFalse(dkim.newly_visible())
+        dkim.note_signers()
+        self.assertEqual(dkim.unsigned_domains(), set())
+
+
+class Return(Signing):
+    both = {"example.org": "s1", "example.net": "s1"}
+
+    def setUp(self):
+        super().setUp()
+        self.push(plan(self.both, "s1", "s2"))
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.clock.now += 86400
+
+    def test_of_a_domain_waits_until_nobody_remembers_that_its_record_was_gone(self):
+        start = self.clock.now
+        self.push(plan(self.both, "s1", "s2"))
+        self.assertEqual((self.clock.now, self.signs("example.net")), (start, set()))
+        self.assertEqual(dkim.unsigned_domains(), {"example.net"})
+        self.clock.now += TTL
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += 1
+        self.assertTrue(dkim.newly_visible())
+        self.assertEqual((self.signs("example.net"), dkim.unsigned_domains()), ({"s1"}, set()))
+
+    def test_of_a_domain_goes_by_no_look_of_a_push_that_was_cut_off(self):
+        self.push(plan(self.both, "s1", "s2"), killed=True)
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += TTL + 1
+        self.push(plan(self.both, "s1", "s2"))
+        self.assertEqual(self.signs("example.net"), set())
+
+    def test_of_a_key_waits_as_well(self):
+        for published in (("s1", "s2", "s3"), ("s2", "s3")):
+            self.push(plan({"example.org": "s2"}, *published))
+            self.clock.now += 86400
+        with self.assertRaisesRegex(Failure, "s1.*others may remember"):
+            self.push(plan({"example.org": "s1"}, "s1", "s2"))
+
+
+class Rotation(Signing):
+    def test_names_every_domain_that_holds_it_up_and_the_way_out(self):
+        names = ("a.example", "b.example", "c.example", "d.example")
+        self.push(plan(dict.fromkeys(names, "s1"), "s1", "s2"))
+        self.clock.now += 86400
+        # One is not there, of one nobody answers, and one was gone a moment ago.
+        self.gone |= {"s2._domainkey.a.example", "s2._domainkey.c.example"}
+        self.silent.add("s2._domainkey.b.example")
+        dkim.newly_visible()
+        self.gone.remove("s2._domainkey.c.example")
+        with self.assertRaises(Failure) as caught:
+            self.push(plan(dict.fromkeys(names, "s2"), "s1", "s2", "s3"))
+        self.assertRegex(
+            str(caught.exception),
+            "(?s)- a.example, s2: nothing\n- b.example, s2: time-out\n- c.example, s2: until .* others may remember "
+            ".*\nSigning goes on with the keys from before.*domains\\[i\\].dkimGeneration",
+        )
+        self.assertNotIn("d.example", str(caught.exception))
+        for name in names:
+            self.assertEqual(self.signs(name), {"s1"})
+        own = plan(dict.fromkeys(names, "s1") | {"d.example": "s2"}, "s1", "s2", "s3")
+        self.push(own)
+        self.assertEqual(self.signs("d.example"), {"s2"})
+
+
+class Removal(Signing):
+    def removal_of_s1(self):
+        return plan({"example.org": "s3"}, "s2", "s3", "s4", retention=1000)
+
+    def test_waits_for_signatures_of_a_time_with_a_longer_retention(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        # Shortened first, and rotated afterwards.
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now += 10
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 8900
+        with self.assertRaisesRegex(Failure, "s1 of example.org signed until 1970-01-12 14:16:50 UTC, .* 1970-01-12 16:46:40 UTC"):
+            self.push(self.removal_of_s1())
+        self.clock.now += 100
+        self.push(self.removal_of_s1())
+
+    def test_waits_as_long_where_the_rotation_shortens_it(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        self.clock.now += TTL
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 8999
+        with self.assertRaisesRegex(Failure, "s1 of example.org"):
+            self.push(self.removal_of_s1())
+        self.clock.now += 1
+        self.push(self.removal_of_s1())
+
+    def test_goes_by_the_shorter_retention_once_all_signatures_are_of_it(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now += 9000
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.clock.now += 3000
+        self.push(self.removal_of_s1())
+
+    def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        evidence = dkim.load()
+        for entry in evidence["example.org"].values():
+            entry.pop("keep", None)
+            entry.pop("retention", None)
+        evidence["example.org"]["s1"]["until"] = self.clock.now
+        dkim.save(evidence)
+        self.clock.now += 8999
+        with self.assertRaisesRegex(Failure, "s1 of example.org"):
+            self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
+
+
+def dns_of_test(answers, servers):
+    """
+    What of dnspython is used, which only the host has.
+
+    `answers` has (rcode, flags, records) by address and type; `servers` the IPv4 addresses of each name server.
+    """
+
+    def ask(query, address, timeout):
+        rcode, flags, records = answers.get((address, query[1]), ("NOERROR", AA, []))
+        rrset = SetOfRecords(records)
+        rrset.rdtype, rrset.ttl = query[1], 300
+        return SimpleNamespace(rcode=lambda: rcode, flags=flags, answer=[rrset]), False
+
+    def resolve(_self, name, kind, raise_on_no_answer=True):
+        if kind == "NS":
+            return [SimpleNamespace(target=server) for server in servers]
+        if not servers[name] and raise_on_no_answer:
+            raise DNSException("no answer")
+        return servers[name]
+
+    class DNSException(Exception):
+        pass
+
+    modules = {
+        "exception": {"DNSException": DNSException},
+        "flags": {"AA": AA, "to_text": lambda flags: "AA" if flags & AA else ""},
+        "message": {"make_query": lambda name, kind: (name, kind)},
+        "query": {"udp_with_fallback": ask},
+        "rcode": {"NOERROR": "NOERROR", "NXDOMAIN": "NXDOMAIN", "to_text": str},
+        "rdatatype": {"from_text": str},
+        "resolver": {
+            "Resolver": type("Resolver", (), {"__init__": lambda self, configure: None, "resolve": resolve}),
+            "zone_for_name": lambda name, resolver: name,
+        },
+    }
+    parts = {f"dns.{name}": SimpleNamespace(**contents) for name, contents in modules.items()}
+    top = SimpleNamespace(**{name: parts[f"dns.{name}"] for name in modules})
+    return mock.patch.dict(sys.modules, {"dns": top, **parts})
+
+
+class NameServers(unittest.TestCase):
+    soa = ("NOERROR", AA, [SimpleNamespace(minimum=60)])
+    right = ("NOERROR", AA, [Text("p=QUFB")])
+
+    def look(self, texts, soa=soa, servers={"ns1": ["192.0.2.1"]}):
+        answers = {("192.0.2.1", "SOA"): soa} | {("192.0.2.1", "TXT"): texts}
+        with dns_of_test(answers, servers):
+            return visibility.look("example.org", "s1._domainkey.example.org", "TXT", dkim.are_key("QUFB"))
+
+    def test_say_that_a_record_is_there(self):
+        self.assertEqual(self.look(self.right), visibility.Look(negative_ttl=60))
+
+    def test_say_that_it_is_not(self):
+        for rcode in ("NOERROR", "NXDOMAIN"):
+            seen = self.look((rcode, AA, []))
+            self.assertEqual((seen.missing, seen.certain), ("name server ns1 answers nothing instead", True))
+
+    def test_say_nothing_where_they_refuse_or_refer_to_others(self):
+        for rcode, flags in (("REFUSED", 0), ("SERVFAIL", 0), ("SERVFAIL", AA), ("NOERROR", 0)):
+            seen = self.look((rcode, flags, []))
+            self.assertFalse(seen.certain, rcode)
+            self.assertIn(rcode, seen.missing)
+            with dns_of_test({("192.0.2.1", "TLSA"): (rcode, flags, [])}, {"ns1": ["192.0.2.1"]}):
+                with self.assertRaises(Failure):
+                    visibility.common_answers("example.org", "_25._tcp.example.org", "TLSA")
+
+    def test_must_know_the_zone(self):
+        for texts in (self.right, ("NXDOMAIN", AA, [])):
+            seen = self.look(texts, soa=("NOERROR", AA, []))
+            self.assertEqual((seen.missing, seen.certain), ("name server ns1 does not know the zone example.org", False))
+
+    def test_may_have_an_address_of_ipv6_alone_where_another_has_more(self):
+        self.assertIsNone(self.look(self.right, servers={"ns6": [], "ns1": ["192.0.2.1"]}).missing)
+        seen = self.look(self.right, servers={"ns6": []})
+        self.assertIn("none of ns6 has an IPv4 address", seen.missing)
+        self.assertFalse(seen.certain)
+
+    def test_have_one_record_of_a_key(self):
+        right, other = Text("v=DKIM1; k=rsa; p=QU", "FB"), Text("v=DKIM1; k=rsa; p=AAAA")
+        is_out = dkim.are_key("QUFB")
+        self.assertTrue(is_out([right]))
+        for records in ([], [other], [right, other], [right, right], [other, right]):
+            self.assertFalse(is_out(records), [str(record) for record in records])
+
+
+if __name__ == "__main__":
+    unittest.main()
