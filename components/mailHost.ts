@@ -144,6 +144,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       records,
       zoneFile: zoneFileBefore = '',
       summary,
+      publicKeyOf,
       plannedAt,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
@@ -160,7 +161,13 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         domain,
         new Dkim(
           `${name}-${domain}`,
-          { history, compromised: settings.dkimCompromised, protect: settings.protect },
+          {
+            domain,
+            history,
+            before: (selector) => publicKeyOf(`${domain}-${selector}`),
+            compromised: settings.dkimCompromised,
+            protect: settings.protect,
+          },
           own,
         ),
       ]),

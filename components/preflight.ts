@@ -49,6 +49,8 @@ export interface Preflight {
   records: DnsRecord[];
   /** What later changes are judged against. */
   summary: Summary;
+  /** PEM of the public half of a key that the state has, by the name of the resource below the MailHost. */
+  publicKeyOf: (key: string) => string | undefined;
   /** The time that changes of keys have in it. */
   plannedAt: Date;
 }
@@ -101,6 +103,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const isInState = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
+  const publicKeyOf = (key: string) => text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
   /** What only the plan's own resources can say is known once the state has them; before that no record is ours. */
   const stated = (source: RecordSource): string | RecordSource => {
     switch (source.from) {
@@ -111,13 +114,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         return network === undefined ? source : hostAddress(network);
       }
       case 'tls': {
-        const key = `certificate-${tlsKeyName(source.generation)}`;
-        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        const pem = publicKeyOf(`certificate-${tlsKeyName(source.generation)}`);
         return pem === undefined ? source : publicKeyHash(pem);
       }
       case 'dkim': {
-        const key = `${source.domain}-${source.selector}`;
-        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        const pem = publicKeyOf(`${source.domain}-${source.selector}`);
         if (pem === undefined) return source;
         const isRevoked = settings.dkimCompromised.some((n) => dkimSelector(n) === source.selector);
         return isRevoked ? revokedKeyRecord : dkimKeyRecord(pem);
@@ -189,7 +190,16 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const serverAdopted = server
     ? ((server.publicNets ?? []) as unknown[]).length === 0
     : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
-  return { zones, zoneFile, adopted, serverAdopted, records, summary: after, plannedAt };
+  return {
+    zones,
+    zoneFile,
+    adopted,
+    serverAdopted,
+    records,
+    summary: after,
+    publicKeyOf,
+    plannedAt,
+  };
 }
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';

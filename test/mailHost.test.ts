@@ -1,12 +1,15 @@
 import * as pulumi from '@pulumi/pulumi';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { DriftAction } from '../components/mailSettings';
+import { publishedKey } from '../components/publishedKey';
 import { example, hash } from './example';
 import { publicKey, record, type Recorded, type StackState } from './mocks';
+
+vi.mock('../components/publishedKey', { spy: true });
 
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
   record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);
@@ -332,6 +335,16 @@ describe('MailHost', () => {
       for (const name of ['org-s3', 'org-s4', 'net-s5'])
         expect(isProtected(`mail-example.${name}`), name).toBe(true);
       expect(options['mail-example.org-s3']!.ignoreChanges).toEqual(['algorithm', 'rsaBits']);
+    });
+
+    it('has each one that it publishes judged by the one in the state', async () => {
+      vi.mocked(publishedKey).mockClear();
+      await again();
+      expect(vi.mocked(publishedKey).mock.calls.map(([what, , before]) => [what, before])).toEqual(
+        ['s5 of example.net', 's6 of example.net', 's3 of example.org', 's4 of example.org'].map(
+          (what) => [`the DKIM key ${what}`, publicKey],
+        ),
+      );
     });
 
     it('gives the host the key that signs, and what is out', async () => {
