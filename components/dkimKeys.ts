@@ -65,16 +65,18 @@ export function successor(history: KeyHistory, generation: number, compromised: 
  * Why `wanted` may not sign for a domain, and what to do instead; undefined where it may.
  *
  * @param before none where the domain is new
+ * @param lost generations that the state does not have any more
  */
 export function keyMistake(
   domain: string,
   before: KeyHistory | undefined,
   wanted: number,
   compromised: number[],
+  lost: number[] = [],
 ): string | undefined {
   if (before === undefined) return undefined;
   const { signs } = before;
-  if (signs !== undefined && compromised.includes(signs)) {
+  if (signs !== undefined && compromised.includes(signs) && !lost.includes(signs)) {
     return `generation ${signs} signs for ${domain} until another does: rotate first, and declare it compromised in a \`pulumi up\` after that`;
   }
   if (wanted === signs) return undefined;
@@ -156,12 +158,21 @@ export function nextHistories(
     const generations = inState.flatMap((key) => (key.domain === domain ? [key.generation] : []));
     const known = knownKeys(before[domain], generations, rules.now);
     const generation = wanted[domain];
-    const mistake =
-      generation === undefined
-        ? undefined
-        : keyMistake(domain, known, generation, rules.compromised);
+    if (generation === undefined) return [domain, nextHistory(known, undefined, rules)] as const;
+    const lost = (before[domain]?.keys ?? [])
+      .map((key) => key.generation)
+      .filter((n) => !generations.includes(n));
+    const mistake = keyMistake(domain, known, generation, rules.compromised, lost);
     if (mistake !== undefined) mistakes.push(mistake);
-    return [domain, mistake && known ? known : nextHistory(known, generation, rules)] as const;
+    const next = mistake && known ? known : nextHistory(known, generation, rules);
+    // Another key under the selector would take its place. No key stands in the record of a revoked one.
+    for (const n of lost) {
+      if (rules.compromised.includes(n) || !next.keys.some((key) => key.generation === n)) continue;
+      mistakes.push(
+        `the key ${dkimSelector(n)} of ${domain} is not in the state, and a selector never gets another: import the state again, or declare generation ${n} compromised, with another that signs`,
+      );
+    }
+    return [domain, next] as const;
   });
   return { histories: Object.fromEntries(histories), mistakes };
 }

@@ -148,6 +148,43 @@ describe('a generation', () => {
   });
 });
 
+describe('a key that the state has lost', () => {
+  const domain = 'example.org';
+  const mistakesOf = (
+    history: KeyHistory,
+    held: number[],
+    wanted?: number,
+    compromised?: number[],
+  ) =>
+    nextHistories(
+      { [domain]: history },
+      held.map((generation) => ({ domain, generation })),
+      wanted === undefined ? {} : { [domain]: wanted },
+      rules(100, compromised),
+    ).mistakes;
+  const rotated = after([0, 1], [99, 2]);
+
+  it.each<[string, number[], number | undefined, number[], RegExp[]]>([
+    ['none is', [1, 2, 3], 2, [], []],
+    ['one that signed', [2, 3], 2, [], [/the key s1 of example\.org is not in the state/]],
+    ['the one that signs', [1, 3], 2, [], [/the key s2 .* import the state again/]],
+    ['the one that signs, and is left', [1, 3], 3, [], [/the key s2 .* declare generation 2/]],
+    ['the one that signs, and is left as compromised', [1, 3], 3, [2], []],
+    ['the next', [1, 2], 2, [], [/the key s3/]],
+    ['the next, which is compromised', [1, 2], 2, [3], []],
+    ['all of them', [], 2, [], [/s1/, /s2/, /s3/]],
+    ['one of a domain without mail', [1, 3], undefined, [], []],
+  ])('is not published anew: %s', (_, held, wanted, compromised, mistakes) => {
+    expect(mistakesOf(rotated, held, wanted, compromised)).toEqual(
+      mistakes.map((words) => expect.stringMatching(words) as string),
+    );
+  });
+
+  it('is forgotten where its record goes', () => {
+    expect(mistakesOf(after([0, 1], [30, 2]), [2, 3], 3)).toEqual([]);
+  });
+});
+
 it('the calendar tells what signs, what is next, and what may go when', () => {
   const histories = {
     'example.com': after([0, 1], [30, undefined]),
