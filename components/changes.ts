@@ -1,4 +1,5 @@
 import { dkimSelector, type KeyHistory } from './dkimKeys';
+import { seconds } from './duration';
 import { withMail, type CertificateIssuer, type Dns, type MtaSts } from './mailSettings';
 import { announcedMtaSts } from './mtaSts';
 import { domainOf, localPartOf } from './names';
@@ -12,6 +13,8 @@ export interface Summary {
   /** Of each domain that has mail, or had. */
   dkim: Record<string, KeyHistory>;
   dkimCompromised: number[];
+  /** Seconds. */
+  dkimRetention: number;
   tlsGeneration: number;
   issuer: CertificateIssuer;
   dnssec: boolean;
@@ -37,6 +40,7 @@ export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>):
     ipv6,
     dkim,
     dkimCompromised,
+    dkimRetention: seconds(settings.dkimRetention),
     tlsGeneration,
     issuer: tls.issuer,
     dnssec,

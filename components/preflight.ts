@@ -82,6 +82,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     {
       compromised: settings.dkimCompromised,
       retention: seconds(settings.dkimRetention),
+      retentionBefore: summary?.dkimRetention,
       now: plannedAt,
     },
   );

@@ -58,11 +58,40 @@ describe('the keys of a domain', () => {
       signs: 3,
       since: date(32),
       keys: [
-        { generation: 1, signed: date(30) },
-        { generation: 2, signed: date(32) },
+        { generation: 1, signed: date(30), goes: date(51) },
+        { generation: 2, signed: date(32), goes: date(53) },
         { generation: 3 },
         { generation: 4 },
       ],
+    });
+  });
+
+  it.each<[string, number, number[]]>([
+    ['before the longer one has passed', 50, [1, 2, 3, 4]],
+    ['after that', 51, [2, 3, 4]],
+  ])('stay for as long as their signatures were made for: %s', (_, days, published) => {
+    const shorter = (at: number, retentionBefore: number) => ({
+      ...rules(at),
+      retention: day,
+      retentionBefore: retentionBefore * day,
+    });
+    const rotated = after([0, 1], [30, 2]);
+    const { keys } = nextHistory(rotated, 2, shorter(30, 21));
+    expect(keys).toEqual([
+      { generation: 1, signed: date(30), goes: date(51) },
+      { generation: 2, goes: date(51) },
+      { generation: 3 },
+    ]);
+    // One from before there was a time to go.
+    const old = { ...rotated, keys: rotated.keys.map(({ goes: _goes, ...key }) => key) };
+    expect(nextHistory(old, 2, shorter(30, 21)).keys).toEqual(keys);
+    for (const history of [
+      nextHistory({ ...rotated, keys }, 3, shorter(days, 1)),
+      nextHistory(rotated, 3, shorter(days, 21)),
+    ])
+      expect(generations(history)).toEqual(published);
+    expect(keyCalendar({ d: { ...rotated, keys } }, { compromised: [], retention: day })).toEqual({
+      d: { signs: 's2', since: date(30), next: 's3', retired: { s1: date(51) } },
     });
   });
 
@@ -75,8 +104,8 @@ describe('the keys of a domain', () => {
         signs: 3,
         since: date(31),
         keys: [
-          { generation: 1, signed: date(20) },
-          { generation: 2, signed: date(31) },
+          { generation: 1, signed: date(20), goes: date(41) },
+          { generation: 2, signed: date(31), goes: date(52) },
           { generation: 3 },
           { generation: 4 },
         ],
