@@ -115,6 +115,22 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
 };
 
 /**
+ * What keeps a key from signing in the place of another: no record of it, or not it alone.
+ *
+ * @param content of its record
+ * @param there what texts stand at its name
+ */
+export function signerMistakes(name: string, content: string, there: string[]): string[] {
+  if (there.length === 1 && there[0] === content) return [];
+  const mending =
+    'set dkimGeneration back, `pulumi up --refresh` puts it right, and rotate once others can no longer remember that, after half an hour';
+  const what = there.includes(content)
+    ? `another text stands there, too, and what verifies may take either (RFC 6376, section 3.6.2.2): delete that at Cloudflare, and rotate half an hour later`
+    : `its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: ${mending}`;
+  return [`${name} is to sign from now on, but ${what}`];
+}
+
+/**
  * Name of the resource that a record is.
  *
  * @param mailHost name of the MailHost

@@ -13,7 +13,7 @@ import {
 } from './changes';
 import { dkimSelector, nextHistories, type KeyHistory } from './dkimKeys';
 import { seconds } from './duration';
-import { findRecords, resourceName, type FoundRecords } from './existingRecords';
+import { findRecords, resourceName, signerMistakes, type FoundRecords } from './existingRecords';
 import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
@@ -155,7 +155,9 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...parts.mistakes.map((message) => ({ message })),
     ...inZones.stops,
-    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)),
+    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)).map(
+      (message) => ({ message }),
+    ),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -270,24 +272,22 @@ async function missingKeys(
   wanted: DnsRecord[],
   zones: Map<string, Zone>,
   stated: (source: RecordSource) => string | RecordSource,
-): Promise<Danger[]> {
+): Promise<string[]> {
   const found = await Promise.all(
     wanted.map(async (record) => {
       const zoneId = zones.get(record.zone)?.id;
       const known = withValue(record, stated);
       if (zoneId === undefined || !isKnown(known)) return [];
       const filter = { zoneId, name: { exact: record.name }, type: record.type };
-      const { results: there } = await cloudflare.getDnsRecords(filter);
-      return there.some((other) => other.content === cloudflareContent(known))
-        ? []
-        : [
-            {
-              message:
-                `${record.name} is to sign from now on, but its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: set ` +
-                `dkimGeneration back, \`pulumi up --refresh\` puts it right, and rotate once others can no longer remember ` +
-                `that it was not there, after half an hour`,
-            },
-          ];
+      try {
+        const { results } = await cloudflare.getDnsRecords(filter);
+        const contents = results.map(({ content }) => content);
+        return signerMistakes(record.name, cloudflareContent(known), contents);
+      } catch (error) {
+        return [
+          `${record.name} is to sign from now on, but whether its record is there cannot be read: give the API token DNS:Edit for the zone (${(error as Error).message})`,
+        ];
+      }
     }),
   );
   return found.flat();

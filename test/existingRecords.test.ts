@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { findRecords, resourceName, type ExistingRecord } from '../components/existingRecords';
+import {
+  findRecords,
+  resourceName,
+  signerMistakes,
+  type ExistingRecord,
+} from '../components/existingRecords';
 import { MailHost } from '../components/mailHost';
 import { dnsRecords, type DnsRecord } from '../components/dnsRecords';
 import { cloudflareContent, withValue } from '../components/recordForms';
@@ -202,7 +207,7 @@ it('takes over nothing whose content it cannot know to be its own', () => {
 });
 
 it('takes over one of two records of a name where an `up` was cut off between them', () => {
-  const both = ['11', '22'].map((hash): DnsRecord => {
+  const both = ['11', '22'].map((hash): DnsRecord<string> => {
     const one = wanted.find(({ type }) => type === 'TLSA')!;
     return withValue({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
   });
@@ -210,5 +215,19 @@ it('takes over one of two records of a name where an `up` was cut off between th
   expect(findRecords(both, [there])).toEqual({
     same: [{ wanted: both[1], existing: there }],
     conflicts: [],
+  });
+});
+
+describe('a key that is to sign', () => {
+  it.each([
+    ['is there', ['key'], []],
+    ['was removed', [], [/s2\._domainkey\.example\.org .* removed by hand/]],
+    ['was changed', ['other'], [/changed by hand/]],
+    ['is there twice', ['key', 'key'], [/another text stands there/]],
+    ['stands beside another text', ['other', 'key'], [/another text stands there/]],
+  ])('%s', (_, there, mistakes) => {
+    expect(signerMistakes('s2._domainkey.example.org', 'key', there)).toEqual(
+      mistakes.map((words) => expect.stringMatching(words) as string),
+    );
   });
 });
