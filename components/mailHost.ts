@@ -142,6 +142,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const {
       zones,
       records,
+      hasTlsa,
       zoneFile: zoneFileBefore = '',
       summary,
       publicKeyOf,
@@ -308,6 +309,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
               zoneId: (zone) => zones.get(zone)!.id,
               dnssec: settings.dnssec,
               policyHost: web,
+              // The first ones, so that they name a key that is served; the host lets no other follow before its record.
+              keyHost: hasTlsa ? undefined : [tls],
             },
             own,
           );

@@ -26,6 +26,7 @@ import {
   dnsRecords,
   publicKeyHash,
   revokedKeyRecord,
+  tlsaName,
   tlsKeyName,
   type DnsRecord,
   type RecordSource,
@@ -47,6 +48,8 @@ export interface Preflight {
   serverAdopted: boolean;
   /** What the plan publishes. */
   records: DnsRecord[];
+  /** Whether the stack publishes already which TLS keys the host may have. */
+  hasTlsa: boolean;
   /** What later changes are judged against. */
   summary: Summary;
   /** PEM of the public half of a key that the state has, by the name of the resource below the MailHost. */
@@ -199,6 +202,9 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     adopted,
     serverAdopted,
     records,
+    hasTlsa: published.some(
+      ({ outputs }) => outputs.type === 'TLSA' && outputs.name === tlsaName(settings.hostName),
+    ),
     summary: after,
     publicKeyOf,
     plannedAt,

@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
+import { Daemon } from '../components/daemon';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
@@ -223,6 +224,25 @@ describe('MailHost', () => {
         data: '"v=DMARC1"',
       })),
     );
+  });
+
+  it('announces no TLS key before one is served, and each later one before it is', async () => {
+    const waitsFor = async (name?: string) => {
+      const type = 'cloudflare:index/dnsRecord:DnsRecord';
+      const urn = `urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:HostDns$${type}::mail-mail.example.org/tlsa-1`;
+      const state: StackState = name ? { [urn]: { type, outputs: { type: 'TLSA', name } } } : {};
+      const resources = await record(
+        (opts) => void new MailHost('mail', example, opts),
+        false,
+        state,
+      );
+      return resources
+        .filter(({ inputs }) => inputs.type === 'TLSA')
+        .map(({ options }) => [options.dependsOn ?? []].flat().map((one) => one instanceof Daemon));
+    };
+    expect(await waitsFor()).toEqual([[true], [true]]);
+    expect(await waitsFor('_25._tcp.old.example.org')).toEqual([[true], [true]]);
+    expect(await waitsFor('_25._tcp.mail.example.org')).toEqual([[], []]);
   });
 
   it('prints all records as a zone file', async () => {
