@@ -193,7 +193,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         ? undefined
         : new Certificate(
             `${name}-certificate`,
-            { hostName: settings.hostName, generation: settings.tlsGeneration },
+            {
+              hostName: settings.hostName,
+              generation: settings.tlsGeneration,
+              before: (key) => publicKeyOf(`certificate-${key}`),
+            },
             own,
           );
 

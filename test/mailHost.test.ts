@@ -360,11 +360,28 @@ describe('MailHost', () => {
     it('has each one that it publishes judged by the one in the state', async () => {
       vi.mocked(publishedKey).mockClear();
       await again();
-      expect(vi.mocked(publishedKey).mock.calls.map(([what, , before]) => [what, before])).toEqual(
+      const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('DKIM'));
+      expect(judged.map(([what, , before]) => [what, before])).toEqual(
         ['s5 of example.net', 's6 of example.net', 's3 of example.org', 's4 of example.org'].map(
           (what) => [`the DKIM key ${what}`, publicKey],
         ),
       );
+    });
+
+    it('has the TLS keys judged so, too, and makes none anew for another default', async () => {
+      const path = `mailhost:index:MailHost$mailhost:index:Certificate$${type}`;
+      const urn = `urn:pulumi:test::mailhost::${path}::mail-certificate-key`;
+      vi.mocked(publishedKey).mockClear();
+      const resources = await record((opts) => void new MailHost('mail', example, opts), false, {
+        [urn]: { type, outputs: { publicKeyPem: publicKey } },
+      });
+      const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('TLS'));
+      expect(judged.map(([what, , before]) => [what, before])).toEqual([
+        ['the TLS key of generation 1', publicKey],
+        ['the TLS key of generation 2', undefined],
+      ]);
+      const served = resources.find(({ name }) => name === 'mail-certificate-key')!;
+      expect(served.options.ignoreChanges).toEqual(['algorithm', 'ecdsaCurve']);
     });
 
     it('gives the host the key that signs, and what is out', async () => {
