@@ -92,7 +92,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const records = dnsRecords(settings, (domain) =>
     histories[domain]!.keys.map(({ generation }) => dkimSelector(generation)),
   );
-  const after = summaryOf(settings, histories);
+  const after = summaryOf(settings, histories, (zone) => zones.get(zone)?.name ?? zone);
   // What an earlier version did not write down is as it was.
   const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
