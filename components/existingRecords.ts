@@ -36,10 +36,14 @@ const contentOf = (record: DnsRecord): string | undefined =>
 
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
-function clashes(wanted: DnsRecord, existing: ExistingRecord): boolean {
+function clashes(wanted: DnsRecord, existing: ExistingRecord, zoneName: string): boolean {
   if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
-  if ([wanted.type, existing.type].includes('CNAME')) return true;
+  if ([wanted.type, existing.type].includes('CNAME')) {
+    // Cloudflare answers the zone's own name with the addresses that its CNAME leads to, and lets others stand beside that.
+    const isFlattened = existing.type === 'CNAME' && existing.name.toLowerCase() === zoneName;
+    return !isFlattened || ['A', 'AAAA', 'CNAME'].includes(wanted.type);
+  }
   if (existing.type !== wanted.type) return false;
   return (
     wanted.type !== 'TXT' ||
@@ -75,14 +79,19 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
  * Records in a zone that collide with those that the plan creates in it; all others are left alone.
  *
  * @param wanted records that the stack does not have yet
+ * @param zoneName of the zone that all of them are in
  */
-export function findRecords(wanted: DnsRecord[], existing: ExistingRecord[]): FoundRecords {
+export function findRecords(
+  wanted: DnsRecord[],
+  existing: ExistingRecord[],
+  zoneName: string,
+): FoundRecords {
   const same: FoundRecords['same'] = [];
   const delegations = new Set<string>();
   // Of a name that has several, some may be there and others not yet.
   const own = (other: ExistingRecord) => wanted.some((record) => isSame(record, other));
   const conflicts = wanted.flatMap((record) => {
-    const clashing = existing.filter((other) => clashes(record, other));
+    const clashing = existing.filter((other) => clashes(record, other, zoneName));
     const found = clashing.find((other) => isSame(record, other));
     if (found) same.push({ wanted: record, existing: found });
     return clashing.flatMap((other): RecordConflict[] => {

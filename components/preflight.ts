@@ -442,7 +442,7 @@ async function existingRecords(
           return { results: [] };
         });
       const others = results.filter((record) => !own.has(textOf({ ...record })));
-      return { zoneId, ...findRecords(wanted, others) };
+      return { zoneId, ...findRecords(wanted, others, zoneName) };
     }),
   );
   return {
