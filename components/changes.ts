@@ -1,4 +1,5 @@
 import { dkimSelector, type KeyHistory } from './dkimKeys';
+import { seconds } from './duration';
 import { withMail, type CertificateIssuer, type Dns, type MtaSts } from './mailSettings';
 import { announcedMtaSts } from './mtaSts';
 import { domainOf, localPartOf } from './names';
@@ -12,6 +13,8 @@ export interface Summary {
   /** Of each domain that has mail, or had. */
   dkim: Record<string, KeyHistory>;
   dkimCompromised: number[];
+  /** Seconds. */
+  dkimRetention: number;
   tlsGeneration: number;
   issuer: CertificateIssuer;
   dnssec: boolean;
@@ -19,6 +22,8 @@ export interface Summary {
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
   serverGeneration: number;
+  /** The name of the zone that each domain lies in. */
+  zones: Record<string, string>;
   /** Domains with mail. */
   domains: string[];
   parked: string[];
@@ -27,8 +32,15 @@ export interface Summary {
   addresses: string[];
 }
 
-/** @returns what of the settings later changes are judged against */
-export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>): Summary {
+/**
+ * @param zoneName of a zone, which a domain may name by its id
+ * @returns what of the settings later changes are judged against
+ */
+export function summaryOf(
+  settings: Settings,
+  dkim: Record<string, KeyHistory>,
+  zoneName = (zone: string): string => zone,
+): Summary {
   const { hostName, accountKind, ipv6, dkimCompromised, serverGeneration } = settings;
   const { tls, tlsGeneration, dnssec, dns, domains, accounts, aliases } = settings;
   return {
@@ -37,12 +49,14 @@ export function summaryOf(settings: Settings, dkim: Record<string, KeyHistory>):
     ipv6,
     dkim,
     dkimCompromised,
+    dkimRetention: seconds(settings.dkimRetention),
     tlsGeneration,
     issuer: tls.issuer,
     dnssec,
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
     serverGeneration,
+    zones: Object.fromEntries(domains.map(({ name, zone }) => [name, zoneName(zone)])),
     domains: withMail(domains).map(({ name }) => name),
     parked: domains.filter(({ parked }) => parked).map(({ name }) => name),
     accounts: accounts.map(({ address }) => address),
@@ -108,6 +122,14 @@ export function dangers(before: Summary, after: Summary): Danger[] {
             message: `the host would be ${after.hostName} instead of ${before.hostName}: mail clients are set up with the old name, and its certificate and address records go`,
           },
         ]),
+    ...(before.dns === 'cloudflare' && after.dns === 'cloudflare'
+      ? Object.entries(after.zones)
+          .filter(([domain, zone]) => (before.zones[domain] ?? zone) !== zone)
+          .map(([domain, zone]) => ({
+            words: `move ${domain} to zone ${zone}`,
+            message: `the records of ${domain} would be deleted in the zone ${before.zones[domain]} and made in ${zone}: until others look there, mail to it is held back or lost, and its signatures do not hold. Let the new zone answer for it first`,
+          }))
+      : []),
     ...(before.accountKind === after.accountKind
       ? []
       : [

@@ -2,9 +2,13 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { dkimSelector, type KeyHistory } from './dkimKeys';
 import { dkimKeyRecord, dkimPublicKey, revokedKeyRecord } from './dnsRecords';
+import { publishedKey } from './publishedKey';
 
 export interface DkimArgs {
+  domain: string;
   history: KeyHistory;
+  /** PEM of the public key of a selector, where the state has it already. */
+  before: (selector: string) => string | undefined;
   /** Generations that nobody may trust any more. */
   compromised: number[];
   /** Keep the keys that sign, or will, from being made anew. */
@@ -36,21 +40,27 @@ export class Dkim extends pulumi.ComponentResource {
           ignoreChanges: ['algorithm', 'rsaBits'],
         },
       );
-      return { generation, selector, key, isRevoked: args.compromised.includes(generation) };
+      const isRevoked = args.compromised.includes(generation);
+      const what = `the DKIM key ${selector} of ${args.domain}`;
+      const publicKeyPem =
+        isRevoked || signs === undefined
+          ? key.publicKeyPem
+          : key.publicKeyPem.apply((pem) => publishedKey(what, pem, args.before(selector)));
+      return { generation, selector, key, publicKeyPem, isRevoked };
     });
     this.privateKeyPem = made.find(({ generation }) => generation === signs)?.key
       .privateKeyPemPkcs8;
     this.records = Object.fromEntries(
-      made.map(({ selector, key, isRevoked }) => [
+      made.map(({ selector, publicKeyPem, isRevoked }) => [
         selector,
-        isRevoked ? pulumi.output(revokedKeyRecord) : key.publicKeyPem.apply(dkimKeyRecord),
+        isRevoked ? pulumi.output(revokedKeyRecord) : publicKeyPem.apply(dkimKeyRecord),
       ]),
     );
     this.publicKeys = pulumi.output(
       Object.fromEntries(
         made
           .filter(({ isRevoked }) => !isRevoked)
-          .map(({ selector, key }) => [selector, key.publicKeyPem.apply(dkimPublicKey)]),
+          .map(({ selector, publicKeyPem }) => [selector, publicKeyPem.apply(dkimPublicKey)]),
       ),
     );
     this.registerOutputs({});

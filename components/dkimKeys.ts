@@ -9,6 +9,8 @@ export interface KeyHistory {
     generation: number;
     /** When it stopped to sign last; none where it never has. */
     signed?: string;
+    /** Until when its record stays at least: a signature is valid for as long as it was made for. */
+    goes?: string;
   }[];
 }
 
@@ -18,6 +20,8 @@ export interface KeyRules {
   compromised: number[];
   /** Seconds for which a key stays in DNS after it signed last. */
   retention: number;
+  /** The same in the `up` before; none where nobody knows. */
+  retentionBefore?: number;
   now: Date;
 }
 
@@ -65,16 +69,18 @@ export function successor(history: KeyHistory, generation: number, compromised: 
  * Why `wanted` may not sign for a domain, and what to do instead; undefined where it may.
  *
  * @param before none where the domain is new
+ * @param lost generations that the state does not have any more
  */
 export function keyMistake(
   domain: string,
   before: KeyHistory | undefined,
   wanted: number,
   compromised: number[],
+  lost: number[] = [],
 ): string | undefined {
   if (before === undefined) return undefined;
   const { signs } = before;
-  if (signs !== undefined && compromised.includes(signs)) {
+  if (signs !== undefined && compromised.includes(signs) && !lost.includes(signs)) {
     return `generation ${signs} signs for ${domain} until another does: rotate first, and declare it compromised in a \`pulumi up\` after that`;
   }
   if (wanted === signs) return undefined;
@@ -100,7 +106,7 @@ export function keyMistake(
 
 /**
  * The history that follows. Keys are added as soon as they are needed, and go only along with a change of the one that
- * signs, never because time has passed.
+ * signs, never because time has passed. Times to go are noted then, and where the retention gets shorter.
  *
  * @param before none where the domain is new
  * @param wanted the generation that is to sign, of which keyMistake() finds nothing; none where the domain has no mail
@@ -108,20 +114,26 @@ export function keyMistake(
 export function nextHistory(
   before: KeyHistory | undefined,
   wanted: number | undefined,
-  { compromised, retention, now }: KeyRules,
+  { compromised, retention, retentionBefore = retention, now }: KeyRules,
 ): KeyHistory {
   const known = before ?? { keys: [] };
   const { signs } = known;
-  if (wanted === signs) return wanted === undefined ? known : withNext(known, wanted, compromised);
-  const keys = known.keys.map((key) =>
-    key.generation === signs ? { ...key, signed: now.toISOString() } : key,
-  );
+  if (wanted === signs && retention >= retentionBefore)
+    return wanted === undefined ? known : withNext(known, wanted, compromised);
+  const longest = Math.max(retention, retentionBefore);
+  const keys = known.keys.map((key) => {
+    const signed = key.generation === signs ? now.toISOString() : key.signed;
+    if (signed === undefined) return key;
+    const goes = goesFrom({ ...key, signed }, longest).toISOString();
+    return { ...key, ...(wanted === signs ? {} : { signed }), goes };
+  });
   if (wanted === undefined) return { keys };
-  const mayGo = (signed?: string) => signed === undefined || goesFrom(signed, retention) <= now;
+  if (wanted === signs) return withNext({ ...known, keys }, wanted, compromised);
+  const mayGo = ({ goes }: { goes?: string }) => goes === undefined || new Date(goes) <= now;
   const history = {
     signs: wanted,
     since: now.toISOString(),
-    keys: keys.filter(({ generation, signed }) => generation >= wanted - 1 || !mayGo(signed)),
+    keys: keys.filter((key) => key.generation >= wanted - 1 || !mayGo(key)),
   };
   return withNext(history, wanted, compromised);
 }
@@ -156,12 +168,21 @@ export function nextHistories(
     const generations = inState.flatMap((key) => (key.domain === domain ? [key.generation] : []));
     const known = knownKeys(before[domain], generations, rules.now);
     const generation = wanted[domain];
-    const mistake =
-      generation === undefined
-        ? undefined
-        : keyMistake(domain, known, generation, rules.compromised);
+    if (generation === undefined) return [domain, nextHistory(known, undefined, rules)] as const;
+    const lost = (before[domain]?.keys ?? [])
+      .map((key) => key.generation)
+      .filter((n) => !generations.includes(n));
+    const mistake = keyMistake(domain, known, generation, rules.compromised, lost);
     if (mistake !== undefined) mistakes.push(mistake);
-    return [domain, mistake && known ? known : nextHistory(known, generation, rules)] as const;
+    const next = mistake && known ? known : nextHistory(known, generation, rules);
+    // Another key under the selector would take its place. No key stands in the record of a revoked one.
+    for (const n of lost) {
+      if (rules.compromised.includes(n) || !next.keys.some((key) => key.generation === n)) continue;
+      mistakes.push(
+        `the key ${dkimSelector(n)} of ${domain} is not in the state, and a selector never gets another: import the state again, or declare generation ${n} compromised, with another that signs`,
+      );
+    }
+    return [domain, next] as const;
   });
   return { histories: Object.fromEntries(histories), mistakes };
 }
@@ -173,15 +194,20 @@ export function withChangeAt(
   changed: Date,
 ): Record<string, KeyHistory> {
   const at = (time?: string) => (time === planned.toISOString() ? changed.toISOString() : time);
+  const later = (time: string) =>
+    new Date(Date.parse(time) + changed.getTime() - planned.getTime()).toISOString();
   return Object.fromEntries(
     Object.entries(histories).map(([domain, { since, keys, ...rest }]) => [
       domain,
       {
         ...rest,
         ...(since === undefined ? {} : { since: at(since) }),
-        keys: keys.map(({ generation, signed }) => ({
-          generation,
+        keys: keys.map(({ signed, goes, ...key }) => ({
+          ...key,
           ...(signed === undefined ? {} : { signed: at(signed) }),
+          ...(goes === undefined
+            ? {}
+            : { goes: signed === planned.toISOString() ? later(goes) : goes }),
         })),
       },
     ]),
@@ -189,8 +215,10 @@ export function withChangeAt(
 }
 
 /** When the record of a key that stopped to sign may go. */
-const goesFrom = (signed: string, retention: number): Date =>
-  new Date(Date.parse(signed) + retention * 1000);
+const goesFrom = (
+  { signed, goes = signed }: { signed: string; goes?: string },
+  retention: number,
+): Date => new Date(Math.max(Date.parse(goes), Date.parse(signed) + retention * 1000));
 
 /** What of a domain's keys is out, for a person who plans the next rotation. */
 export interface KeyCalendar {
@@ -215,9 +243,14 @@ export function keyCalendar(
       if (signs === undefined) return [];
       const isRevoked = ({ generation }: { generation: number }) =>
         compromised.includes(generation);
-      const retired = keys.flatMap((key) =>
-        key.signed !== undefined && key.generation !== signs && !isRevoked(key)
-          ? [[dkimSelector(key.generation), goesFrom(key.signed, retention).toISOString()] as const]
+      const retired = keys.flatMap(({ signed, ...key }) =>
+        signed !== undefined && key.generation !== signs && !isRevoked(key)
+          ? [
+              [
+                dkimSelector(key.generation),
+                goesFrom({ signed, ...key }, retention).toISOString(),
+              ] as const,
+            ]
           : [],
       );
       const revoked = keys.filter(isRevoked).map(({ generation }) => dkimSelector(generation));

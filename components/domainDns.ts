@@ -12,6 +12,8 @@ export interface DnsArgs {
   zoneId: pulumi.Input<string>;
   /** What the record that announces a policy waits for. */
   policyHost?: pulumi.Resource[];
+  /** What the records that name TLS keys wait for. */
+  keyHost?: pulumi.Resource[];
 }
 
 /** Records of one owner. */
@@ -27,7 +29,12 @@ class OwnerDns extends pulumi.ComponentResource {
         },
         {
           parent: this,
-          dependsOn: record.key === mtaStsKey ? args.policyHost : undefined,
+          dependsOn:
+            record.key === mtaStsKey
+              ? args.policyHost
+              : record.type === 'TLSA'
+                ? args.keyHost
+                : undefined,
           // Two types cannot always stand at one name, and two texts of one kind never may.
           deleteBeforeReplace: true,
           // An update would send the content that Cloudflare had made from the old data along with the new.
@@ -53,7 +60,7 @@ export class DomainDns extends OwnerDns {
   }
 }
 
-export interface PublishArgs extends Pick<DnsArgs, 'policyHost'> {
+export interface PublishArgs extends Pick<DnsArgs, 'policyHost' | 'keyHost'> {
   /** Of all owners. */
   records: MadeRecord[];
   zoneId: (zone: string) => pulumi.Input<string>;
@@ -74,7 +81,7 @@ export interface PublishedDns {
  */
 export function publish(
   name: string,
-  { records, zoneId, dnssec, policyHost }: PublishArgs,
+  { records, zoneId, dnssec, policyHost, keyHost }: PublishArgs,
   opts: pulumi.CustomResourceOptions,
 ): PublishedDns {
   const names = [...new Set(records.map(({ owner }) => owner.name))];
@@ -82,7 +89,7 @@ export function publish(
     const own = records.filter(({ owner }) => owner.name === ownerName);
     const { owner, zone } = own[0]!;
     const Owner = owner.type === 'HostDns' ? HostDns : DomainDns;
-    const args = { zoneId: zoneId(zone), records: own, policyHost };
+    const args = { zoneId: zoneId(zone), records: own, policyHost, keyHost };
     return new Owner(`${name}-${ownerName}`, args, opts);
   });
   const zones = dnssec ? [...new Set(records.map(({ zone }) => zone))] : [];

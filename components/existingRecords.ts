@@ -36,10 +36,14 @@ const contentOf = (record: DnsRecord): string | undefined =>
 
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
-function clashes(wanted: DnsRecord, existing: ExistingRecord): boolean {
+function clashes(wanted: DnsRecord, existing: ExistingRecord, zoneName: string): boolean {
   if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
-  if ([wanted.type, existing.type].includes('CNAME')) return true;
+  if ([wanted.type, existing.type].includes('CNAME')) {
+    // Cloudflare answers the zone's own name with the addresses that its CNAME leads to, and lets others stand beside that.
+    const isFlattened = existing.type === 'CNAME' && existing.name.toLowerCase() === zoneName;
+    return !isFlattened || ['A', 'AAAA', 'CNAME'].includes(wanted.type);
+  }
   if (existing.type !== wanted.type) return false;
   return (
     wanted.type !== 'TXT' ||
@@ -75,14 +79,19 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
  * Records in a zone that collide with those that the plan creates in it; all others are left alone.
  *
  * @param wanted records that the stack does not have yet
+ * @param zoneName of the zone that all of them are in
  */
-export function findRecords(wanted: DnsRecord[], existing: ExistingRecord[]): FoundRecords {
+export function findRecords(
+  wanted: DnsRecord[],
+  existing: ExistingRecord[],
+  zoneName: string,
+): FoundRecords {
   const same: FoundRecords['same'] = [];
   const delegations = new Set<string>();
   // Of a name that has several, some may be there and others not yet.
   const own = (other: ExistingRecord) => wanted.some((record) => isSame(record, other));
   const conflicts = wanted.flatMap((record) => {
-    const clashing = existing.filter((other) => clashes(record, other));
+    const clashing = existing.filter((other) => clashes(record, other, zoneName));
     const found = clashing.find((other) => isSame(record, other));
     if (found) same.push({ wanted: record, existing: found });
     return clashing.flatMap((other): RecordConflict[] => {
@@ -113,6 +122,22 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
   if (record.type === 'TXT') return other.content === content;
   return other.content.toLowerCase().split(/\s+/).join(' ') === content?.toLowerCase();
 };
+
+/**
+ * What keeps a key from signing in the place of another: no record of it, or not it alone.
+ *
+ * @param content of its record
+ * @param there what texts stand at its name
+ */
+export function signerMistakes(name: string, content: string, there: string[]): string[] {
+  if (there.length === 1 && there[0] === content) return [];
+  const mending =
+    'set dkimGeneration back, `pulumi up --refresh` puts it right, and rotate once others can no longer remember that, after half an hour';
+  const what = there.includes(content)
+    ? `another text stands there, too, and what verifies may take either (RFC 6376, section 3.6.2.2): delete that at Cloudflare, and rotate half an hour later`
+    : `its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: ${mending}`;
+  return [`${name} is to sign from now on, but ${what}`];
+}
 
 /**
  * Name of the resource that a record is.

@@ -142,8 +142,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const {
       zones,
       records,
+      hasTlsa,
       zoneFile: zoneFileBefore = '',
       summary,
+      publicKeyOf,
       plannedAt,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
@@ -160,7 +162,13 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         domain,
         new Dkim(
           `${name}-${domain}`,
-          { history, compromised: settings.dkimCompromised, protect: settings.protect },
+          {
+            domain,
+            history,
+            before: (selector) => publicKeyOf(`${domain}-${selector}`),
+            compromised: settings.dkimCompromised,
+            protect: settings.protect,
+          },
           own,
         ),
       ]),
@@ -185,7 +193,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         ? undefined
         : new Certificate(
             `${name}-certificate`,
-            { hostName: settings.hostName, generation: settings.tlsGeneration },
+            {
+              hostName: settings.hostName,
+              generation: settings.tlsGeneration,
+              before: (key) => publicKeyOf(`certificate-${key}`),
+            },
             own,
           );
 
@@ -301,6 +313,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
               zoneId: (zone) => zones.get(zone)!.id,
               dnssec: settings.dnssec,
               policyHost: web,
+              // The first ones, so that they name a key that is served; the host lets no other follow before its record.
+              keyHost: hasTlsa ? undefined : [tls],
             },
             own,
           );

@@ -13,7 +13,7 @@ import {
 } from './changes';
 import { dkimSelector, nextHistories, type KeyHistory } from './dkimKeys';
 import { seconds } from './duration';
-import { findRecords, resourceName, type FoundRecords } from './existingRecords';
+import { findRecords, resourceName, signerMistakes, type FoundRecords } from './existingRecords';
 import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
@@ -26,6 +26,7 @@ import {
   dnsRecords,
   publicKeyHash,
   revokedKeyRecord,
+  tlsaName,
   tlsKeyName,
   type DnsRecord,
   type RecordSource,
@@ -47,8 +48,12 @@ export interface Preflight {
   serverAdopted: boolean;
   /** What the plan publishes. */
   records: DnsRecord[];
+  /** Whether the stack publishes already which TLS keys the host may have. */
+  hasTlsa: boolean;
   /** What later changes are judged against. */
   summary: Summary;
+  /** PEM of the public half of a key that the state has, by the name of the resource below the MailHost. */
+  publicKeyOf: (key: string) => string | undefined;
   /** The time that changes of keys have in it. */
   plannedAt: Date;
 }
@@ -80,13 +85,14 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     {
       compromised: settings.dkimCompromised,
       retention: seconds(settings.dkimRetention),
+      retentionBefore: summary?.dkimRetention,
       now: plannedAt,
     },
   );
   const records = dnsRecords(settings, (domain) =>
     histories[domain]!.keys.map(({ generation }) => dkimSelector(generation)),
   );
-  const after = summaryOf(settings, histories);
+  const after = summaryOf(settings, histories, (zone) => zones.get(zone)?.name ?? zone);
   // What an earlier version did not write down is as it was.
   const before: Summary | undefined = summary && { ...after, ...summary };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
@@ -101,6 +107,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const isInState = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
+  const publicKeyOf = (key: string) => text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
   /** What only the plan's own resources can say is known once the state has them; before that no record is ours. */
   const stated = (source: RecordSource): string | RecordSource => {
     switch (source.from) {
@@ -111,13 +118,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         return network === undefined ? source : hostAddress(network);
       }
       case 'tls': {
-        const key = `certificate-${tlsKeyName(source.generation)}`;
-        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        const pem = publicKeyOf(`certificate-${tlsKeyName(source.generation)}`);
         return pem === undefined ? source : publicKeyHash(pem);
       }
       case 'dkim': {
-        const key = `${source.domain}-${source.selector}`;
-        const pem = text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+        const pem = publicKeyOf(`${source.domain}-${source.selector}`);
         if (pem === undefined) return source;
         const isRevoked = settings.dkimCompromised.some((n) => dkimSelector(n) === source.selector);
         return isRevoked ? revokedKeyRecord : dkimKeyRecord(pem);
@@ -153,7 +158,9 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),
     ...parts.mistakes.map((message) => ({ message })),
     ...inZones.stops,
-    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)),
+    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)).map(
+      (message) => ({ message }),
+    ),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
@@ -189,7 +196,19 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const serverAdopted = server
     ? ((server.publicNets ?? []) as unknown[]).length === 0
     : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
-  return { zones, zoneFile, adopted, serverAdopted, records, summary: after, plannedAt };
+  return {
+    zones,
+    zoneFile,
+    adopted,
+    serverAdopted,
+    records,
+    hasTlsa: published.some(
+      ({ outputs }) => outputs.type === 'TLSA' && outputs.name === tlsaName(settings.hostName),
+    ),
+    summary: after,
+    publicKeyOf,
+    plannedAt,
+  };
 }
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
@@ -259,24 +278,22 @@ async function missingKeys(
   wanted: DnsRecord[],
   zones: Map<string, Zone>,
   stated: (source: RecordSource) => string | RecordSource,
-): Promise<Danger[]> {
+): Promise<string[]> {
   const found = await Promise.all(
     wanted.map(async (record) => {
       const zoneId = zones.get(record.zone)?.id;
       const known = withValue(record, stated);
       if (zoneId === undefined || !isKnown(known)) return [];
       const filter = { zoneId, name: { exact: record.name }, type: record.type };
-      const { results: there } = await cloudflare.getDnsRecords(filter);
-      return there.some((other) => other.content === cloudflareContent(known))
-        ? []
-        : [
-            {
-              message:
-                `${record.name} is to sign from now on, but its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: set ` +
-                `dkimGeneration back, \`pulumi up --refresh\` puts it right, and rotate once others can no longer remember ` +
-                `that it was not there, after half an hour`,
-            },
-          ];
+      try {
+        const { results } = await cloudflare.getDnsRecords(filter);
+        const contents = results.map(({ content }) => content);
+        return signerMistakes(record.name, cloudflareContent(known), contents);
+      } catch (error) {
+        return [
+          `${record.name} is to sign from now on, but whether its record is there cannot be read: give the API token DNS:Edit for the zone (${(error as Error).message})`,
+        ];
+      }
     }),
   );
   return found.flat();
@@ -425,7 +442,7 @@ async function existingRecords(
           return { results: [] };
         });
       const others = results.filter((record) => !own.has(textOf({ ...record })));
-      return { zoneId, ...findRecords(wanted, others) };
+      return { zoneId, ...findRecords(wanted, others, zoneName) };
     }),
   );
   return {

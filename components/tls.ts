@@ -1,11 +1,14 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
+import { publishedKey } from './publishedKey';
 import { publicKeyHash, tlsGenerations, tlsKeyName } from './dnsRecords';
 
 export interface CertificateArgs {
   hostName: string;
   /** The generation of its key, from 1. */
   generation: number;
+  /** PEM of the public half of a key of its own, by name, where the state has it already. */
+  before: (key: string) => string | undefined;
 }
 
 const day = 24;
@@ -29,13 +32,23 @@ export class Certificate extends pulumi.ComponentResource {
   constructor(name: string, args: CertificateArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Certificate', name, {}, opts);
     const own = { parent: this };
+    // Not protected: they go where another CA's key is provided.
     const key = (part: string) =>
-      new tls.PrivateKey(`${name}-${part}`, { algorithm: 'ECDSA', ecdsaCurve: 'P256' }, own);
+      new tls.PrivateKey(
+        `${name}-${part}`,
+        { algorithm: 'ECDSA', ecdsaCurve: 'P256' },
+        // Another default is for keys that are new.
+        { ...own, ignoreChanges: ['algorithm', 'ecdsaCurve'] },
+      );
     const caKey = key('ca-key');
     const keys = new Map(tlsGenerations(args.generation).map((n) => [n, key(tlsKeyName(n))]));
     const hostKey = keys.get(args.generation)!;
     this.fingerprints = new Map(
-      [...keys].map(([n, { publicKeyPem }]) => [n, publicKeyPem.apply(publicKeyHash)]),
+      [...keys].map(([n, { publicKeyPem }]) => {
+        const before = args.before(tlsKeyName(n));
+        const judged = (pem: string) => publishedKey(`the TLS key of generation ${n}`, pem, before);
+        return [n, publicKeyPem.apply((pem) => publicKeyHash(judged(pem)))];
+      }),
     );
 
     const ca = new tls.SelfSignedCert(

@@ -90,6 +90,25 @@ describe('a change', () => {
     expect(words(change)).toEqual(stopped);
   });
 
+  it('to another zone is stopped, and another way to write the same one is not', () => {
+    const id = '0123456789abcdef'.repeat(2);
+    const domains = [{ name: 'example.org' }, { name: 'a.example.net', zone: id }];
+    const accounts = [{ ...anna!, aliases: [] }];
+    const inZone = (zone: string, change: Partial<MailHostArgs> = {}) =>
+      summaryOf(
+        parseSettings({ ...example, accounts, aliases: [], domains, ...change }),
+        keys,
+        (one) => (one === id ? zone : one),
+      );
+    const stopped = (after: Summary) =>
+      dangers(inZone('example.net'), after).map((danger) => danger.words);
+    expect(stopped(inZone('a.example.net'))).toEqual(['move a.example.net to zone a.example.net']);
+    const named = [{ name: 'example.org' }, { name: 'a.example.net', zone: 'example.net' }];
+    expect(stopped(inZone('', { domains: named }))).toEqual([]);
+    const more = [...named, { name: 'example.com' }];
+    expect(stopped(inZone('', { domains: more }))).toEqual([]);
+  });
+
   it('to a provided key is stopped where TLSA records are out', () => {
     const stopped = (before: Summary) =>
       dangers(before, { ...before, issuer: 'provided' }).map((danger) => danger.words);

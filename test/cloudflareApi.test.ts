@@ -273,6 +273,17 @@ describe('a record is refused', () => {
       (await ask('POST', records(), { ...a, name: 'alias.example.org' })).errors[0]?.code,
     ).toBe(81054);
   });
+
+  it('where a CNAME of the zone itself would have addresses beside it, and nothing else', async () => {
+    const cname = { type: 'CNAME', name: 'example.org', content: 'www.other.example' };
+    await create({ type: 'TXT', name: 'example.org', content: '"one"' });
+    await create(cname);
+    await create({ type: 'TXT', name: 'example.org', content: '"two"' });
+    expect((await ask('POST', records(), { ...a, name: 'example.org' })).errors[0]?.code).toBe(
+      81054,
+    );
+    expect(published.get('example.org')!.map(({ type }) => type)).toEqual(['TXT', 'TXT']);
+  });
 });
 
 describe('TXT content', () => {

@@ -58,11 +58,40 @@ describe('the keys of a domain', () => {
       signs: 3,
       since: date(32),
       keys: [
-        { generation: 1, signed: date(30) },
-        { generation: 2, signed: date(32) },
+        { generation: 1, signed: date(30), goes: date(51) },
+        { generation: 2, signed: date(32), goes: date(53) },
         { generation: 3 },
         { generation: 4 },
       ],
+    });
+  });
+
+  it.each<[string, number, number[]]>([
+    ['before the longer one has passed', 50, [1, 2, 3, 4]],
+    ['after that', 51, [2, 3, 4]],
+  ])('stay for as long as their signatures were made for: %s', (_, days, published) => {
+    const shorter = (at: number, retentionBefore: number) => ({
+      ...rules(at),
+      retention: day,
+      retentionBefore: retentionBefore * day,
+    });
+    const rotated = after([0, 1], [30, 2]);
+    const { keys } = nextHistory(rotated, 2, shorter(30, 21));
+    expect(keys).toEqual([
+      { generation: 1, signed: date(30), goes: date(51) },
+      { generation: 2, goes: date(51) },
+      { generation: 3 },
+    ]);
+    // One from before there was a time to go.
+    const old = { ...rotated, keys: rotated.keys.map(({ goes: _goes, ...key }) => key) };
+    expect(nextHistory(old, 2, shorter(30, 21)).keys).toEqual(keys);
+    for (const history of [
+      nextHistory({ ...rotated, keys }, 3, shorter(days, 1)),
+      nextHistory(rotated, 3, shorter(days, 21)),
+    ])
+      expect(generations(history)).toEqual(published);
+    expect(keyCalendar({ d: { ...rotated, keys } }, { compromised: [], retention: day })).toEqual({
+      d: { signs: 's2', since: date(30), next: 's3', retired: { s1: date(51) } },
     });
   });
 
@@ -75,8 +104,8 @@ describe('the keys of a domain', () => {
         signs: 3,
         since: date(31),
         keys: [
-          { generation: 1, signed: date(20) },
-          { generation: 2, signed: date(31) },
+          { generation: 1, signed: date(20), goes: date(41) },
+          { generation: 2, signed: date(31), goes: date(52) },
           { generation: 3 },
           { generation: 4 },
         ],
@@ -145,6 +174,43 @@ describe('a generation', () => {
     ],
   ])('may not sign: %s', (_, before, wanted, compromised, words) => {
     expect(keyMistake('example.org', before, wanted, compromised)).toMatch(words);
+  });
+});
+
+describe('a key that the state has lost', () => {
+  const domain = 'example.org';
+  const mistakesOf = (
+    history: KeyHistory,
+    held: number[],
+    wanted?: number,
+    compromised?: number[],
+  ) =>
+    nextHistories(
+      { [domain]: history },
+      held.map((generation) => ({ domain, generation })),
+      wanted === undefined ? {} : { [domain]: wanted },
+      rules(100, compromised),
+    ).mistakes;
+  const rotated = after([0, 1], [99, 2]);
+
+  it.each<[string, number[], number | undefined, number[], RegExp[]]>([
+    ['none is', [1, 2, 3], 2, [], []],
+    ['one that signed', [2, 3], 2, [], [/the key s1 of example\.org is not in the state/]],
+    ['the one that signs', [1, 3], 2, [], [/the key s2 .* import the state again/]],
+    ['the one that signs, and is left', [1, 3], 3, [], [/the key s2 .* declare generation 2/]],
+    ['the one that signs, and is left as compromised', [1, 3], 3, [2], []],
+    ['the next', [1, 2], 2, [], [/the key s3/]],
+    ['the next, which is compromised', [1, 2], 2, [3], []],
+    ['all of them', [], 2, [], [/s1/, /s2/, /s3/]],
+    ['one of a domain without mail', [1, 3], undefined, [], []],
+  ])('is not published anew: %s', (_, held, wanted, compromised, mistakes) => {
+    expect(mistakesOf(rotated, held, wanted, compromised)).toEqual(
+      mistakes.map((words) => expect.stringMatching(words) as string),
+    );
+  });
+
+  it('is forgotten where its record goes', () => {
+    expect(mistakesOf(after([0, 1], [30, 2]), [2, 3], 3)).toEqual([]);
   });
 });
 

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { findRecords, resourceName, type ExistingRecord } from '../components/existingRecords';
+import {
+  findRecords,
+  resourceName,
+  signerMistakes,
+  type ExistingRecord,
+} from '../components/existingRecords';
 import { MailHost } from '../components/mailHost';
 import { dnsRecords, type DnsRecord } from '../components/dnsRecords';
 import { cloudflareContent, withValue } from '../components/recordForms';
@@ -31,7 +36,7 @@ const existing = (
   ...more,
 });
 const judge = (...records: ExistingRecord[]) => {
-  const { same, conflicts } = findRecords(wanted, records);
+  const { same, conflicts } = findRecords(wanted, records, 'example.org');
   return {
     adopted: same.map(({ wanted: own }) => resourceName('mail', own)),
     refused: conflicts.map(({ words, message }) => words ?? message),
@@ -66,6 +71,17 @@ describe('findRecords', () => {
         existing('SRV', '_sip._tcp.example.org', '0 1 5060 sip.other.example'),
       ),
     ).toEqual(nothing);
+  });
+
+  it('lets a CNAME of the zone itself stand, which Cloudflare flattens, beside all but addresses', () => {
+    const alias = existing('CNAME', 'Example.org', 'www.other.example');
+    expect(judge(alias)).toEqual(nothing);
+    expect(findRecords(wanted, [alias], 'org').conflicts).not.toEqual([]);
+    const address: DnsRecord = {
+      ...wanted.find(({ type }) => type === 'A')!,
+      name: 'example.org',
+    };
+    expect(findRecords([address], [alias], 'example.org').conflicts).toHaveLength(1);
   });
 
   it.each<[string, ExistingRecord, { adopted?: string[]; refused?: unknown[] }]>([
@@ -148,11 +164,13 @@ describe('findRecords', () => {
   it('takes no name of the host that is a CNAME or proxied', () => {
     const {
       conflicts: [alias],
-    } = findRecords(wanted, [existing('CNAME', 'mail.example.org', 'x.example')]);
+    } = findRecords(wanted, [existing('CNAME', 'mail.example.org', 'x.example')], 'example.org');
     expect(alias!.message).toMatch(/CNAME.*delete it/);
-    const proxied = findRecords(wanted, [
-      existing('A', 'mail.example.org', '192.0.2.1', { proxied: true }),
-    ]);
+    const proxied = findRecords(
+      wanted,
+      [existing('A', 'mail.example.org', '192.0.2.1', { proxied: true })],
+      'example.org',
+    );
     expect(proxied.conflicts.map(({ message }) => message).join()).toMatch(/proxied.*delete it/);
   });
 });
@@ -171,7 +189,7 @@ it('offers no second MX beside a null MX, and adopts its own whatever the priori
 it('tells once that a name is delegated elsewhere', () => {
   const {
     conflicts: [conflict, ...more],
-  } = findRecords(wanted, [existing('NS', 'mail.example.org', 'ns.x.example')]);
+  } = findRecords(wanted, [existing('NS', 'mail.example.org', 'ns.x.example')], 'example.org');
   expect(more).toEqual([]);
   expect(conflict!.message).toContain('set the zone');
 });
@@ -181,14 +199,18 @@ it('takes over nothing that is proxied', () => {
     wanted.find(({ type }) => type === 'A')!,
     () => '192.0.2.1',
   );
-  const { same } = findRecords([one], [existing('A', one.name, '192.0.2.1', { proxied: true })]);
+  const { same } = findRecords(
+    [one],
+    [existing('A', one.name, '192.0.2.1', { proxied: true })],
+    'example.org',
+  );
   expect(same).toEqual([]);
 });
 
 it.each<DnsRecord>(wanted)('knows what $key at $name may not collide with: itself', (one) => {
   const known = withValue<string>(one, ({ from }) => `of ${from}`);
   const same = existing(one.type, one.name, cloudflareContent(known));
-  expect(findRecords([known], [same])).toEqual({
+  expect(findRecords([known], [same], 'example.org')).toEqual({
     same: [{ wanted: known, existing: same }],
     conflicts: [],
   });
@@ -196,7 +218,11 @@ it.each<DnsRecord>(wanted)('knows what $key at $name may not collide with: itsel
 
 it('takes over nothing whose content it cannot know to be its own', () => {
   const address = wanted.find(({ type }) => type === 'A')!;
-  const { same, conflicts } = findRecords([address], [existing('A', address.name, '192.0.2.1')]);
+  const { same, conflicts } = findRecords(
+    [address],
+    [existing('A', address.name, '192.0.2.1')],
+    'example.org',
+  );
   expect(same).toEqual([]);
   expect(conflicts).toHaveLength(1);
 });
@@ -207,8 +233,22 @@ it('takes over one of two records of a name where an `up` was cut off between th
     return withValue<string>({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
   });
   const there = existing('TLSA', both[1]!.name, cloudflareContent(both[1]!));
-  expect(findRecords(both, [there])).toEqual({
+  expect(findRecords(both, [there], 'example.org')).toEqual({
     same: [{ wanted: both[1], existing: there }],
     conflicts: [],
+  });
+});
+
+describe('a key that is to sign', () => {
+  it.each([
+    ['is there', ['key'], []],
+    ['was removed', [], [/s2\._domainkey\.example\.org .* removed by hand/]],
+    ['was changed', ['other'], [/changed by hand/]],
+    ['is there twice', ['key', 'key'], [/another text stands there/]],
+    ['stands beside another text', ['other', 'key'], [/another text stands there/]],
+  ])('%s', (_, there, mistakes) => {
+    expect(signerMistakes('s2._domainkey.example.org', 'key', there)).toEqual(
+      mistakes.map((words) => expect.stringMatching(words) as string),
+    );
   });
 });

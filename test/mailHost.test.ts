@@ -1,12 +1,16 @@
 import * as pulumi from '@pulumi/pulumi';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
+import { Daemon } from '../components/daemon';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { DriftAction } from '../components/mailSettings';
+import { publishedKey } from '../components/publishedKey';
 import { example, hash } from './example';
 import { publicKey, record, type Recorded, type StackState } from './mocks';
+
+vi.mock('../components/publishedKey', { spy: true });
 
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
   record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);
@@ -222,6 +226,25 @@ describe('MailHost', () => {
     );
   });
 
+  it('announces no TLS key before one is served, and each later one before it is', async () => {
+    const waitsFor = async (name?: string) => {
+      const type = 'cloudflare:index/dnsRecord:DnsRecord';
+      const urn = `urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:HostDns$${type}::mail-mail.example.org/tlsa-1`;
+      const state: StackState = name ? { [urn]: { type, outputs: { type: 'TLSA', name } } } : {};
+      const resources = await record(
+        (opts) => void new MailHost('mail', example, opts),
+        false,
+        state,
+      );
+      return resources
+        .filter(({ inputs }) => inputs.type === 'TLSA')
+        .map(({ options }) => [options.dependsOn ?? []].flat().map((one) => one instanceof Daemon));
+    };
+    expect(await waitsFor()).toEqual([[true], [true]]);
+    expect(await waitsFor('_25._tcp.old.example.org')).toEqual([[true], [true]]);
+    expect(await waitsFor('_25._tcp.mail.example.org')).toEqual([[], []]);
+  });
+
   it('prints all records as a zone file', async () => {
     let text: pulumi.Output<string> | undefined;
     await record((opts) => {
@@ -332,6 +355,33 @@ describe('MailHost', () => {
       for (const name of ['org-s3', 'org-s4', 'net-s5'])
         expect(isProtected(`mail-example.${name}`), name).toBe(true);
       expect(options['mail-example.org-s3']!.ignoreChanges).toEqual(['algorithm', 'rsaBits']);
+    });
+
+    it('has each one that it publishes judged by the one in the state', async () => {
+      vi.mocked(publishedKey).mockClear();
+      await again();
+      const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('DKIM'));
+      expect(judged.map(([what, , before]) => [what, before])).toEqual(
+        ['s5 of example.net', 's6 of example.net', 's3 of example.org', 's4 of example.org'].map(
+          (what) => [`the DKIM key ${what}`, publicKey],
+        ),
+      );
+    });
+
+    it('has the TLS keys judged so, too, and makes none anew for another default', async () => {
+      const path = `mailhost:index:MailHost$mailhost:index:Certificate$${type}`;
+      const urn = `urn:pulumi:test::mailhost::${path}::mail-certificate-key`;
+      vi.mocked(publishedKey).mockClear();
+      const resources = await record((opts) => void new MailHost('mail', example, opts), false, {
+        [urn]: { type, outputs: { publicKeyPem: publicKey } },
+      });
+      const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('TLS'));
+      expect(judged.map(([what, , before]) => [what, before])).toEqual([
+        ['the TLS key of generation 1', publicKey],
+        ['the TLS key of generation 2', undefined],
+      ]);
+      const served = resources.find(({ name }) => name === 'mail-certificate-key')!;
+      expect(served.options.ignoreChanges).toEqual(['algorithm', 'ecdsaCurve']);
     });
 
     it('gives the host the key that signs, and what is out', async () => {

@@ -240,7 +240,7 @@ class Account {
 
   async publishAll(): Promise<void> {
     for (const zone of this.zones) {
-      await this.backend.putZone(zone.name, zone.records.map(zoneRecord));
+      await this.backend.putZone(zone.name, zoneRecords(zone.name, zone.records));
       if (zone.dnssec) await this.backend.sign(zone.name, zone.dnssec.status === 'active');
     }
   }
@@ -313,7 +313,7 @@ class Account {
     const written = this.writing.then(async () => {
       const zone = this.zone(zoneId);
       const { result, records } = change(zone);
-      await this.backend.putZone(zone.name, records.map(zoneRecord));
+      await this.backend.putZone(zone.name, zoneRecords(zone.name, records));
       zone.records = records;
       this.store();
       return result;
@@ -378,7 +378,12 @@ function judge(
   ) {
     throw new ApiError(400, 81058, 'An identical record already exists.');
   }
-  if (record.type === 'CNAME' && sameName.length > 0) {
+  // The zone's own name would be answered with the addresses that a CNAME leads to.
+  const isApex = record.name === zone.name;
+  const clashing = isApex
+    ? sameName.filter(({ type }) => ['A', 'AAAA', 'CNAME'].includes(type))
+    : sameName;
+  if (record.type === 'CNAME' && clashing.length > 0) {
     throw new ApiError(
       400,
       81053,
@@ -386,7 +391,7 @@ function judge(
         '<https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/>.',
     );
   }
-  if (sameName.some((other) => other.type === 'CNAME')) {
+  if ((!isApex || proxiable) && sameName.some((other) => other.type === 'CNAME')) {
     throw new ApiError(
       400,
       81054,
@@ -534,6 +539,10 @@ function recordData(record: DnsRecord): string {
 
 /** Seconds that a TTL of 1, automatic, stands for. */
 const automaticTtl = 300;
+
+/** What is published. Nobody asks here for the addresses that a CNAME of the zone's own name leads to. */
+const zoneRecords = (zone: string, records: DnsRecord[]): ZoneRecord[] =>
+  records.filter(({ type, name }) => type !== 'CNAME' || name !== zone).map(zoneRecord);
 
 function zoneRecord(record: DnsRecord): ZoneRecord {
   return {

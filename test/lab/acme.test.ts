@@ -445,6 +445,9 @@ json.dump(s, open(p, "w"))`;
     const bert = { ...login(), user: 'bert@example.net', password: passwords['bert@example.net'] };
     await waitForMail(bert, sent.at(-1)!);
     await waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
+    expect(onHost(lab, 'journalctl --unit opensmtpd --output cat | grep PermFail || true')).toBe(
+      '',
+    );
     const received = (await readMailbox(bert)).map(({ subject }) => subject);
     expect([...new Set(received)].sort()).toEqual(sent.sort());
     // A client that is cut off before it hears that its message was taken sends it again.
