@@ -1,7 +1,7 @@
 import { dkimSelector, type KeyHistory } from './dkimKeys';
 import { seconds } from './duration';
 import { withMail, type CertificateIssuer, type Dns, type MtaSts } from './mailSettings';
-import { announcedMtaSts } from './mtaSts';
+import { announcedMtaSts, maxAge } from './mtaSts';
 import { domainOf, localPartOf } from './names';
 import type { Settings } from './settings';
 
@@ -21,6 +21,8 @@ export interface Summary {
   dns: Dns;
   /** The mode of the policy that domains announce; `absent` where they announce none. */
   mtaSts: MtaSts | 'absent';
+  /** Since when that ends what others were promised before, in ISO form. */
+  mtaStsNoneSince?: string;
   serverGeneration: number;
   /** The name of the zone that each domain lies in. */
   zones: Record<string, string>;
@@ -81,8 +83,22 @@ const mailFolder = (address: string, accountKind: string): string =>
     ? `/srv/mailhost/home/${localPartOf(address)}`
     : `/srv/mailhost/mail/${domainOf(address)}/${localPartOf(address)}`;
 
+/** The modes that others keep to for as long as they remember them. */
+const promises = (mode: Summary['mtaSts']): boolean => mode === 'testing' || mode === 'enforce';
+
+/** Since when the policy ends what others were promised; undefined where there is nothing to end. */
+export function mtaStsNoneSince(before: Summary, after: Summary, now: Date): string | undefined {
+  if (after.mtaSts !== 'none') return undefined;
+  return promises(before.mtaSts) ? now.toISOString() : before.mtaStsNoneSince;
+}
+
+/** Until when others may keep a policy that promised something. */
+const promisedUntil = ({ mtaStsNoneSince: since }: Summary): Date | undefined =>
+  since === undefined ? undefined : new Date(Date.parse(since) + maxAge('enforce') * 1000);
+
 /** @returns what would be lost or broken between `before` and `after` */
-export function dangers(before: Summary, after: Summary): Danger[] {
+export function dangers(before: Summary, after: Summary, now: Date): Danger[] {
+  const promised = promisedUntil(before);
   const goneDomains = without(before.domains, after.domains);
   const goneAccounts = without(before.accounts, after.accounts);
   const ofGoneDomain = (domain: string) =>
@@ -147,7 +163,15 @@ export function dangers(before: Summary, after: Summary): Danger[] {
           },
         ]
       : []),
-    ...(['testing', 'enforce'].includes(before.mtaSts) && after.mtaSts === 'absent'
+    ...(promised && now < promised && after.mtaSts === 'absent'
+      ? [
+          {
+            words: 'drop MTA-STS',
+            message: `others may keep until ${promised.toISOString()} to the MTA-STS policy from before, and could no longer read that it has ended: leave mtaSts at none until then`,
+          },
+        ]
+      : []),
+    ...(promises(before.mtaSts) && after.mtaSts === 'absent'
       ? [
           {
             words: 'drop MTA-STS',

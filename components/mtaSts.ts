@@ -15,7 +15,7 @@ export const announcedMtaSts = (settings: Settings): MtaSts | undefined =>
 const day = 86_400;
 
 /** Seconds for which a policy may be kept: one that promises something outlasts a weekend, one that ends it is soon forgotten. */
-const maxAge = (mode: MtaSts): number => (mode === 'none' ? day : 7 * day);
+export const maxAge = (mode: MtaSts): number => (mode === 'none' ? day : 7 * day);
 
 /**
  * What other mail systems are told about TLS to a domain's MX (RFC 8461, section 3.2).

@@ -6,6 +6,7 @@ import {
   dangers,
   droppedAddresses,
   machineDangers,
+  mtaStsNoneSince,
   serverWarnings,
   summaryOf,
   type Danger,
@@ -92,9 +93,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const records = dnsRecords(settings, (domain) =>
     histories[domain]!.keys.map(({ generation }) => dkimSelector(generation)),
   );
-  const after = summaryOf(settings, histories, (zone) => zones.get(zone)?.name ?? zone);
+  const wanted = summaryOf(settings, histories, (zone) => zones.get(zone)?.name ?? zone);
   // What an earlier version did not write down is as it was.
-  const before: Summary | undefined = summary && { ...after, ...summary };
+  const before: Summary | undefined = summary && { ...wanted, ...summary };
+  const noneSince = before && mtaStsNoneSince(before, wanted, plannedAt);
+  const after: Summary = { ...wanted, ...(noneSince && { mtaStsNoneSince: noneSince }) };
   const volume = outputsOf('hcloud:index/volume:Volume', 'machine-volume');
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const published = state.filter(({ type }) => type === recordType);
@@ -152,7 +155,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   };
   const stops: Danger[] = [
     ...mistakes.map((message) => ({ message })),
-    ...(before ? dangers(before, after) : []),
+    ...(before ? dangers(before, after, plannedAt) : []),
     ...keyMistakes.map((message) => ({ message })),
     ...machineDangers(machine, settings),
     ...(await offerMistakes(settings, server)).map((message) => ({ message })),

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
-  dangers,
+  dangers as dangersAt,
   droppedAddresses,
   machineDangers,
+  mtaStsNoneSince,
   serverWarnings,
   summaryOf,
   type Summary,
@@ -12,6 +13,8 @@ import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings } from '../components/settings';
 import { example, hash } from './example';
 
+const now = new Date('2026-01-08T00:00:00.000Z');
+const dangers = (before: Summary, after: Summary) => dangersAt(before, after, now);
 const summary = (change: Partial<MailHostArgs> = {}) =>
   summaryOf(parseSettings({ ...example, ...change }), keys);
 const keys: Record<string, KeyHistory> = {
@@ -57,6 +60,30 @@ describe('a change', () => {
   ])('of MTA-STS from %s to %s has to be confirmed by %j', (before, after, stopped) => {
     const found = dangers({ ...summary(), mtaSts: before }, { ...summary(), mtaSts: after });
     expect(found.map((danger) => danger.words)).toEqual(stopped);
+  });
+
+  it.each<[string, string | undefined, string[]]>([
+    ['within 7 days', '2026-01-01T00:00:00.001Z', ['drop MTA-STS']],
+    ['after 7 days', '2026-01-01T00:00:00.000Z', []],
+    ['where nothing was promised', undefined, []],
+  ])('from a policy that ends MTA-STS to none at all is stopped: %s', (_, since, stopped) => {
+    const before: Summary = { ...summary(), mtaSts: 'none', mtaStsNoneSince: since };
+    const found = dangers(before, { ...before, mtaSts: 'absent' });
+    expect(found.map((danger) => danger.words)).toEqual(stopped);
+    expect(dangers(before, { ...before, mtaSts: 'testing' })).toEqual([]);
+  });
+
+  it.each<[Summary['mtaSts'], Summary['mtaSts'], string | undefined]>([
+    ['testing', 'none', now.toISOString()],
+    ['enforce', 'none', now.toISOString()],
+    ['none', 'none', 'since long'],
+    ['absent', 'none', undefined],
+    ['none', 'enforce', undefined],
+    ['none', 'absent', undefined],
+  ])('of MTA-STS from %s to %s ends promises since %s', (before, after, since) => {
+    const noted = before === 'none' ? 'since long' : undefined;
+    const one: Summary = { ...summary(), mtaSts: before, mtaStsNoneSince: noted };
+    expect(mtaStsNoneSince(one, { ...summary(), mtaSts: after }, now)).toBe(since);
   });
 
   it.each<[string, Partial<MailHostArgs>, (string | undefined)[]]>([
