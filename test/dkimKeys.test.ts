@@ -83,7 +83,7 @@ describe('the keys of a domain', () => {
       { generation: 3 },
     ]);
     // One from before there was a time to go.
-    const old = { ...rotated, keys: rotated.keys.map(({ goes: _goes, ...key }) => key) };
+    const old = { ...rotated, keys: rotated.keys.map((key) => ({ ...key, goes: undefined })) };
     expect(nextHistory(old, 2, shorter(30, 21)).keys).toEqual(keys);
     for (const history of [
       nextHistory({ ...rotated, keys }, 3, shorter(days, 1)),
