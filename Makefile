@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test up down bench faults
+.PHONY: help install check docs test up down bench bench-quick faults
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -9,7 +9,7 @@ help:
 	@echo 'make test    run all tests; installs what they need'
 	@echo 'make check   format, lint, types, dead code'
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
-	@echo 'make bench   measure'
+	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 
 install: node_modules/.package-lock.json
@@ -41,9 +41,14 @@ down: install
 	./lab/lab down
 
 bench: install
-	node --import tsx bench/noop.ts
-	node --import tsx bench/scale.ts
-	node --import tsx bench/mail.ts
+	./lab/bootstrap
+	./lab/engine/build
+	node --import tsx bench/main.ts
+
+bench-quick: install
+	./lab/bootstrap
+	./lab/engine/build
+	node --import tsx bench/main.ts --quick
 
 faults: install
 	./lab/bootstrap

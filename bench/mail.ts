@@ -1,132 +1,381 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { createTransport } from 'nodemailer';
-import { waitForMail, withImap } from '../lab/mail';
-import { onHost } from '../lab/machines';
+import { Machines } from '../lab/machines';
+import { trust, withImap, type Login } from '../lab/mail';
+import { addresses } from '../lab/network';
 import { loginOf } from '../lab/proof';
-import { Stack } from '../lab/stack';
-import { findLab, waitFor, type Lab } from '../lab/state';
-import { secondsText, spread, timed } from './statistics';
+import { remoteDkimKey, remoteSelector, remoteZone } from '../lab/remote/zone';
+import type { Lab } from '../lab/state';
+import { endLab, startLab, TestStack } from '../test/lab/testLab';
+import { figure, ratio, say, timed, type Figure, type Options, type Part } from './frame';
+import { messages, type BenchMessage } from './messages';
 
-/**
- * What the host makes of inbound mail, as ratios to what SpamAssassin alone takes for the same messages on the same
- * machine: the latency of a single message, from the connection to port 25 to the notification of IMAP IDLE, and messages
- * a second, sent by four connections. Needs `make up`.
- */
-const singles = 15;
-const many = 60;
-const workers = 2;
-const folder = '/run/mailhost-bench';
+const labName = 'benchmail';
+/** On the host, on the volume that the mail is on. */
+const folder = '/srv/mailhost/bench';
+const connections = 4;
+/** After so many ms no session within the host is open any more. */
+const rest = 15_000;
+/** SpamAssassin sees no more octets of a message than these, as Debian's amavis has it. */
+const scanned = 200 * 1024;
 
-const words =
-  'the quick brown fox writes to a friend about lunch on friday and the weather in june'.split(' ');
-/** A message of some 3 KB, different each time. */
-function text(i: number): string {
-  const line = (j: number) =>
-    Array.from({ length: 12 }, (_, k) => words[(i * 7 + j * 5 + k * 3) % words.length]).join(' ');
-  return Array.from({ length: 40 }, (_, j) => line(j)).join('\n');
-}
-const message = (i: number) => ({
-  from: 'bench@elsewhere.example',
-  to: 'anna@example.org',
-  subject: `bench ${process.pid} ${i}`,
-  text: text(i),
-});
-
-/** Scans the files that it is given as amavis does, in one process, and prints the time before, between and after. */
-const scanner = `
-use Mail::SpamAssassin; use Time::HiRes 'time';
-my $sa = Mail::SpamAssassin->new({ dont_copy_prefs => 1, home_dir_for_helpers => '/var/lib/amavis' });
-$sa->compile_now(0, 1);
-print time, "\\n";
-for my $file (@ARGV) {
-  open my $handle, '<', $file or die; local $/; my $mail = $sa->parse(<$handle>);
-  my $status = $sa->check($mail); $status->finish; $mail->finish;
-  print time, "\\n";
-}`;
-
-/** Times of each run of the scanner, all of them at once. */
-function scan(lab: Lab, ...runs: number[][]): number[][] {
-  const perl = (numbers: number[], out: number) =>
-    `runuser -u amavis -- perl ${folder}/scan.pl ${numbers.map((i) => `${folder}/${i}.eml`).join(' ')} > ${folder}/out.${out} &`;
-  const output = onHost(
-    lab,
-    `${runs.map(perl).join('\n')}\nwait\nfor i in ${runs.map((_, i) => i).join(' ')}; do tr '\\n' ' ' < ${folder}/out.$i; echo; done`,
-  );
-  return output
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(' ').map(Number));
+/** A way into the host, and what goes over it. */
+interface Way {
+  name: 'inbound' | 'submission';
+  port: 25 | 587;
+  to: 'anna@example.org' | 'bert@example.net';
+  messages: (count: number) => Promise<BenchMessage[]>;
+  /** What OpenSMTPD puts before a message, for SpamAssassin alone. */
+  received: string;
 }
 
-async function main(): Promise<void> {
-  const lab = findLab('dev');
-  if (lab === undefined) throw new Error('no lab is up: make up');
-  const login = loginOf(new Stack(lab).outputs(), 'anna@example.org');
-  const send = (connections: number) =>
-    createTransport({
+/** What the daemons took while the host worked. */
+interface Watched {
+  time: number;
+  memory: Record<string, number>;
+  processor: Record<string, number>;
+}
+
+class Host {
+  private seed = 0;
+  private readonly machines: Machines;
+  readonly ways: Record<Way['name'], Way>;
+  private logins: Record<Way['to'], Login> | undefined;
+
+  private constructor(
+    private readonly lab: Lab,
+    private readonly stack: TestStack,
+  ) {
+    this.machines = new Machines(lab);
+    const outside = addresses(lab).outside.v4;
+    const by = '\tby mail.example.org (OpenSMTPD)';
+    const dkim = {
+      domainName: remoteZone,
+      keySelector: remoteSelector,
+      privateKey: remoteDkimKey(lab.dir),
+    };
+    this.ways = {
+      inbound: {
+        name: 'inbound',
+        port: 25,
+        to: 'anna@example.org',
+        messages: (count) =>
+          messages(++this.seed, count, 'anna@example.org', {
+            ham: { address: `bench@${remoteZone}`, dkim },
+            spam: { address: 'bench@lab-cloud.example' },
+          }),
+        received: `Received: from mx.lab-cloud.example (mx.lab-cloud.example [${outside}])\n${by} with ESMTPS id 0a1b2c3d`,
+      },
+      submission: {
+        name: 'submission',
+        port: 587,
+        to: 'bert@example.net',
+        messages: (count) =>
+          messages(++this.seed, count, 'bert@example.net', {
+            ham: { address: 'anna@example.org' },
+          }),
+        received: `Received: from localhost\n${by} with ESMTPSA id 0a1b2c3d`,
+      },
+    };
+  }
+
+  static async inFreshLab(): Promise<Host> {
+    say('starting a fresh lab');
+    const lab = startLab(labName);
+    const stack = new TestStack(lab);
+    await stack.select();
+    const host = new Host(lab, stack);
+    const many = 1_000_000;
+    await host.set({ messagesPerHour: many, recipientsPerDay: many, newRecipientsPerDay: many });
+    for (const file of ['alone.pl', 'watch.py'])
+      host.put(file, readFileSync(join(__dirname, 'onHost', file)));
+    return host;
+  }
+
+  /** Changes settings of the stack. */
+  async set(settings: Record<string, string | number>): Promise<void> {
+    for (const [key, value] of Object.entries(settings))
+      await this.stack.set(`mailhost:${key}`, String(value));
+    const { status, output } = await this.stack.up();
+    if (status !== 0) throw new Error(output);
+    const outputs = this.stack.outputs();
+    this.logins = {
+      'anna@example.org': loginOf(outputs, 'anna@example.org'),
+      'bert@example.net': loginOf(outputs, 'bert@example.net'),
+    };
+  }
+
+  /** Runs a command on the host, while work goes on here. */
+  private async run(command: string): Promise<string> {
+    const [first, ...args] = this.machines.command(this.machines.ids()[0]!, ['sh', '-c', command]);
+    return (await promisify(execFile)(first!, args)).stdout;
+  }
+
+  /** Writes a file into the folder on the host. */
+  private put(name: string, content: Buffer): void {
+    const leader = this.machines.leader(this.machines.ids()[0]!);
+    const path = join(`/proc/${leader}/root`, folder, name);
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileSync(path, content);
+  }
+
+  /** Another number of amavis' workers than its configuration says; none: that one. */
+  async setWorkers(count?: number): Promise<void> {
+    const file = '/etc/amavis/conf.d/70-bench';
+    const write =
+      count === undefined ? `rm -f ${file}` : `echo '$max_servers = ${count}; 1;' >${file}`;
+    await this.run(`${write} && mailhost restart amavis`);
+  }
+
+  async workers(): Promise<number> {
+    return Number(
+      await this.run('pgrep -c -P "$(systemctl show --property MainPID --value amavis)"'),
+    );
+  }
+
+  /** The Bayes filter counts only once it knows 200 messages of each kind. */
+  async teachBayes(count: number): Promise<void> {
+    say(`Bayes learns from ${count} messages`);
+    for (const [i, { raw, spam }] of (await this.ways.inbound.messages(count)).entries())
+      this.put(`${spam ? 'spam' : 'ham'}/${i}`, raw);
+    await this.run(
+      `cd ${folder} && chown -R amavis . && for kind in spam ham; do runuser -u amavis -- sa-learn --$kind $kind && rm -r $kind; done`,
+    );
+  }
+
+  private transport({ port, to }: Way, many: number) {
+    const login = this.logins!['anna@example.org'];
+    return createTransport({
       host: login.host,
-      port: 25,
-      name: 'mx.elsewhere.example',
-      tls: { rejectUnauthorized: false },
+      port,
+      name: 'mx.lab-cloud.example',
+      tls: trust(login),
+      ...(to === login.user ? {} : { auth: { user: login.user, pass: login.password } }),
       pool: true,
-      maxConnections: connections,
+      maxConnections: many,
       maxMessages: Infinity,
     });
+  }
 
-  const latencies: number[] = [];
-  await withImap(login, async (client) => {
-    await client.mailboxOpen('INBOX');
-    for (let i = 0; i < singles; i++) {
-      const transport = send(1);
-      const arrived = new Promise((resolve) => client.once('exists', resolve));
-      const idle = client.idle();
-      latencies.push(
-        await timed(async () => {
-          await transport.sendMail(message(i));
-          await arrived;
-        }),
+  private envelope({ port, to }: Way) {
+    return { from: port === 25 ? 'bench@lab-cloud.example' : 'anna@example.org', to };
+  }
+
+  private folders({ to }: Way): string {
+    const [user, domain] = to.split('@');
+    const mail = `/srv/mailhost/mail/${domain}/${user}/mail`;
+    return ['', '/.Junk'].flatMap((f) => [`${mail}${f}/new`, `${mail}${f}/cur`]).join(' ');
+  }
+
+  private async empty({ to }: Way): Promise<void> {
+    await this.run(
+      `for mailbox in INBOX Junk; do doveadm expunge -u ${to} mailbox $mailbox all; done`,
+    );
+  }
+
+  /** @returns seconds from the first connection until all messages lie in the mailbox, and what the daemons took */
+  async deliver(way: Way, batch: BenchMessage[], memory = false) {
+    await this.empty(way);
+    const before = await this.watch(`0 ${folder}`);
+    const watched = this.watch(`${memory ? '--memory ' : ''}${batch.length} ${this.folders(way)}`);
+    const begin = Date.now() / 1000;
+    const transport = this.transport(way, connections);
+    const envelope = this.envelope(way);
+    await Promise.all(batch.map(({ raw }) => transport.sendMail({ envelope, raw })));
+    const after = await watched;
+    transport.close();
+    const processor = Object.fromEntries(
+      Object.entries(after.processor).map(([unit, s]) => [unit, s - (before.processor[unit] ?? 0)]),
+    );
+    return { seconds: after.time - begin, processor, memory: after.memory };
+  }
+
+  private async watch(what: string): Promise<Watched> {
+    return JSON.parse(await this.run(`python3 ${folder}/watch.py ${what}`)) as Watched;
+  }
+
+  /** MB of each daemon. */
+  async memory(): Promise<Record<string, number>> {
+    return (await this.watch(`--memory 0 ${folder}`)).memory;
+  }
+
+  /** SpamAssassin alone with the same messages. @returns seconds for all, and for each */
+  async alone({ received, to }: Way, batch: BenchMessage[], processes: number) {
+    const head = `Return-Path: <bench@lab-cloud.example>\n${received}\n\tfor <${to}>;\n\t${new Date().toUTCString()}\n`;
+    for (const [i, { raw }] of batch.entries())
+      this.put(
+        `alone/${i}`,
+        Buffer.from(head + raw.toString('latin1').replaceAll('\r\n', '\n'), 'latin1'),
       );
-      transport.close();
-      await client.noop();
-      await idle;
+    const output = await this.run(
+      `cd ${folder} && cp -r ../bayes . && chown -R amavis . && cd alone && runuser -u amavis -- perl ../alone.pl ${processes} ${folder}/bayes/bayes ${scanned} $(seq 0 ${batch.length - 1}) && rm -r ../alone ../bayes`,
+    );
+    const times = new Map(output.split('\n').map((line) => line.split(' ') as [string, string]));
+    return {
+      seconds: Number(times.get('all')),
+      each: batch.map((_, i) => Number(times.get(String(i)))),
+    };
+  }
+
+  /** @returns seconds from the connection until the notification of IMAP IDLE, message by message */
+  async latencies(batch: BenchMessage[], pause: number): Promise<number[]> {
+    const way = this.ways.inbound;
+    await this.empty(way);
+    const seconds: number[] = [];
+    for (const { raw } of batch) {
+      await sleep(pause);
+      await withImap(this.logins![way.to], async (client) => {
+        await client.mailboxOpen('INBOX');
+        const arrived = new Promise((resolve) => client.once('exists', resolve));
+        const idle = client.idle();
+        const transport = this.transport(way, 1);
+        seconds.push(
+          await timed(async () => {
+            await transport.sendMail({ envelope: this.envelope(way), raw });
+            await arrived;
+          }),
+        );
+        transport.close();
+        await client.noop();
+        await idle;
+      });
     }
-  });
+    return seconds;
+  }
 
-  const transport = send(4);
-  const numbers = Array.from({ length: many }, (_, i) => 1000 + i);
-  const seconds = await timed(async () => {
-    await Promise.all(numbers.map((i) => transport.sendMail(message(i))));
-    await waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
-  });
-  transport.close();
-  await waitForMail(login, message(numbers.at(-1)!).subject);
-
-  // The very messages, as they were delivered.
-  onHost(
-    lab,
-    `mkdir -p ${folder}; cat > ${folder}/scan.pl <<'EOF'\n${scanner}\nEOF\ncd /srv/mailhost/mail/example.org/anna/mail
-for i in ${[...Array(singles).keys(), ...numbers].join(' ')}; do cp "$(grep -rl "^Subject: bench ${process.pid} $i$" cur new | head -1)" ${folder}/$i.eml; done
-chown -R amavis ${folder}`,
-  );
-  const [alone] = scan(lab, [...Array(singles).keys()]);
-  const aloneEach = alone!.slice(1).map((time, i) => time - alone![i]!);
-  const halves = Array.from({ length: workers }, (_, w) =>
-    numbers.filter((i) => i % workers === w),
-  );
-  const times = scan(lab, ...halves);
-  const aloneSeconds =
-    Math.max(...times.map((t) => t.at(-1)!)) - Math.min(...times.map((t) => t[0]!));
-  onHost(lab, `rm -r ${folder}`);
-
-  const latency = spread(latencies);
-  const scanning = spread(aloneEach);
-  const rate = many / seconds;
-  const aloneRate = many / aloneSeconds;
-  console.log(
-    `one message, port 25 to IDLE: ${secondsText(latency)}; SpamAssassin alone: ${secondsText(scanning)}; ratio ${(latency.median / scanning.median).toFixed(2)}`,
-  );
-  console.log(
-    `${many} messages by four connections: ${rate.toFixed(1)} a second; SpamAssassin alone in ${workers} processes: ${aloneRate.toFixed(1)}; ratio ${(rate / aloneRate).toFixed(2)}`,
-  );
+  end(): void {
+    endLab(labName);
+  }
 }
 
-void main();
+const total = (values: Record<string, number>) =>
+  Object.values(values).reduce((sum, value) => sum + value, 0);
+
+/** Throughput of one way, in turns with SpamAssassin alone. */
+async function throughput(host: Host, way: Way, label: string, rounds: number, count: number) {
+  const workers = await host.workers();
+  const [ours, alone]: [number[], number[]] = [[], []];
+  const processor: Record<string, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
+    const batch = await way.messages(count);
+    const took = await host.deliver(way, batch);
+    ours.push(count / took.seconds);
+    for (const [unit, seconds] of Object.entries(took.processor))
+      (processor[unit] ??= []).push((seconds / count) * 1000);
+    alone.push(count / (await host.alone(way, batch, workers)).seconds);
+    say(
+      `${way.name}, ${label}: ${ours.at(-1)!.toFixed(2)} messages a second; SpamAssassin alone ${alone.at(-1)!.toFixed(2)}`,
+    );
+  }
+  const name = `${way.name}, ${label}`;
+  const rate = figure(`${name}: host`, 'messages/s', ours);
+  const limit = figure(`${name}: SpamAssassin alone`, 'messages/s', alone);
+  return {
+    ratio: ratio(rate, limit, { least: 0.8 }),
+    rates: [rate, limit],
+    processor: Object.entries(processor).map(([unit, values]) =>
+      figure(`${name}: processor time for a message, ${unit}`, 'ms', values),
+    ),
+  };
+}
+
+async function latency(host: Host, what: string, pause: number, count: number): Promise<Figure[]> {
+  const way = host.ways.inbound;
+  // Spam goes into another folder than the one that is looked at.
+  const batch = (await way.messages(count * 2)).filter(({ spam }) => !spam).slice(0, count);
+  const name = `latency, inbound, ${what}`;
+  const ours = figure(`${name}: host`, 's', await host.latencies(batch, pause));
+  const alone = figure(`${name}: SpamAssassin alone`, 's', (await host.alone(way, batch, 1)).each);
+  say(`${name}: ${ours.value.toFixed(3)} s; SpamAssassin alone ${alone.value.toFixed(3)} s`);
+  return [ratio(ours, alone, { most: 1.5 }), ours, alone];
+}
+
+async function memory(host: Host, label: string, rounds: number, count: number): Promise<Figure[]> {
+  const way = host.ways.inbound;
+  const states: Record<string, Record<string, number>[]> = { 'at rest': [], 'at full load': [] };
+  for (let round = 0; round < rounds; round++) {
+    states['at full load']!.push((await host.deliver(way, await way.messages(count), true)).memory);
+    await sleep(rest);
+    states['at rest']!.push(await host.memory());
+  }
+  return Object.entries(states).flatMap(([state, samples]) => {
+    const name = `memory ${state}, ${label}`;
+    return [
+      figure(`${name}: all daemons`, 'MB', samples.map(total)),
+      ...Object.keys(samples[0]!).map((unit) =>
+        figure(
+          `${name}: ${unit}`,
+          'MB',
+          samples.map((sample) => sample[unit] ?? 0),
+        ),
+      ),
+    ];
+  });
+}
+
+async function run({ quick }: Options): Promise<Figure[]> {
+  const rounds = quick ? 1 : 5;
+  const few = quick ? 1 : 3;
+  const count = quick ? 30 : 100;
+  const host = await Host.inFreshLab();
+  await host.teachBayes(quick ? 300 : 900);
+  const { inbound, submission } = host.ways;
+  say('one batch that is not measured');
+  await host.deliver(inbound, await inbound.messages(count));
+
+  const label = `${await host.workers()} workers`;
+  const incoming = await throughput(host, inbound, label, rounds, count);
+  const outgoing = await throughput(host, submission, label, rounds, count);
+  const resting = await latency(host, 'at rest', rest, quick ? 3 : 9);
+  const followed = await latency(host, 'after another', 0, quick ? 3 : 9);
+  const rows = await memory(host, label, few, count);
+
+  const others: Figure[] = [];
+  const further = async (what: string) => {
+    // Not measured.
+    await host.deliver(inbound, await inbound.messages(count));
+    const { ratio: share, rates, processor } = await throughput(host, inbound, what, few, count);
+    others.push(share, ...rates, ...processor, ...(await memory(host, what, few, count)));
+  };
+  for (const workers of quick ? [] : [1, 2]) {
+    await host.setWorkers(workers);
+    await further(`${workers} workers`);
+  }
+  if (!quick) {
+    await host.setWorkers();
+    say('adding ClamAV');
+    await host.set({ antivirus: 'true' });
+    await further(`${label}, ClamAV`);
+  }
+  host.end();
+  return [
+    incoming.ratio,
+    outgoing.ratio,
+    ...resting,
+    ...followed,
+    ...incoming.rates,
+    ...outgoing.rates,
+    ...incoming.processor,
+    ...outgoing.processor,
+    ...rows,
+    ...others,
+  ];
+}
+
+export const mail: Part = {
+  title: 'Mail',
+  method: `A finished host in the lab, and SpamAssassin alone with the same messages, in the same batches, in turns: a Perl program
+that loads SpamAssassin once, as amavis does, and scans in as many processes as amavis has workers, with the same rules,
+resolver, and a copy of the Bayes store as it was before. **Messages a second** count from the first connection until the
+last message lies in the mailbox; ${connections} connections send, TLS included, on the same two cores as everything else. Inbound is port 25 to a
+mailbox; submission is port 587, login, scan, signature, and a mailbox of another domain of the host. **Latency** is that of
+inbound messages which are no spam: from the connection until IMAP IDLE tells of it, at rest (no session within the host
+is open any more) and right after another. **Memory** is the proportional set size. The messages come from a seeded
+generator (\`bench/messages.ts\`): notes, notifications, newsletters, photos, tables, documents of several MB, and 28 % spam.
+ClamAV has one signature in the lab: its own memory and time with the real ones are more.`,
+  run,
+};

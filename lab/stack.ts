@@ -49,7 +49,7 @@ export class Stack {
     this.env = { ...process.env, ...environment(lab, engine()) };
   }
 
-  private arguments(args: string[]): string[] {
+  arguments(args: string[]): string[] {
     const takesConfig = ['config', 'destroy', 'import', 'preview', 'refresh', 'up'].includes(
       args[0]!,
     );

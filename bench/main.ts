@@ -1,0 +1,54 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { field } from './field';
+import { say, timed, type Part } from './frame';
+import { hosts } from './hosts';
+import { mail } from './mail';
+import { markdown, plots, type Results } from './report';
+import { scale } from './scale';
+
+const parts: Record<string, Part> = { field, scale, hosts, mail };
+
+const inFolder = (file: string) => join(__dirname, file);
+
+/** Writes results.json, README.md and its plots; a quick run is only shown. */
+async function main(names: string[], options: { quick: boolean }): Promise<void> {
+  const path = inFolder('results.json');
+  const results: Results = existsSync(path)
+    ? (JSON.parse(readFileSync(path, 'utf8')) as Results)
+    : {};
+  for (const name of names.length > 0 ? names : Object.keys(parts)) {
+    const part = parts[name];
+    if (part === undefined) throw new Error(`no part "${name}": ${Object.keys(parts).join(', ')}`);
+    say(part.title);
+    const seconds = await timed(async () => {
+      results[name] = {
+        title: part.title,
+        method: part.method,
+        machine: `${cpus().length} cores (${cpus()[0]!.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB`,
+        date: new Date().toISOString().slice(0, 10),
+        figures: await part.run(options),
+      };
+    });
+    say(`${part.title}: done in ${Math.round(seconds / 60)} min`);
+    if (options.quick) console.log(markdown({ [name]: results[name]! }));
+    else {
+      writeFileSync(path, `${JSON.stringify(results, undefined, 2)}\n`);
+      writeFileSync(inFolder('README.md'), markdown(results));
+      for (const [file, svg] of Object.entries(plots(results))) writeFileSync(inFolder(file), svg);
+    }
+  }
+}
+
+new Command('bench')
+  .description('Measures speed and scale, against what users would pick instead')
+  .argument('[part...]', `which: ${Object.keys(parts).join(', ')}; all if none is named`)
+  .option('--quick', 'once each, of less, and shown only', false)
+  .action(main)
+  .parseAsync()
+  .catch((error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
