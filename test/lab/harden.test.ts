@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretSettings } from '../../components/settings';
@@ -234,7 +235,7 @@ describe('who tries passwords', () => {
     submissions: tls(465, ['220 ', 'EHLO x', '250 ', `AUTH PLAIN ${plain}`, '535 ']),
     submission: tls(587, ['', 'EHLO x', '250 ', `AUTH PLAIN ${plain}`, '535 '], '-starttls smtp'),
     ManageSieve: tls(4190, ['OK', `AUTHENTICATE "PLAIN" "${plain}"`, 'NO'], '-starttls sieve'),
-    SSH: 'ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null guest@HOST',
+    SSH: 'ssh -o ConnectTimeout=10 -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null guest@HOST',
   };
 
   it.each(Object.keys(attempts))(
@@ -244,28 +245,36 @@ describe('who tries passwords', () => {
       const remote = addresses(lab).remote.v4;
       const fail2ban = (...args: string[]) => onHost(lab, `fail2ban-client ${args.join(' ')}`);
       const attempt = () =>
-        spawn(
-          'ip',
-          [
-            ...['netns', 'exec', namespaceOf(lab, 'remote'), 'bash', '-c'],
-            attempts[service]!.replaceAll('HOST', outputs.ipv4),
-          ],
-          { stdio: 'ignore' },
+        once(
+          spawn(
+            'ip',
+            [
+              ...['netns', 'exec', namespaceOf(lab, 'remote'), 'bash', '-c'],
+              attempts[service]!.replaceAll('HOST', outputs.ipv4),
+            ],
+            { stdio: 'ignore' },
+          ),
+          'exit',
         );
       const failed = () => Number(/Total failed:\t(\d+)/.exec(fail2ban('status', jail))![1]);
       const most = Number(fail2ban('get', jail, 'maxretry'));
       const before = failed();
       expect(reachable(ports)).toEqual(ports);
       if (service === 'SSH') {
-        // sshd itself takes no further connection of who has failed, for a while.
+        // For a while sshd itself takes no further connection of who has failed, or came and went to see whether the port is open.
         fail2ban('set', jail, 'maxretry', '1');
+        await waitFor('sshd takes the attempt, and it is counted', async () => {
+          await attempt();
+          return failed() > before || fail2ban('status', jail).includes(remote);
+        });
       } else {
-        for (let i = 1; i < most; i++) attempt();
+        for (let i = 1; i < most; i++) void attempt();
         await waitFor('all but the last attempt are counted', () => failed() >= before + most - 1);
         expect(reachable([993])).toEqual([993]);
+        void attempt();
       }
-      attempt();
-      await waitFor(`${remote} is shut out`, () => reachable(ports).length === 0);
+      await waitFor(`${remote} is shut out`, () => reachable([993]).length === 0);
+      expect(reachable(ports)).toEqual([]);
       expect(fail2ban('status', jail)).toContain(remote);
       // Another client is not.
       expect(reachable([993], 'router')).toEqual([993]);
