@@ -1,5 +1,5 @@
 import { figure, ratio, say, timed, type Figure, type Part } from './frame';
-import { manyDomains } from './manyDomains/stack';
+import { manyHosts } from './manyHosts/stack';
 
 /** Seconds of each command on a host. */
 const commandSeconds = 2;
@@ -14,7 +14,7 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
   };
   for (let round = 0; round < rounds; round++) {
     for (const size of sizes) {
-      const { cloud, stack } = await manyDomains(size, 1, { commandSeconds });
+      const { cloud, stack } = await manyHosts(size, 1, { commandSeconds });
       for (const what of ['first up', 'nothing changed']) {
         add(
           `${what}: ${size} hosts`,

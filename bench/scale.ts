@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { EngineOnly } from './engineOnly/program';
 import { figure, ratio, say, timed, type Figure, type Part } from './frame';
-import { manyDomains } from './manyDomains/stack';
+import { manyHosts } from './manyHosts/stack';
 
 /** MB of all processes of the engine, its language host and its plugins together, at most. */
 class Memory {
@@ -61,7 +61,7 @@ async function domains(sizes: number[], runs: number): Promise<Figure[]> {
     return one;
   };
   for (const size of sizes) {
-    const { cloud, stack } = await manyDomains(1, size);
+    const { cloud, stack } = await manyHosts(1, size);
     const measure = async (command: string[]) => {
       const memory = new Memory(stack.env.PULUMI_HOME!);
       let output = '';

@@ -3,7 +3,7 @@ import { StubCloud, type StubOptions } from '../stubCloud';
 import { domainsOf } from './domains';
 
 /** A new stack of so many hosts, with so many domains each, in a stubbed cloud of its own, which has to be closed. */
-export async function manyDomains(
+export async function manyHosts(
   hosts: number,
   domains: number,
   options: StubOptions = {},
