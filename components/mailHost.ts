@@ -237,9 +237,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           .all([chain, pulumi.secret(privateKey)])
           .apply(([given, key]) => checkedPair(given, key, settings.hostName));
     // No secrets, but known only once the keys are.
-    const tlsa = pulumi
-      .all([...(mail.tlsa ? certificate!.fingerprints.values() : [])])
-      .apply((hashes) => (hashes.length > 0 ? tlsaFile(mail.hostName, hashes) : {}));
+    const tlsa = mail.tlsa
+      ? pulumi
+          .all([...certificate!.fingerprints.values()])
+          .apply((hashes) => tlsaFile(mail.hostName, hashes))
+      : {};
     const issuerSecrets = () => {
       if (issuer !== 'acme') return pair.apply(pairSecrets);
       const [, ...ofDomains] = certificateNames(mail);

@@ -17,7 +17,7 @@ import urllib.request
 import certificates
 import resolver
 from daemons import DAEMONS, host_alone, host_name, reactivate, wanted
-from failure import Failure
+from failure import ERRORS, Failure
 from files import put_private
 from system import locked, run
 
@@ -38,10 +38,6 @@ PATIENCE = 15 * 60
 MOST_PATIENCE = 6 * 3600
 #: Seconds for one certificate.
 TIMEOUT = 300
-
-
-#: What can go wrong with the CA and the disk.
-ERRORS = (Failure, OSError, LookupError, ValueError)
 
 
 class Hanging(Failure):

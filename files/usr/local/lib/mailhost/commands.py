@@ -16,7 +16,7 @@ from backup import alone, backup, show_snapshots
 from check import check
 from daemons import DAEMONS, host_alone
 from drift import drift
-from failure import Failure
+from failure import ERRORS, Failure
 from files import put_private
 from prepare import prepare
 from purge import purge
@@ -37,7 +37,7 @@ def main() -> int:
         with host_alone():
             arguments.run(arguments)
         return 0
-    except (Failure, OSError, LookupError, ValueError) as failure:
+    except ERRORS as failure:
         kind = "" if isinstance(failure, Failure) else f"{type(failure).__name__}: "
         print(f"mailhost: {kind}{failure}", file=sys.stderr)
         return 1

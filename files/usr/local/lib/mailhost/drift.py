@@ -5,14 +5,13 @@ import hashlib
 import os
 import pathlib
 import pwd
-import stat
 import subprocess
 
 import accounts
 import manifests
 from check import open_ports, public_ports, services
 from daemons import wanted
-from files import owner
+from files import live
 from prepare import MOUNTS, USERS, is_installed
 from system import is_active, succeeds
 
@@ -36,20 +35,17 @@ def files():
 
 
 def difference(path: str, file: dict):
-    target = pathlib.Path(path)
-    if not target.is_file():
-        yield "is missing"
+    there = live(path)
+    if there is None:
+        yield "is a link" if os.path.isfile(path) else "is missing"
         return
-    if target.is_symlink():
-        yield "is a link"
-        return
-    if hashlib.sha256(target.read_bytes()).hexdigest() != file["sha256"]:
+    mode, owner, text = there
+    if hashlib.sha256(text).hexdigest() != file["sha256"]:
         yield "has another text"
-    mode = f"{stat.S_IMODE(target.stat().st_mode):04o}"
-    if mode != file["mode"]:
-        yield f"has mode {mode}, not {file['mode']}"
-    if owner(target) != file["owner"]:
-        yield f"belongs to {owner(target)}, not {file['owner']}"
+    if f"{mode:04o}" != file["mode"]:
+        yield f"has mode {mode:04o}, not {file['mode']}"
+    if owner != file["owner"]:
+        yield f"belongs to {owner}, not {file['owner']}"
 
 
 def strange_files():

@@ -146,10 +146,10 @@ def install_missing(packages: list) -> None:
         run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
     # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
     run(*apt, "--error-on=any", "update", env=environment)
-    install = ("install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
-               "--option=Dpkg::Options::=--force-confold")  # fmt: skip
-    run(*apt, *install, "--fix-broken", env=environment)
-    run(*apt, *install, *missing, env=environment)
+    apt_install = (*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
+                   "--option=Dpkg::Options::=--force-confold")  # fmt: skip
+    run(*apt_install, "--fix-broken", env=environment)
+    run(*apt_install, *missing, env=environment)
 
 
 def wait_for_package_locks() -> None:

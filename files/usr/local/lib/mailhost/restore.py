@@ -172,23 +172,29 @@ def restore_queue(identifiers: list, snapshot: str) -> None:
         unknown = [name for name in identifiers if name not in waiting]
         if unknown:
             raise Failure(f"the queue had no message {', '.join(unknown)} then: mailhost restore queue lists them")
-        with host_alone():
-            was_active = is_active(OpenSmtpd.unit)
-            if was_active:
-                run("systemctl", "stop", OpenSmtpd.unit)
-            try:
-                for name in identifiers:
-                    target = ROOT / "queue/queue" / waiting[name].relative_to(SCRATCH)
-                    if target.exists():
-                        print(f"{name}: is in the queue")
-                        continue
-                    target.parent.mkdir(mode=0o700, exist_ok=True)
-                    shutil.chown(target.parent, "opensmtpq", "root")
-                    waiting[name].rename(target)
-                    print(f"{name}: put into the queue")
-            finally:
-                if was_active:
-                    DAEMONS["opensmtpd"].restart_service()
+        with host_alone(), opensmtpd_stopped():
+            for name in identifiers:
+                target = ROOT / "queue/queue" / waiting[name].relative_to(SCRATCH)
+                if target.exists():
+                    print(f"{name}: is in the queue")
+                    continue
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                shutil.chown(target.parent, "opensmtpq", "root")
+                waiting[name].rename(target)
+                print(f"{name}: put into the queue")
+
+
+@contextlib.contextmanager
+def opensmtpd_stopped():
+    """It reads the queue when it starts."""
+    was_active = is_active(OpenSmtpd.unit)
+    if was_active:
+        run("systemctl", "stop", OpenSmtpd.unit)
+    try:
+        yield
+    finally:
+        if was_active:
+            DAEMONS["opensmtpd"].restart_service()
 
 
 def described(message: pathlib.Path) -> str:
