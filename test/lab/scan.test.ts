@@ -213,11 +213,8 @@ E
 
 describe('spam and viruses, held', () => {
   it('asks for a machine with the memory for it', () => {
-    const file = (text: string) => ({ mode: '0644', owner: 'root:root', text });
-    const files = JSON.stringify({
-      '/etc/hostname': file('mail.example.org\n'),
-      '/etc/mailhost/pushes': file('antivirus\n'),
-    });
+    const pushes = { mode: '0644', owner: 'root:root', text: 'antivirus\n' };
+    const files = JSON.stringify({ '/etc/mailhost/pushes': pushes });
     const prepare = `sed 's/^MemTotal:.*/MemTotal: 1950000 kB/' /proc/meminfo >/run/meminfo
       device=$(systemctl show --property What --value srv-mailhost.mount)
       printf %s '${files}' | unshare --mount sh -c "mount --bind /run/meminfo /proc/meminfo
@@ -226,6 +223,7 @@ describe('spam and viruses, held', () => {
       'antivirus needs 4 GB of memory, and this machine has 2.0',
     );
     expect(onHost(lab, 'ls /usr/sbin')).not.toContain('clamd');
+    expect(onHost(lab, 'cat /etc/mailhost/pushes')).not.toContain('antivirus');
   });
 
   it('are told to the postmaster alone, and can be released', async () => {

@@ -52,6 +52,8 @@ WantedBy=local-fs.target
 
 
 def prepare(files: dict, volume_device: str) -> None:
+    if "antivirus" in files["/etc/mailhost/pushes"]["text"].split():
+        antivirus.check_memory()
     # The hash of a file with a short password would tell it to who can try many.
     STATE.mkdir(exist_ok=True)
     STATE.chmod(0o700)
@@ -65,8 +67,6 @@ def prepare(files: dict, volume_device: str) -> None:
     for name, (number, home) in USERS.items():
         create_user(name, number, home)
     mount_volume(volume_device)
-    if DAEMONS["antivirus"] in wanted():
-        antivirus.check_memory()
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     create_folders()
     create_srs_key()
