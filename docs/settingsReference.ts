@@ -52,7 +52,11 @@ function keysOf(shape: z.ZodObject, schema: Schema): Key[] {
 function innerShape(field: z.ZodType): z.ZodObject | undefined {
   if (field instanceof z.ZodObject) return field;
   if (field instanceof z.ZodArray) return innerShape(field.element as z.ZodType);
-  if (field instanceof z.ZodDefault || field instanceof z.ZodOptional)
+  if (
+    field instanceof z.ZodDefault ||
+    field instanceof z.ZodPrefault ||
+    field instanceof z.ZodOptional
+  )
     return innerShape(field.unwrap() as z.ZodType);
   return undefined;
 }
