@@ -42,18 +42,19 @@ export function knownKeys(
     (generation) => !history?.keys.some((key) => key.generation === generation),
   );
   if (others.length === 0) return history;
-  // A key above all others is one that no `up` has let sign. Of any other nobody knows.
+  // No key signs before the next one exists. Of those below nobody knows.
+  const lastToSign =
+    history === undefined ? Math.max(...others) - 1 : (history.signs ?? Number.POSITIVE_INFINITY);
   const unknown = (generation: number) =>
-    history?.signs !== undefined && generation > history.signs
-      ? { generation }
-      : { generation, signed: now.toISOString() };
+    generation > lastToSign ? { generation } : { generation, signed: now.toISOString() };
   return {
     ...history,
-    keys: [...(history?.keys ?? []), ...others.map(unknown)].sort(
-      (a, b) => a.generation - b.generation,
-    ),
+    keys: [...(history?.keys ?? []), ...others.map(unknown)].sort(byGeneration),
   };
 }
+
+const byGeneration = (a: { generation: number }, b: { generation: number }) =>
+  a.generation - b.generation;
 
 /** The generation that signs after `generation`: its key is in DNS one whole rotation before. */
 export function successor(history: KeyHistory, generation: number, compromised: number[]): number {
@@ -144,7 +145,12 @@ function withNext(history: KeyHistory, signs: number, compromised: number[]): Ke
   const missing = needed.filter((n) => !history.keys.some(({ generation }) => generation === n));
   return missing.length === 0
     ? history
-    : { ...history, keys: [...history.keys, ...missing.map((generation) => ({ generation }))] };
+    : {
+        ...history,
+        keys: [...history.keys, ...missing.map((generation) => ({ generation }))].sort(
+          byGeneration,
+        ),
+      };
 }
 
 /**
@@ -172,7 +178,9 @@ export function nextHistories(
     const lost = (before[domain]?.keys ?? [])
       .map((key) => key.generation)
       .filter((n) => !generations.includes(n));
-    const mistake = keyMistake(domain, known, generation, rules.compromised, lost);
+    // Where there is no history, keys are those of a first `up` that did not end, in whatever order it made them.
+    const mistake =
+      before[domain] && keyMistake(domain, known, generation, rules.compromised, lost);
     if (mistake !== undefined) mistakes.push(mistake);
     const next = mistake && known ? known : nextHistory(known, generation, rules);
     // Another key under the selector would take its place. No key stands in the record of a revoked one.
