@@ -1,13 +1,13 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { dkimSelector, type KeyHistory } from './dkimKeys';
-import { dkimKeyRecord, dkimPublicKey, revokedKeyRecord } from './dnsRecords';
+import { dkimKeyRecord, dkimPublicKey, publicKeyHash, revokedKeyRecord } from './dnsRecords';
 import { publishedKey } from './publishedKey';
 
 export interface DkimArgs {
   domain: string;
   history: KeyHistory;
-  /** PEM of the public key of a selector, where the state has it already. */
+  /** The publicKeyHash() of a selector's key, where the stack has had it before. */
   before: (selector: string) => string | undefined;
   /** Generations that nobody may trust any more. */
   compromised: number[];
@@ -21,6 +21,8 @@ export class Dkim extends pulumi.ComponentResource {
   readonly privateKeyPem?: pulumi.Output<string>;
   /** The key record of each selector, as text. */
   readonly records: Record<string, pulumi.Output<string>>;
+  /** The publicKeyHash() of each selector's key that others may go by. */
+  readonly fingerprints: Record<string, pulumi.Output<string>>;
   /** What stands behind `p=` in the record of each selector that is not revoked. */
   readonly publicKeys: pulumi.Output<Record<string, string>>;
 
@@ -42,11 +44,11 @@ export class Dkim extends pulumi.ComponentResource {
       );
       const isRevoked = args.compromised.includes(generation);
       const what = `the DKIM key ${selector} of ${args.domain}`;
-      const publicKeyPem =
-        isRevoked || signs === undefined
-          ? key.publicKeyPem
-          : key.publicKeyPem.apply((pem) => publishedKey(what, pem, args.before(selector)));
-      return { generation, selector, key, publicKeyPem, isRevoked };
+      const isTrusted = !isRevoked && signs !== undefined;
+      const publicKeyPem = isTrusted
+        ? key.publicKeyPem.apply((pem) => publishedKey(what, pem, args.before(selector)))
+        : key.publicKeyPem;
+      return { generation, selector, key, publicKeyPem, isRevoked, isTrusted };
     });
     this.privateKeyPem = made.find(({ generation }) => generation === signs)?.key
       .privateKeyPemPkcs8;
@@ -55,6 +57,11 @@ export class Dkim extends pulumi.ComponentResource {
         selector,
         isRevoked ? pulumi.output(revokedKeyRecord) : publicKeyPem.apply(dkimKeyRecord),
       ]),
+    );
+    this.fingerprints = Object.fromEntries(
+      made
+        .filter(({ isTrusted }) => isTrusted)
+        .map(({ selector, publicKeyPem }) => [selector, publicKeyPem.apply(publicKeyHash)]),
     );
     this.publicKeys = pulumi.output(
       Object.fromEntries(

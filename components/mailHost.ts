@@ -9,7 +9,7 @@ import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
 import { keyCalendar, withChangeAt, type KeyCalendar } from './dkimKeys';
 import { seconds } from './duration';
-import { foreignRecords, type RecordSource } from './dnsRecords';
+import { foreignRecords, tlsKeyName, type RecordSource } from './dnsRecords';
 import { known, publish, type PublishedDns } from './domainDns';
 import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
 import { fail2banFiles } from './fail2banFiles';
@@ -145,7 +145,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       hasTlsa,
       zoneFile: zoneFileBefore = '',
       summary,
-      publicKeyOf,
+      keyHashOf,
       plannedAt,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
@@ -165,7 +165,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           {
             domain,
             history,
-            before: (selector) => publicKeyOf(`${domain}-${selector}`),
+            before: (selector) => keyHashOf(`${domain}-${selector}`),
             compromised: settings.dkimCompromised,
             protect: settings.protect,
           },
@@ -196,7 +196,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
             {
               hostName: settings.hostName,
               generation: settings.tlsGeneration,
-              before: (key) => publicKeyOf(`certificate-${key}`),
+              before: (key) => keyHashOf(`certificate-${key}`),
             },
             own,
           );
@@ -394,7 +394,21 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const dkim = pulumi.runtime.isDryRun()
       ? pulumi.output(summary.dkim)
       : amavis.fingerprint.apply(() => withChangeAt(summary.dkim, plannedAt, new Date()));
-    const kept = dkim.apply((histories) => ({ ...summary, dkim: histories }));
+    const publicKeys = pulumi.all(
+      Object.fromEntries([
+        ...[...keys].flatMap(([domain, { fingerprints }]) =>
+          Object.entries(fingerprints).map(
+            ([selector, hash]) => [`${domain}-${selector}`, hash] as const,
+          ),
+        ),
+        ...[...(certificate?.fingerprints ?? [])].map(
+          ([generation, hash]) => [`certificate-${tlsKeyName(generation)}`, hash] as const,
+        ),
+      ]),
+    );
+    const kept = pulumi
+      .all([dkim, publicKeys])
+      .apply(([histories, hashes]) => ({ ...summary, dkim: histories, publicKeys: hashes }));
     new Summary(`${name}-summary`, kept, { ...own, dependsOn: [openSmtpd] });
     const renewal =
       issuer === 'acme'

@@ -21,6 +21,7 @@ import type { Zone } from './nextSteps';
 import { hostAddress } from './machineFiles';
 import { ownParts } from './ownParts';
 import type { Settings } from './settings';
+import type { KeptWithKeys } from './summary';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
 import {
   dkimKeyRecord,
@@ -53,8 +54,11 @@ export interface Preflight {
   hasTlsa: boolean;
   /** What later changes are judged against. */
   summary: Summary;
-  /** PEM of the public half of a key that the state has, by the name of the resource below the MailHost. */
-  publicKeyOf: (key: string) => string | undefined;
+  /**
+   * The publicKeyHash() of a key, by the name of its resource below the MailHost: as it was when daemons got their files
+   * last, or else as the state has it.
+   */
+  keyHashOf: (key: string) => string | undefined;
   /** The time that changes of keys have in it. */
   plannedAt: Date;
 }
@@ -111,6 +115,10 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
   const publicKeyOf = (key: string) => text('tls:index/privateKey:PrivateKey', key, 'publicKeyPem');
+  const keyHashOf = (key: string) => {
+    const pem = publicKeyOf(key);
+    return summary?.publicKeys?.[key] ?? (pem && publicKeyHash(pem));
+  };
   /** What only the plan's own resources can say is known once the state has them; before that no record is ours. */
   const stated = (source: RecordSource): string | RecordSource => {
     switch (source.from) {
@@ -209,7 +217,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       ({ outputs }) => outputs.type === 'TLSA' && outputs.name === tlsaName(settings.hostName),
     ),
     summary: after,
-    publicKeyOf,
+    keyHashOf,
     plannedAt,
   };
 }
@@ -306,7 +314,7 @@ async function missingKeys(
 const withoutHistory = ({ dkimGeneration: signs, domains = [] }: OldSummary) =>
   Object.fromEntries(domains.map((domain) => [domain, { signs, keys: [] }]));
 
-type OldSummary = Partial<Summary> & { dkimGeneration?: number };
+type OldSummary = Partial<KeptWithKeys> & { dkimGeneration?: number };
 
 /**
  * Everything that stops a plan, with the words to go on.

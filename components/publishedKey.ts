@@ -5,12 +5,12 @@ import { publicKeyHash } from './dnsRecords';
  * The public half of a key that is in DNS under a name of its own, which never gets another one.
  *
  * @param what it is, for a person
- * @param before its PEM, where the state has the key already
+ * @param before its publicKeyHash(), where the stack has had the key before
  * @returns `pem`
  * @throws pulumi.RunError where the key was made anew, so that no record of that is published
  */
 export function publishedKey(what: string, pem: string, before: string | undefined): string {
-  if (before === undefined || publicKeyHash(pem) === publicKeyHash(before)) return pem;
+  if (before === undefined || publicKeyHash(pem) === before) return pem;
   throw new pulumi.RunError(
     `${what} was made anew, and others would still go by the one before: nothing is published. Import the state from before this \`pulumi up\`, and rotate by the settings instead of replacing keys`,
   );

@@ -7,7 +7,7 @@ export interface CertificateArgs {
   hostName: string;
   /** The generation of its key, from 1. */
   generation: number;
-  /** PEM of the public half of a key of its own, by name, where the state has it already. */
+  /** The publicKeyHash() of a key of its own, by name, where the stack has had it before. */
   before: (key: string) => string | undefined;
 }
 

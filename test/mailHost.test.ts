@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
 import { Daemon } from '../components/daemon';
+import { publicKeyHash } from '../components/dnsRecords';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
@@ -291,13 +293,15 @@ describe('MailHost', () => {
       ...(signs === undefined ? {} : { signs, since: '2026-01-01T00:00:00.000Z' }),
       keys: generations.map((generation) => ({ generation, signed: '2026-01-01T00:00:00.000Z' })),
     });
+    const summaryUrn =
+      'urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:Summary::mail-summary';
     const state: StackState = {
       ...Object.fromEntries([
         ...[2, 3, 4].map((n) => key('example.org', n)),
         ...[5, 6].map((n) => key('example.net', n)),
         ...[4, 5].map((n) => key('gone.example', n)),
       ]),
-      'urn:pulumi:test::mailhost::mailhost:index:MailHost$mailhost:index:Summary::mail-summary': {
+      [summaryUrn]: {
         type: 'mailhost:index:Summary',
         outputs: {
           summary: {
@@ -363,9 +367,32 @@ describe('MailHost', () => {
       const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('DKIM'));
       expect(judged.map(([what, , before]) => [what, before])).toEqual(
         ['s5 of example.net', 's6 of example.net', 's3 of example.org', 's4 of example.org'].map(
-          (what) => [`the DKIM key ${what}`, publicKey],
+          (what) => [`the DKIM key ${what}`, publicKeyHash(publicKey)],
         ),
       );
+    });
+
+    it('goes by the one that a host got, where the state has another that none did', async () => {
+      const other = generateKeyPairSync('rsa', {
+        modulusLength: 2048,
+        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+      }).publicKey;
+      const [replaced] = key('example.org', 4);
+      const { type: summaryType, outputs } = state[summaryUrn]!;
+      const { summary } = outputs as { summary: object };
+      const publicKeys = { 'example.org-s4': publicKeyHash(publicKey) };
+      vi.mocked(publishedKey).mockClear();
+      await record((opts) => void new MailHost('mail', { ...example, ...change }, opts), false, {
+        ...state,
+        [replaced]: { type, outputs: { publicKeyPem: other } },
+        [summaryUrn]: { type: summaryType, outputs: { summary: { ...summary, publicKeys } } },
+      });
+      expect(vi.mocked(publishedKey).mock.calls).toContainEqual([
+        'the DKIM key s4 of example.org',
+        publicKey,
+        publicKeyHash(publicKey),
+      ]);
     });
 
     it('has the TLS keys judged so, too, and makes none anew for another default', async () => {
@@ -377,7 +404,7 @@ describe('MailHost', () => {
       });
       const judged = vi.mocked(publishedKey).mock.calls.filter(([what]) => what.includes('TLS'));
       expect(judged.map(([what, , before]) => [what, before])).toEqual([
-        ['the TLS key of generation 1', publicKey],
+        ['the TLS key of generation 1', publicKeyHash(publicKey)],
         ['the TLS key of generation 2', undefined],
       ]);
       const served = resources.find(({ name }) => name === 'mail-certificate-key')!;
