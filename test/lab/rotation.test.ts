@@ -80,8 +80,9 @@ async function startFlow(): Promise<void> {
         await submit(login, 465, message);
         sent++;
       } catch (error) {
-        // OpenSMTPD restarts, and a mail client tries again.
-        if (!String(error).includes('ECONNREFUSED')) throw error;
+        // OpenSMTPD restarts before it has said a word, and a mail client tries again.
+        const { command } = error as { command?: string };
+        if (command !== 'CONN' || !/ECONN(REFUSED|RESET)/.test(String(error))) throw error;
       }
       await sleep(500);
     }
