@@ -2,14 +2,15 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { authenticate } from 'mailauth';
 import { SMTPServer } from 'smtp-server';
+import { domainOf } from '../../components/names';
 import { addresses } from '../network';
 import { selfSigned } from '../selfSigned';
 import { currentLab } from '../state';
 import { labResolver } from './resolver';
-import { remoteDir, remoteHost, remoteZone } from './zone';
+import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone } from './zone';
 import type { ReceivedMessage } from './mailbox';
 
-/** The remote mail system: takes mail for its domain, judges it by SPF, DKIM and DMARC, and keeps it with the verdict. */
+/** The remote mail system: takes mail for its domains, judges it by SPF, DKIM and DMARC, and keeps it with the verdict. */
 const lab = currentLab();
 const inbox = join(remoteDir(lab.dir), 'inbox');
 mkdirSync(inbox, { recursive: true });
@@ -24,7 +25,7 @@ const server = new SMTPServer({
   size: 64 << 20,
   onRcptTo: ({ address }, _session, done) => {
     done(
-      address.toLowerCase().endsWith(`@${remoteZone}`)
+      [remoteZone, remoteIpv6Zone].includes(domainOf(address).toLowerCase())
         ? undefined
         : smtpError(550, 'relaying denied'),
     );

@@ -8,6 +8,8 @@ import type { ZoneRecord } from '../backend';
 /** The domain of the remote mail system, and its host in it. */
 export const remoteZone = 'remote.example';
 export const remoteHost = `mx.${remoteZone}`;
+/** A domain of the same system, whose host has no IPv4 address. */
+export const remoteIpv6Zone = `ipv6.${remoteZone}`;
 export const remoteSelector = 'remote';
 
 /** Where the remote mail system keeps what it received, and its key. */
@@ -32,6 +34,8 @@ export function remoteRecords(labDir: string, address: { v4: string; v6: string 
     record(remoteHost, 'A', address.v4),
     record(remoteHost, 'AAAA', address.v6),
     record(remoteZone, 'MX', `10 ${remoteHost}.`),
+    record(remoteIpv6Zone, 'MX', `10 ${remoteIpv6Zone}.`),
+    record(remoteIpv6Zone, 'AAAA', address.v6),
     record(remoteZone, 'TXT', quoteTxt('v=spf1 mx -all')),
     record(
       `${remoteSelector}._domainkey.${remoteZone}`,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backupServer } from '../../lab/backupServer';
 import { onHost } from '../../lab/machines';
 import { moveMail, readMailbox, sendFromRemote, waitForMail, withImap } from '../../lab/mail';
+import { useScript } from '../../lab/manageSieve';
 import { addresses } from '../../lab/network';
 import { loginOf, proofs } from '../../lab/proof';
 import { labResolver } from '../../lab/remote/resolver';
@@ -148,6 +149,7 @@ describe('a backup', () => {
     await send('of a folder');
     await send('that stays');
     await moveMail(anna(), 'of a folder', 'INBOX', 'Archive');
+    await useScript(anna(), 'keep;');
     expect(
       onHost(lab, 'systemctl show --value --property TimersCalendar mailhost-backup.timer'),
     ).toContain('OnCalendar=*-*-* 03:00:00');
@@ -184,6 +186,13 @@ describe('a backup', () => {
       expect(onHost(lab, `mailhost restore ${what}`)).toContain(
         'anna@example.org: nothing is missing',
       );
+    const scripts = () => onHost(lab, 'doveadm sieve list -u anna@example.org');
+    const active = scripts();
+    expect(active).toMatch(/own.*ACTIVE/);
+    onHost(lab, 'doveadm sieve delete -a -u anna@example.org own');
+    expect(scripts()).not.toContain('own');
+    restore();
+    expect(scripts()).toBe(active);
     expect(() => onHost(lab, 'mailhost restore carl@example.org 2>&1')).toThrow();
     expect(onHost(lab, 'mailhost restore volume')).toContain('WARNING: nothing was restored');
   });
@@ -388,6 +397,36 @@ it('goes to a server by HTTP, too, with the login that it asks for', async () =>
   expect(onHost(lab, 'mailhost backup && mailhost snapshots')).toMatch(/snapshot [0-9a-f]{8}: /);
   expect(onHost(lab, 'ls /root/rest/snapshots | wc -l')).toBe('1\n');
   expect(output + stack.state()).not.toContain('marker-of-the-server');
+});
+
+it('goes to a path where something is mounted, too, and keeps what it is told to', async () => {
+  onHost(lab, 'mkdir -p /mnt/backup; mount -t tmpfs tmpfs /mnt/backup');
+  await stack.unset('mailhost:backup.environment');
+  for (const [key, value] of Object.entries({
+    repository: '/mnt/backup',
+    keepDaily: '2',
+    keepWeekly: '0',
+    keepMonthly: '3',
+  })) {
+    await stack.set(`mailhost:backup.${key}`, value, '--path');
+  }
+  expect(await up()).not.toContain('mail is not backed up');
+  const days = ['2020-01-30', '2020-01-31', '2020-02-01', '2020-02-02', '2020-03-03'];
+  onHost(
+    lab,
+    `cd /usr/local/lib/mailhost && python3 -Bc '
+import pathlib, sys
+from backup import COPY, restic, settings
+COPY.mkdir()
+for day in sys.argv[1:]:
+    restic("backup", "--host", settings()["RESTIC_HOST"], "--time", day + " 03:10:00", str(COPY))
+COPY.rmdir()' ${days.join(' ')}`,
+  );
+  const kept = () => [...onHost(lab, 'mailhost snapshots').matchAll(/ (\d{4}-\d\d-\d\d) /g)];
+  expect(kept().map(([, day]) => day)).toEqual(days);
+  onHost(lab, 'mailhost backup');
+  const today = onHost(lab, 'date +%F').trim();
+  expect(kept().map(([, day]) => day)).toEqual(['2020-02-02', '2020-03-03', today]);
 });
 
 it('stops with its setting, and leaves nothing behind', async () => {

@@ -171,17 +171,19 @@ describe('the zones', () => {
     }
   });
 
-  it('let mail of each domain pass SPF, DKIM and DMARC', async () => {
+  it('let mail of each domain pass SPF, DKIM and DMARC, also by IPv6', async () => {
     const anna = loginOf(outputs, 'anna@example.org');
     const bert = loginOf(outputs, 'bert@example.net');
-    for (const [login, from] of [
-      [anna, 'anna@example.org'],
-      [anna, 'anna@sub.example.org'],
-      [bert, 'bert@example.net'],
+    for (const [login, from, to, host] of [
+      [anna, 'anna@example.org', 'erika@remote.example', undefined],
+      [anna, 'anna@sub.example.org', 'erika@remote.example', undefined],
+      [bert, 'bert@example.net', 'erika@remote.example', undefined],
+      [anna, 'anna@example.org', 'erika@ipv6.remote.example', outputs.ipv6],
     ] as const) {
       const subject = randomUUID();
-      await submit(login, 465, { from, to: 'erika@remote.example', subject, text: 'Signed?' });
-      const { dkim, spf, dmarc } = await waitForReceived(lab, subject);
+      await submit(login, 465, { from, to, subject, text: 'Signed?' });
+      const { client, dkim, spf, dmarc } = await waitForReceived(lab, subject);
+      if (host !== undefined) expect(client).toBe(host);
       const domain = from.split('@')[1];
       expect({ dkim: dkim.map((d) => `${d.result} ${d.domain}`), spf, dmarc }).toEqual({
         dkim: [`pass ${domain}`],

@@ -361,6 +361,14 @@ describe('SSH', () => {
     expect(algorithms).toHaveLength(3);
     expect(algorithms.join()).not.toMatch(/sha1|cbc|ctr|umac|nistp|diffie-hellman/);
   });
+
+  it('is open to the networks that are stated, and to no other', async () => {
+    expect(reachable([22, 25])).toEqual([22, 25]);
+    await stack.set('mailhost:adminNetworks[0]', `${addresses(lab).outside.v4}/32`, '--path');
+    const { status, output } = await up();
+    expect(status, output).toBe(0);
+    expect(reachable([22, 25])).toEqual([25]);
+  });
 });
 
 describe('permissions', () => {
