@@ -1,7 +1,23 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files of test/lab that take minutes, longest first. */
+const long = ['mailHost', 'rotation', 'acme', 'safe', 'backup', 'scan', 'dns', 'harden'];
+
+/** So that none of them runs by itself at the end, while a worker has nothing to do. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = long.findIndex((name) => moduleId.endsWith(`/lab/${name}.test.ts`));
+      return place < 0 ? long.length : place;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // One line a test as it ends, and one each half minute, so that a long run can be watched.
     reporters: ['verbose'],
     globalSetup: ['test/progress.ts'],
@@ -11,6 +27,7 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/lab/**'],
+          sequence: { groupOrder: 1 },
           // Plugins are started as processes of their own.
           testTimeout: 60_000,
         },
@@ -23,6 +40,7 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 900_000,
           globalSetup: ['test/lab/images.ts'],
+          sequence: { groupOrder: 2 },
           // Each file tells one story, in a lab of its own; two at a time, as they wait more than they work.
           maxWorkers: 2,
           bail: 1,

@@ -68,14 +68,12 @@ export async function timed(work: () => unknown): Promise<number> {
   return Number(process.hrtime.bigint() - start) / 1e9;
 }
 
-let step = 'begins';
+let heartbeat: NodeJS.Timeout | undefined;
 
 /** One line of progress on standard error; the last one is repeated each half minute while nothing else is said. */
 export function say(text: string): void {
-  step = text;
   const time = new Date().toISOString().slice(11, 19);
   process.stderr.write(`bench ${time}: ${text}\n`);
-  heartbeat.refresh();
+  clearTimeout(heartbeat);
+  heartbeat = setTimeout(() => say(`still: ${text.replace(/^still: /, '')}`), 30_000).unref();
 }
-
-const heartbeat = setInterval(() => say(`still: ${step.replace(/^still: /, '')}`), 30_000).unref();
