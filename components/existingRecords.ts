@@ -78,7 +78,7 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
 /**
  * Records in a zone that collide with those that the plan creates in it; all others are left alone.
  *
- * @param wanted records that the stack does not have yet
+ * @param wanted records that the stack does not have yet, or not as they are to be
  * @param zoneName of the zone that all of them are in
  */
 export function findRecords(
@@ -122,6 +122,18 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
   if (record.type === 'TXT') return other.content === content;
   return other.content.toLowerCase().split(/\s+/).join(' ') === content?.toLowerCase();
 };
+
+/**
+ * Whether the plan makes another record in the place of the one that the state has. That may have begun in an `up` that was
+ * cut off, and the state still tells of the old one.
+ *
+ * @param inState outputs of the resource
+ */
+export const isReplaced = (record: DnsRecord, inState: Record<string, unknown>): boolean =>
+  ['SRV', 'CAA', 'TLSA'].includes(record.type) &&
+  isKnown(record) &&
+  typeof inState.content === 'string' &&
+  !isSame(record, inState as unknown as ExistingRecord);
 
 /**
  * What keeps a key from signing in the place of another: no record of it, or not it alone.

@@ -14,7 +14,13 @@ import {
 } from './changes';
 import { dkimSelector, nextHistories, type KeyHistory } from './dkimKeys';
 import { seconds } from './duration';
-import { findRecords, resourceName, signerMistakes, type FoundRecords } from './existingRecords';
+import {
+  findRecords,
+  isReplaced,
+  resourceName,
+  signerMistakes,
+  type FoundRecords,
+} from './existingRecords';
 import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
 import type { Zone } from './nextSteps';
@@ -106,11 +112,16 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const server = outputsOf('hcloud:index/server:Server', 'machine-server');
   const published = state.filter(({ type }) => type === recordType);
 
-  const present = new Set(
-    published.map(({ urn, outputs }) => `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`),
+  const present = new Map(
+    published.map(({ urn, outputs }) => [
+      `${urn.split('::').at(-1)} ${String(outputs.zoneId)}`,
+      outputs,
+    ]),
   );
-  const isNew = (record: DnsRecord, zoneId: string) =>
-    !present.has(`${resourceName(name, record)} ${zoneId}`);
+  const isMade = (record: DnsRecord, zoneId: string) => {
+    const inState = present.get(`${resourceName(name, record)} ${zoneId}`);
+    return inState === undefined || isReplaced(record, inState);
+  };
   const isInState = (type: string, resource: string) => outputsOf(type, resource) !== undefined;
   const text = (type: string, resource: string, property: string) =>
     outputsOf(type, resource)?.[property] as string | undefined;
@@ -154,7 +165,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       records.map((record) => withValue(record, stated)),
       zones,
       published,
-      isNew,
+      isMade,
     ),
   ]);
   const machine = {
@@ -429,12 +440,13 @@ async function offerMistakes(
  * Zones are listed only where the plan creates a record in them.
  *
  * @param published records that the stack has
+ * @param isMade whether the plan makes the record anew
  */
 async function existingRecords(
   records: DnsRecord[],
   zones: Map<string, Zone>,
   published: OwnResource[],
-  isNew: (record: DnsRecord, zoneId: string) => boolean,
+  isMade: (record: DnsRecord, zoneId: string) => boolean,
 ): Promise<{ same: ({ zoneId: string } & FoundRecords['same'][number])[]; stops: Danger[] }> {
   const unreadable: Danger[] = [];
   const textOf = ({ type, name, content }: Record<string, unknown>) =>
@@ -442,7 +454,7 @@ async function existingRecords(
   const own = new Set(published.map(({ outputs }) => textOf(outputs)));
   const found = await Promise.all(
     [...zones].map(async ([zone, { id: zoneId, name: zoneName }]) => {
-      const wanted = records.filter((record) => record.zone === zone && isNew(record, zoneId));
+      const wanted = records.filter((record) => record.zone === zone && isMade(record, zoneId));
       if (wanted.length === 0) return { zoneId, same: [], conflicts: [] };
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })

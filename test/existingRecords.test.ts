@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   findRecords,
+  isReplaced,
   resourceName,
   signerMistakes,
   type ExistingRecord,
@@ -55,6 +56,21 @@ it('plans the very records that the components make', async () => {
     (r) => `id of ${r.zone} ${resourceName('mail', r)} ${r.type} ${r.name}`,
   );
   expect(made.sort()).toEqual(expected.sort());
+});
+
+it.each([
+  ['SRV', '0 1 993 mail.example.org', false],
+  ['SRV', '0 1 993 MAIL.example.org', false],
+  ['SRV', '0 1 993 old.example.org', true],
+  ['SRV', undefined, false],
+])('a %s of %s in the state gives way to another: %s', (type, content, expected) => {
+  const imaps = wanted.find(({ name }) => name === '_imaps._tcp.example.org')!;
+  expect(isReplaced(imaps, { type, name: imaps.name, content })).toBe(expected);
+});
+
+it('a record of which only the content changes is updated in place', () => {
+  const mx = wanted.find(({ type }) => type === 'MX')!;
+  expect(isReplaced(mx, { ...mx, content: 'old.example.org' })).toBe(false);
 });
 
 describe('findRecords', () => {

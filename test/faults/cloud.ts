@@ -81,7 +81,8 @@ export const cloudFaults = {
     cloudflare('PUT', record, late),
     cloudflare('PUT', record, lost),
     cloudflare('PUT', record, silent),
-    cloudflare('POST', records, lost),
+    // Of those that are new, and of those that take the place of others.
+    cloudflare('POST', records, lost, 6),
   ],
   removed: [
     cloudflare('DELETE', record, refused(429), 2),
