@@ -236,6 +236,8 @@ def duplicate(file: pathlib.Path) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         in_copy(file).parent.mkdir(parents=True, exist_ok=True)
+        # Of the pass before: a link, such as to the Sieve script in use, is not written over.
+        in_copy(file).unlink(missing_ok=True)
         shutil.copy2(file, in_copy(file), follow_symlinks=False)
         keep_owner(file, in_copy(file))
 
