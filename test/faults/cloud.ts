@@ -72,7 +72,6 @@ export const cloudFaults = {
     hcloud('PUT', '/volumes/\\d+', refused(429), 2),
     hcloud('PUT', '/servers/\\d+', silentlyDone),
     hcloud('POST', '/firewalls/\\d+/actions/set_rules', refused(423)),
-    hcloud('POST', '/volumes/\\d+/actions/resize', lost),
     hcloud('POST', '/primary_ips/\\d+/actions/change_dns_ptr', late),
     cloudflare('GET', '/zones', refused(500)),
     cloudflare('GET', records, silent),
@@ -180,7 +179,6 @@ export const changeRows: Row[] = [
       await stack.set('mailhost:hostName', 'mx.example.org');
       const confirmed = 'rename mail.example.org to mx.example.org';
       await stack.set('mailhost:confirm[0]', confirmed, '--path');
-      await stack.set('mailhost:volumeSize', '21');
       await stack.set('mailhost:adminNetworks[0]', '0.0.0.0/0', '--path');
       await stack.set('mailhost:domains[0].dmarcPolicy', 'quarantine', '--path');
       await park(bed);
