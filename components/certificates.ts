@@ -23,6 +23,10 @@ export const isCertificateChain = (text: string): boolean =>
 /** Whether it is a private key in PEM that is not encrypted. */
 export const isPrivateKey = (text: string): boolean => succeeds(() => createPrivateKey(text));
 
+/** Names that a certificate, the first of a chain in PEM, is not for. */
+export const uncovered = (chain: string, names: string[]): string[] =>
+  names.filter((name) => certificatesOf(chain)[0]!.checkHost(name) === undefined);
+
 /**
  * What is wrong with a certificate for a host, in words that follow the name of the setting; undefined where nothing is.
  *

@@ -1,4 +1,5 @@
 import type { DnsRecord } from './dnsRecords';
+import type { MtaSts } from './mailSettings';
 import { cloudflareContent, isKnown } from './recordForms';
 
 /** A record as Cloudflare lists it. */
@@ -80,11 +81,13 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
  *
  * @param wanted records that the stack does not have yet, or not as they are to be
  * @param zoneName of the zone that all of them are in
+ * @param mtaSts what the domains announce: under `enforce` no other MX gets any mail (RFC 8461, section 4.1)
  */
 export function findRecords(
   wanted: DnsRecord[],
   existing: ExistingRecord[],
   zoneName: string,
+  mtaSts?: MtaSts,
 ): FoundRecords {
   const same: FoundRecords['same'] = [];
   const delegations = new Set<string>();
@@ -102,6 +105,7 @@ export function findRecords(
       const words =
         record.type === 'MX' &&
         other.type === 'MX' &&
+        mtaSts !== 'enforce' &&
         ![record.target, other.content].includes('.');
       return [
         {

@@ -23,6 +23,8 @@ import {
 } from './existingRecords';
 import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
+import { announcedMtaSts } from './mtaSts';
+import type { MtaSts } from './mailSettings';
 import type { Zone } from './nextSteps';
 import { hostAddress } from './machineFiles';
 import { ownParts } from './ownParts';
@@ -166,6 +168,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       zones,
       published,
       isMade,
+      announcedMtaSts(settings),
     ),
   ]);
   const machine = {
@@ -447,6 +450,7 @@ async function existingRecords(
   zones: Map<string, Zone>,
   published: OwnResource[],
   isMade: (record: DnsRecord, zoneId: string) => boolean,
+  mtaSts: MtaSts | undefined,
 ): Promise<{ same: ({ zoneId: string } & FoundRecords['same'][number])[]; stops: Danger[] }> {
   const unreadable: Danger[] = [];
   const textOf = ({ type, name, content }: Record<string, unknown>) =>
@@ -465,7 +469,7 @@ async function existingRecords(
           return { results: [] };
         });
       const others = results.filter((record) => !own.has(textOf({ ...record })));
-      return { zoneId, ...findRecords(wanted, others, zoneName) };
+      return { zoneId, ...findRecords(wanted, others, zoneName, mtaSts) };
     }),
   );
   return {

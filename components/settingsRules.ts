@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isCertificateChain, isPrivateKey, pairMistake } from './certificates';
+import { isCertificateChain, isPrivateKey, pairMistake, uncovered } from './certificates';
 import type { Mistake } from './settings';
 import { durationForm, seconds } from './duration';
 import { isOverSsh, roles } from './mailSettings';
@@ -451,7 +451,7 @@ function keyMistakes({ input, domains }: Estate): Mistake[] {
 const termsOfLetsEncrypt = 'https://letsencrypt.org/repository/';
 
 /** Who issues the certificates, and what it takes. */
-function tlsMistakes({ input, hostName }: Estate): Mistake[] {
+function tlsMistakes({ input, domains, hostName }: Estate): Mistake[] {
   const tls = field(input, 'tls') ?? {};
   const at = (key: string) => field(tls, key);
   const issuer = at('issuer') ?? 'acme';
@@ -485,6 +485,15 @@ function tlsMistakes({ input, hostName }: Estate): Mistake[] {
   ) {
     const wrong = pairMistake(chain, privateKey, hostName.value);
     if (wrong !== undefined) mistake('chain', wrong);
+    const names = domains.flatMap(({ name, parked }) =>
+      name === undefined || parked ? [] : [`mta-sts.${name}`],
+    );
+    const missing = uncovered(chain, names);
+    if (field(input, 'mtaSts') === 'enforce' && hasWeb(input) && missing.length > 0)
+      mistakes.push({
+        path: 'mtaSts',
+        message: `= "enforce" would promise what others cannot check, because tls.chain is not for ${missing.join(', ')}, where others ask for the policy (RFC 8461, section 3.3); have it issued for these names, too, or take testing`,
+      });
   }
   return mistakes;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { isCertificateChain, isPrivateKey, pairMistake } from '../components/certificates';
 import { parseSettings, SettingsError } from '../components/settings';
-import { acmeSecrets, certificateNames, tlsFiles } from '../components/tlsFiles';
+import { acmeSecrets, certificateNames, pairSecrets, tlsFiles } from '../components/tlsFiles';
 import { example, exampleMail } from './example';
 
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
@@ -94,6 +94,28 @@ describe('a certificate that somebody else issued', () => {
   });
 });
 
+it('a policy of MTA-STS that is enforced needs a certificate for each name that it is asked for at', () => {
+  const names = ['mail.example.org', 'mta-sts.example.org', 'mta-sts.example.net'];
+  const mistakes = (...covered: string[]) => {
+    const san = `subjectAltName=${covered.map((name) => `DNS:${name}`).join()}`;
+    const chain = issue('web', 'x', 'between', san) + between + root;
+    const tls = { issuer: 'provided' as const, chain, privateKey: read('web.key') };
+    try {
+      parseSettings({ ...example, tls, mtaSts: 'enforce' });
+    } catch (error) {
+      return (error as SettingsError).mistakes;
+    }
+    return [];
+  };
+  expect(mistakes(...names)).toEqual([]);
+  expect(mistakes(...names.slice(0, 2))).toMatchObject([
+    {
+      path: 'mtaSts',
+      message: expect.stringContaining('not for mta-sts.example.net,') as string,
+    },
+  ]);
+});
+
 describe('certificates of a public CA', () => {
   it('are asked for only where its terms are accepted', () => {
     const rest = { ...example, tls: undefined };
@@ -141,5 +163,18 @@ describe('certificates of a public CA', () => {
       expect(secrets[privateKey]).toMatchObject({ mode: '0600', owner: 'root:root' });
     }
     expect(tlsFiles(exampleMail())).not.toHaveProperty('/etc/mailhost/certificates.json');
+    const modes = Object.entries(pairSecrets({ chainPem: 'c', privateKeyPem: 'k' })).map(
+      ([path, { mode, owner }]) => [path.replace(/^.*\//, ''), mode, owner],
+    );
+    expect(modes.sort()).toEqual([
+      ['fullchain.pem', '0644', 'root:root'],
+      ['privkey.pem', '0600', 'root:root'],
+    ]);
+  });
+
+  it('are looked at by a timer, at a moment of each host’s own', () => {
+    const timer = tlsFiles(acme())['/etc/systemd/system/mailhost-renew.timer']!.text;
+    expect(timer).toMatch(/^OnCalendar=/m);
+    expect(timer).toMatch(/^RandomizedDelaySec=[1-9]/m);
   });
 });

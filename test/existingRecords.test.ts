@@ -8,6 +8,7 @@ import {
 } from '../components/existingRecords';
 import { MailHost } from '../components/mailHost';
 import { dnsRecords, type DnsRecord } from '../components/dnsRecords';
+import type { MtaSts } from '../components/mailSettings';
 import { cloudflareContent, withValue } from '../components/recordForms';
 import { parseSettings } from '../components/settings';
 import { example } from './example';
@@ -56,6 +57,15 @@ it('plans the very records that the components make', async () => {
     (r) => `id of ${r.zone} ${resourceName('mail', r)} ${r.type} ${r.name}`,
   );
   expect(made.sort()).toEqual(expected.sort());
+});
+
+it('another MX may stay only where no policy tells others to refuse it', () => {
+  const other = existing('MX', 'example.org', 'mx.example.com');
+  const words = (mtaSts?: MtaSts) =>
+    findRecords(wanted, [other], 'example.org', mtaSts).conflicts.map((c) => c.words);
+  for (const mode of [undefined, 'none', 'testing'] as const)
+    expect(words(mode)).toEqual(['keep MX mx.example.com of example.org']);
+  expect(words('enforce')).toEqual([undefined]);
 });
 
 it.each([
