@@ -250,11 +250,18 @@ describe('a mail host', () => {
        check
        systemctl stop stray
        check
-       rm /etc/amavis/conf.d/99-broken; systemctl restart amavis`,
+       rm /etc/amavis/conf.d/99-broken; systemctl restart amavis
+       key=/etc/amavis/dkim/example.org.s1.pem
+       cp -p $key /run/key; openssl genrsa 2048 >$key 2>/dev/null
+       echo '{"hostName": "mail.example.org", "domains": [{"name": "example.org", "selector": "s1"}]}' | mailhost check 2>&1 || true
+       mv /run/key $key`,
     );
     expect(broken).toContain('something listens on port 8080');
     expect(broken).toMatch(/a spam probe came through unmarked/);
     expect(broken).toContain('example.org: an outbound message is not signed with selector s9');
+    expect(broken).toContain(
+      'amavis signs with another key than that of s1._domainkey.example.org',
+    );
   });
 
   it('says plainly when outbound port 25 is closed', () => {
@@ -544,6 +551,9 @@ print(json.dumps(files))'`;
     expect(await resolve('example.com', 'TXT')).toEqual([['v=spf1 -all']]);
     const again = await stack.up();
     expect(Object.keys(changes(again.output))).toEqual(['unchanged']);
+    const refreshed = await stack.run(['preview', '--refresh']);
+    expect(refreshed.status, refreshed.output).toBe(0);
+    expect(refreshed.output).not.toContain('DnsRecord');
 
     const anna = loginOf(outputs, 'anna@example.org');
     const subject = 'to a parked domain';

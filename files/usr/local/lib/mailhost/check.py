@@ -150,6 +150,8 @@ def signing_probes(domains: list):
         signatures = ["".join(value.split()) for value in probe.get_all("DKIM-Signature", [])]
         if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
             yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
+        elif not dkim.has_announced_key(name, selector):
+            yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: run `pulumi up` with drift at repair"
 
 
 def message(sender: str, subject: str, text: str) -> str:

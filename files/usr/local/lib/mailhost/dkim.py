@@ -121,6 +121,12 @@ def warning(domain: str, selector: str, reason: str | None = None) -> str:
     )
 
 
+def has_announced_key(domain: str, selector: str) -> bool:
+    """Whether amavis has the other half of the key whose record is looked for."""
+    half = run("openssl", "pkey", "-in", f"/etc/amavis/dkim/{domain}.{selector}.pem", "-pubout")
+    return "".join(half.splitlines()[1:-1]) == live()[1].get(domain, {}).get(selector)
+
+
 def unsigned_domains() -> set:
     return {path.name for path in UNSIGNED.iterdir()} if UNSIGNED.is_dir() else set()
 
