@@ -247,6 +247,46 @@ describe('MailHost', () => {
     expect(await waitsFor('_25._tcp.mail.example.org')).toEqual([[], []]);
   });
 
+  it('announces no policy of MTA-STS before it is served', async () => {
+    const announcing = (await build({ tls: { acceptTerms: true } })).filter(({ name }) =>
+      name.endsWith('/mta-sts'),
+    );
+    expect(announcing).toHaveLength(2);
+    for (const { options } of announcing)
+      expect([options.dependsOn].flat().map((one) => one instanceof Daemon)).toEqual([true]);
+  });
+
+  it('has one record give way to another before that is made, at each name', async () => {
+    const records = (await build()).filter(({ type }) => type.endsWith(':DnsRecord'));
+    for (const { options } of records)
+      expect(options).toMatchObject({ deleteBeforeReplace: true, replaceOnChanges: ['data'] });
+  });
+
+  it('issues its own certificate again two months before it ends, and says how long keys are', async () => {
+    const resources = await build();
+    const certificate = resources.find(({ type }) => type.endsWith(':LocallySignedCert'))!;
+    expect(certificate.inputs).toMatchObject({
+      earlyRenewalHours: 60 * 24,
+      validityPeriodHours: 397 * 24,
+    });
+    const lengths: Record<string, string> = { RSA: 'rsaBits', ECDSA: 'ecdsaCurve' };
+    for (const { name, inputs } of resources.filter(({ type }) => type.endsWith(':PrivateKey'))) {
+      const length = lengths[inputs.algorithm as string];
+      if (length !== undefined) expect(inputs, name).toHaveProperty(length);
+    }
+  });
+
+  it('brings private keys to the host with one newline at the end', async () => {
+    const pushed = commands(await build()).filter(({ name }) => name.endsWith('-secrets'));
+    const pems = pushed
+      .flatMap(({ inputs }) =>
+        Object.entries(JSON.parse(opened(inputs.stdin) as string) as HostFiles),
+      )
+      .filter(([path]) => /(privkey|\.s\d+)\.pem$/.test(path));
+    expect(pems).toHaveLength(3);
+    for (const [path, { text }] of pems) expect(text, path).toMatch(/[^\n]\n$/);
+  });
+
   it('prints all records as a zone file', async () => {
     let text: pulumi.Output<string> | undefined;
     await record((opts) => {

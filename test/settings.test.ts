@@ -414,6 +414,8 @@ describe('parseSettings', () => {
     ['a restore from nowhere', { ...good, restore: 'latest' }, 'restore'],
     ['a restore of no snapshot', { ...good, backup: rest, restore: 'newest' }, 'restore'],
     ['an image by number', { ...good, image: '12345' }, 'image'],
+    ['a DKIM key that goes while mail waits', { ...good, dkimRetention: '3d' }, 'dkimRetention'],
+    ['mail that waits for longer', { ...good, queueLifetime: '22d' }, 'dkimRetention'],
   ])('refuses %s, naming the key', (_, input, path) => {
     expect(mistakesOf(input).map((m) => m.path)).toContain(path);
   });

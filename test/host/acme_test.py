@@ -24,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/
 import acme  # noqa: E402
 import certificates  # noqa: E402
 import check  # noqa: E402
+import commands  # noqa: E402
 import daemons  # noqa: E402
 from failure import Failure  # noqa: E402
 
@@ -282,6 +283,31 @@ class Renewal(OnHost):
         acme.STATE.unlink()
         self.renew()
         self.assertEqual((self.asked, self.served), ([], [HOST, "example.org"]))
+
+    def test_warns_of_one_that_ends_soon_and_was_not_renewed(self):
+        self.renew()
+        with mock.patch.object(certificates, "FRESH", certificates.STORE):
+            certificates.store(HOST, certificates.issued(HOST)._replace(chain=chain_of([HOST], start=-70, end=20)))
+        (found,) = acme.warnings()
+        self.assertRegex(found, f"{HOST} ends on .*, and was not renewed: journalctl")
+
+    def test_warns_of_one_of_the_stack_or_of_somebody_else_that_ends_soon_and_tells_the_postmaster(self):
+        acme.SETTINGS.unlink()
+        self.replace(certificates, CHAIN=str(self.folder / "fullchain.pem"))
+        for left, count in ((22, 0), (20, 1)):
+            pathlib.Path(certificates.CHAIN).write_text(chain_of([HOST], start=left - 90, end=left))
+            self.assertEqual(len(acme.warnings()), count, left)
+            acme.notify(acme.warnings())
+            self.assertEqual(len(self.sent), count, left)
+        self.assertRegex(self.sent[0], "Run `pulumi up`")
+
+    def test_lets_an_up_go_on_where_the_ca_gives_no_account(self):
+        for error in (Failure("refused"), OSError("unreachable")):
+            self.replace(acme, account=self.raises(error))
+            with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as told:
+                commands.run_account(mock.Mock(directory=DIRECTORY, contact="a@example.org"))
+            self.assertEqual(out.getvalue(), "{}\n")
+            self.assertIn(f"WARNING: no account at the CA yet: {error}", told.getvalue())
 
     def test_fails_on_no_full_disk(self):
         self.renew()

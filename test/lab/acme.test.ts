@@ -194,6 +194,10 @@ describe('certificates of a public CA', () => {
       /example\.net has no certificate of the CA yet, and is served with the stack's own: .*mta-sts\.example\.net/,
     );
     expect(changes(await up())).toEqual({ unchanged: expect.any(Number) as number });
+    // CAA and the policy's id among them; that a zone waits for its DS record at the parent is another thing.
+    const refreshed = await stack.run(['preview', '--refresh']);
+    expect(refreshed.status, refreshed.output).toBe(0);
+    expect(refreshed.output).not.toContain('DnsRecord');
   });
 
   it('stay as they are where the CA has lost the account, and come again with a new one', async () => {

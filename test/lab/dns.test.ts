@@ -131,6 +131,14 @@ describe('the zones', () => {
     }
   });
 
+  it('lead from the name to the addresses, and from each of them back', () => {
+    const addressesOf = (type: string) =>
+      dig('resolver', '+short', 'mail.example.org', type).trim();
+    expect([addressesOf('A'), addressesOf('AAAA')]).toEqual([outputs.ipv4, outputs.ipv6]);
+    for (const address of [outputs.ipv4, outputs.ipv6])
+      expect(dig('resolver', '+short', '-x', address).trim()).toBe('mail.example.org.');
+  });
+
   it('pass the check of another name server, as printed', () => {
     mkdirSync(join(services(), 'lab/printed'), { recursive: true });
     const zones = ['example.org', 'example.net'];

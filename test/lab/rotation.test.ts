@@ -267,9 +267,13 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
     await expectAllVerified([`s${generation}`]);
   });
 
-  it('do not switch to one whose record was removed by hand, until it has been out again', async () => {
+  it('do not jump, nor switch to one whose record was removed by hand until it has been out again', async () => {
     const zone = await zoneOf(lab, 'example.org');
     const next = `s${generation + 1}`;
+    await setGeneration(generation + 2);
+    const jump = await stack.run(['preview']);
+    expect(jump.status, jump.output).not.toBe(0);
+    expect(jump.output).toContain(`would jump from generation ${generation} to ${generation + 2}`);
     await zone.delete(await zone.find(`${next}._domainkey.example.org`));
     await setGeneration(generation + 1);
     const { status, output } = await stack.run(['preview']);

@@ -198,6 +198,17 @@ print(json.dumps(files))`;
     expect(output).toContain(`https://${hostName}/.well-known/mta-sts.txt answers 404`);
   });
 
+  it('serves the certificate that is in its file, or the check tells it', () => {
+    const output = onHost(
+      lab,
+      `cd /run; openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=${hostName} 2>/dev/null
+       mount --bind other.pem /etc/ssl/mailhost/fullchain.pem
+       echo '{"hostName": "${hostName}", "domains": []}' | mailhost check 2>&1 || true; umount /etc/ssl/mailhost/fullchain.pem`,
+    );
+    for (const port of [25, 443, 993])
+      expect(output).toContain(`port ${port} serves another certificate`);
+  });
+
   it('is gone, with its files and its ports, where the settings leave it out', async () => {
     const openPorts = async () => {
       const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/firewalls`, {
