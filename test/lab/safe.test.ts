@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiAccess } from '../../lab/env';
 import { Machines, onHost } from '../../lab/machines';
+import { selfSigned } from '../../lab/selfSigned';
 import type { Lab } from '../../lab/state';
 import { done, killAt, type Row } from '../faults/bed';
 import { brokenFiles } from '../faults/brokenFiles';
@@ -106,6 +107,31 @@ describe('a push that a daemon cannot run with', () => {
     await expect(pushChanged(lab, push, [broken])).rejects.toThrow(words[what]);
     expect(asItIs(lab)).toBe(before);
   });
+});
+
+it('a certificate that no client would take leaves all as it was, and no daemon restarts', async () => {
+  const seen = () => [
+    asItIs(lab),
+    onHost(lab, 'systemctl show --value --property MainPID opensmtpd dovecot nginx'),
+  ];
+  const before = seen();
+  const put = (file: string, text: string) => ({
+    path: `/etc/ssl/mailhost/${file}.pem`,
+    text,
+    instead: true as const,
+  });
+  const [other, foreign] = ['mail.example.org', 'other.example'].map(selfSigned);
+  for (const [changes, words] of [
+    [[put('privkey', other!.key)], /does not belong to the certificate/],
+    [
+      [put('fullchain', foreign!.cert), put('privkey', foreign!.key)],
+      /certificate is not for mail\.example\.org/,
+    ],
+    [[put('fullchain', 'no certificate\n')], /damaged/],
+  ] as const) {
+    await expect(pushChanged(lab, 'tls', [...changes])).rejects.toThrow(words);
+    expect(seen()).toEqual(before);
+  }
 });
 
 describe('a configuration that was good', () => {
