@@ -480,17 +480,14 @@ json.dump(s, open(p, "w"))`;
   });
 
   it('come for a domain that is added, while all others stay', async () => {
-    const names = ['example.org', 'example.net'].map((domain) => `mta-sts.${domain}`);
-    const others = async () => [
-      await serials(),
-      await Promise.all(names.map((of) => serial(443, undefined, of))),
-    ];
-    const before = await others();
+    const others = () =>
+      onHost(lab, 'cd /etc/ssl/mailhost; sha256sum *.pem example.org/* example.net/*');
+    const before = others();
     await stack.set('mailhost:domains[2].name', 'example.com', '--path');
     await stack.set('mailhost:accounts[0].aliases[1]', 'anna@example.com', '--path');
     await up();
     expect(await serial(443, undefined, 'mta-sts.example.com')).toMatch(hex);
-    expect(await others()).toEqual(before);
+    expect(others()).toBe(before);
   });
 
   it('give way to those of another issuer by an ordinary change', async () => {
