@@ -114,6 +114,27 @@ describe('MailHost', () => {
     expect(elsewhere.some(({ name }) => name === 'mail-backup-ssh-key')).toBe(false);
   });
 
+  it.each<Partial<MailHostArgs>>([
+    { backup, restore: 'latest' },
+    { tls: { acceptTerms: true } },
+    { accountKind: 'system', antivirus: true, serverType: 'cx33' },
+    { dns: 'manual', drift: 'stop' },
+  ])(
+    'speaks to no host but the one whose key it made, and undoes nothing there: %j',
+    async (change) => {
+      for (const { name, inputs } of commands(await build(change))) {
+        expect(isSecret(inputs.connection), name).toBe(true);
+        expect(opened(inputs.connection), name).toMatchObject({
+          hostKey: 'ssh-ed25519 AAAA',
+          perDialTimeout: 5,
+          dialErrorLimit: ['mail-host-program', 'mail-host-drift'].includes(name) ? 68 : 10,
+        });
+        expect(inputs, name).not.toHaveProperty('delete');
+        expect(inputs.environment, name).toBeUndefined();
+      }
+    },
+  );
+
   it.each([undefined, 'latest'])(
     'lets no daemon come before what is restored: %s',
     async (restore) => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ it.each([
   ['in hexadecimal', Buffer.from(secret).toString('hex')],
   ['in a URL', `https://example.org/?x=${encodeURIComponent(secret)}`],
   ['in JSON', JSON.stringify({ a: secret })],
+  ['as a hash', createHash('sha256').update(secret).digest('hex')],
   ['quoted for a shell', `'${secret.replaceAll("'", "'\\''")}'`],
   ['escaped for a shell', "\\$6\\$sa/lt\\$Xy.z\\'1+2=0"],
 ])('finds a secret %s', (_, text) => {

@@ -5,6 +5,8 @@ import type { MailHostArgs } from '../components/mailHostArgs';
 import { example } from './example';
 import { record } from './mocks';
 
+const hostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
+
 const promised = (output: pulumi.Output<string>) =>
   new Promise<string>((resolve) => output.apply(resolve));
 
@@ -26,10 +28,20 @@ async function urns(change: Partial<MailHostArgs>): Promise<string[]> {
 
 // A resource whose URN changes is made anew, and the one that a state has is deleted.
 it('names every resource as before', async () => {
+  const backup = {
+    repository: 'sftp:user@backup.example:/mail',
+    password: 'x'.repeat(20),
+    hostKey,
+  };
   const parked = { name: 'example.com', parked: true };
   const all = new Set([
     ...(await urns({ antivirus: true, domains: [...example.domains, parked] })),
     ...(await urns({ accountKind: 'system' })),
+    ...(await urns({ tls: { acceptTerms: true } })),
+    ...(await urns({ backup, restore: 'latest', drift: 'stop' })),
+    ...(await urns({ dns: 'manual' })),
+    ...(await urns({ tlsGeneration: 2, dkimGeneration: 2 })),
+    ...(await urns({ dmarcReports: 'reports@collector.example' })),
   ]);
   expect([...all].sort()).toMatchSnapshot();
 });

@@ -92,6 +92,17 @@ class Transaction(unittest.TestCase):
         self.push({self.one: "2\n"})
         self.assertEqual(self.lying(), {"one": b"2\n"})
 
+    def test_restarts_for_what_has_changed_alone(self):
+        self.daemon.restarts.clear()
+        self.assertEqual(self.push({self.one: "1\n", self.other: "1\n"}), "daemon: nothing to change")
+        self.assertEqual(self.daemon.restarts, [])
+        self.push({self.one: "2\n", self.other: "1\n"})
+        self.push({self.one: "2\n"})
+        self.assertEqual(self.daemon.restarts, [[self.one], [self.other]])
+        self.daemon.is_ready = lambda: False
+        self.push({self.one: "2\n"})
+        self.assertEqual(self.daemon.restarts[2:], [[]])
+
     def test_goes_back_where_the_daemon_does_not_run(self):
         self.daemon.does = self.raises(Failure("no room"))
         with self.assertRaisesRegex(Failure, "the files from before are back, and so is the daemon.*\nno room"):

@@ -176,6 +176,7 @@ describe('a backup', () => {
       });
     }
     expect(await subjects('INBOX')).toContain('that stays');
+    const restoreAll = (options = '') => onHost(lab, `mailhost restore all ${options} 2>&1`);
     const restore = (...options: string[]) =>
       onHost(lab, `mailhost restore anna@example.org ${options.join(' ')}`);
     expect(restore('--message-id', `'${id}'`)).toContain('1 messages, in Restored');
@@ -186,6 +187,18 @@ describe('a backup', () => {
       expect(onHost(lab, `mailhost restore ${what}`)).toContain(
         'anna@example.org: nothing is missing',
       );
+    await withImap(anna(), async (client) => {
+      for (const mailbox of ['INBOX', 'Restored', 'Restored/Archive']) {
+        await client.mailboxOpen(mailbox);
+        await client.messageDelete('1:*');
+      }
+    });
+    expect(() => restoreAll('--snapshot 00000000')).toThrow();
+    expect(restoreAll()).toMatch(/^anna@example\.org: \d+ messages, in Restored/m);
+    expect(await subjects('Restored')).toEqual(
+      expect.arrayContaining(['of the inbox', 'that stays']),
+    );
+    expect(await subjects('Restored/Archive')).toEqual(['of a folder']);
     const scripts = () => onHost(lab, 'doveadm sieve list -u anna@example.org');
     const active = scripts();
     expect(active).toMatch(/own.*ACTIVE/);
@@ -304,6 +317,7 @@ describe('a new server', () => {
     await stack.set('mailhost:serverGeneration', '3');
     await up();
     await flow.more(3);
+    expect(onHost(lab, 'mailhost drift')).toBe('this host is as the plan has it\n');
     const { taken, twice, seconds } = await flow.end();
     expect(await identity()).toEqual(before);
     console.log(`a dead server replaced: ${taken} taken, 0 lost, ${twice} twice; ${seconds} s`);

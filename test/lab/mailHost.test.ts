@@ -260,7 +260,7 @@ describe('a mail host', () => {
     expect(broken).toMatch(/a spam probe came through unmarked/);
     expect(broken).toContain('example.org: an outbound message is not signed with selector s9');
     expect(broken).toContain(
-      'amavis signs with another key than that of s1._domainkey.example.org',
+      'amavis signs with another key than that of s1._domainkey.example.org: pulumi config set mailhost:drift mend',
     );
   });
 

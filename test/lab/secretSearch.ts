@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** A text in every form in which it could stand somewhere by accident. */
@@ -10,8 +11,10 @@ function forms(text: string): string[] {
       .toString('base64')
       .slice(offset === 0 ? 0 : offset + 1, -4),
   );
+  const hashes = ['md5', 'sha1', 'sha256'].map((name) => createHash(name).update(text).digest());
   return [
     text,
+    ...hashes.flatMap((hash) => [hash.toString('hex'), hash.toString('base64')]),
     ...base64,
     ...base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_')),
     bytes.toString('hex'),

@@ -151,7 +151,7 @@ def signing_probes(domains: list):
         if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
             yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
         elif not dkim.has_announced_key(name, selector):
-            yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: run `pulumi up` with drift at repair"
+            yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: pulumi config set mailhost:drift mend && pulumi up"
 
 
 def message(sender: str, subject: str, text: str) -> str:

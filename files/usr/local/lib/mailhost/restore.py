@@ -60,11 +60,15 @@ def messages_below(*tops: pathlib.Path):
 
 
 def restore_all(snapshot: str) -> None:
+    """Of each account; raises Failure at the end where there was one that could not be restored."""
+    failures = []
     for address in accounts():
         try:
             restore_account(address, snapshot)
         except Failure as failure:
-            print(f"{address}: {failure}")
+            failures.append(f"{address}: {failure}")
+    if failures:
+        raise Failure("\n".join(failures))
 
 
 def restore_account(address: str, snapshot: str, folder: str | None = None, message_id: str | None = None) -> None:
