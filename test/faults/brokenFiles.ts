@@ -35,7 +35,7 @@ const spamd = (what: string, options: string) => ({
   instead: true as const,
 });
 
-/** Ten for each daemon: some its own check finds, some only show when it starts. */
+/** Ten for each daemon that handles mail, fewer for the others: some its own check finds, some only show when it starts. */
 export const brokenFiles: Record<string, Broken[]> = {
   opensmtpd: [
     smtpd('a line that is no directive', 'listen with care\n'),
@@ -107,6 +107,41 @@ export const brokenFiles: Record<string, Broken[]> = {
       path: '/etc/systemd/system/spamd.service.d/mailhost.conf',
       text: '[Service]\nExecStart=\nExecStart=/nonexistent/spamd\n',
       instead: true,
+    },
+  ],
+  firewall: [
+    {
+      what: 'a table that is not closed',
+      path: '/etc/nftables.conf',
+      text: 'table inet broken {\n',
+    },
+  ],
+  ssh: [
+    {
+      what: 'a keyword that does not exist',
+      path: '/etc/ssh/sshd_config.d/10-mailhost.conf',
+      text: 'NoSuchKeyword yes\n',
+    },
+  ],
+  resolver: [
+    {
+      what: 'an address that no link has',
+      path: '/etc/unbound/unbound.conf.d/mailhost.conf',
+      text: 'server:\n  interface: 192.0.2.77\n',
+    },
+  ],
+  fail2ban: [
+    {
+      what: 'a jail without a filter',
+      path: '/etc/fail2ban/jail.local',
+      text: '[broken]\nenabled = true\nfilter = nonesuch\n',
+    },
+  ],
+  web: [
+    {
+      what: 'a directive that does not exist',
+      path: '/etc/nginx/nginx.conf',
+      text: 'no_such_directive on;\n',
     },
   ],
 };

@@ -43,5 +43,6 @@ export const asItIs = (lab: Lab): string =>
        while read path; do stat --format '%n %a %U:%G' "$path"; sha256sum "$path"; done
      find /etc /usr/local -name '*.mailhost-new'
      ls /var/lib/mailhost/backup
-     systemctl is-active opensmtpd dovecot amavis spamd unbound nginx`,
+     nft --stateless list table inet mailhost
+     systemctl is-active opensmtpd dovecot amavis spamd unbound nginx nftables ssh fail2ban`,
   );

@@ -87,6 +87,11 @@ describe('a push that a daemon cannot run with', () => {
     ['amavis', 'a user that does not exist'],
     ['spamassassin', 'an expression that does not close'],
     ['spamassassin', 'an option of spamd that does not exist'],
+    ['firewall', 'a table that is not closed'],
+    ['ssh', 'a keyword that does not exist'],
+    ['resolver', 'an address that no link has'],
+    ['fail2ban', 'a jail without a filter'],
+    ['web', 'a directive that does not exist'],
   ];
   const words: Record<string, RegExp> = {
     'a line that is no directive':
@@ -99,6 +104,11 @@ describe('a push that a daemon cannot run with', () => {
     'an expression that does not close': /`spamassassin --lint` refuses the new files[^]*BROKEN/,
     'an option of spamd that does not exist':
       /spamassassin does not run[^]*(no-such-option|status=64\/USAGE)/,
+    'a table that is not closed': /`nft --check.*` refuses the new files[^]*syntax error/,
+    'a keyword that does not exist': /`sshd -t` refuses the new files[^]*NoSuchKeyword/,
+    'an address that no link has': /resolver does not run[^]*192\.0\.2\.77/,
+    'a jail without a filter': /`fail2ban-client --test` refuses the new files[^]*nonesuch/,
+    'a directive that does not exist': /refuses the new files[^]*no_such_directive/,
   };
 
   it.each(chosen)('of %s, with %s, leaves all as it was and tells why', async (push, what) => {
