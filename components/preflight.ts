@@ -218,9 +218,9 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         [`${recordType} ${resourceName(name, wanted)}`, `${zoneId}/${existing.id}`] as const,
     ),
   ]);
-  const serverAdopted = server
-    ? ((server.publicNets ?? []) as unknown[]).length === 0
-    : adopted.has(`hcloud:index/server:Server ${name}-machine-server`);
+  const serverAdopted =
+    adopted.has(`hcloud:index/server:Server ${name}-machine-server`) ||
+    (server !== undefined && ((server.publicNets ?? []) as unknown[]).length === 0);
   return {
     zones,
     zoneFile,
