@@ -33,9 +33,11 @@ export class Machines {
     return join(this.dir(id), 'root');
   }
 
+  /** Of the machines that are there, and not just being made or removed. */
   ids(): number[] {
     const dir = join(this.lab.dir, 'machines');
-    return existsSync(dir) ? readdirSync(dir).map(Number) : [];
+    const folders = existsSync(dir) ? readdirSync(dir) : [];
+    return folders.filter((id) => existsSync(join(dir, id, 'spec.json'))).map(Number);
   }
 
   spec(id: number): MachineSpec {

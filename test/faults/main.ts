@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { format } from 'prettier';
@@ -12,8 +12,8 @@ import { quickFaults, slowFaults } from './hostFaults';
 import { killedMachine, killedReplacement, killedUp } from './kills';
 
 /**
- * The fault campaign, in a lab of its own: all of it, which writes docs/faults.md, or the rows that the command line names.
- * A row starts from what the last one left, where that came out as expected, and in a new lab where it did not.
+ * The fault campaign, in a lab of its own: all of it, or the rows that the command line names. What was seen is kept in
+ * docs/faults.json, and docs/faults.md tells it. A row starts from what the last one left, where that came out as expected, and in a new lab where it did not.
  */
 const name = 'faults';
 
@@ -38,23 +38,26 @@ const campaign: Row[] = [
 ];
 
 interface Result {
-  row: Row;
   seen: string;
   isExpected: boolean;
+  seconds: number;
+  date: string;
 }
-const results: Result[] = [];
-const started = Date.now();
-const failures = () => results.filter(({ isExpected }) => !isExpected);
+const inDocs = (file: string) => join(__dirname, '../../docs', file);
+const kept = inDocs('faults.json');
+/** The last result of each row, by its name. */
+let results: Record<string, Result> = {};
+const done = () => campaign.filter(({ name: of }) => results[of] !== undefined);
+const failures = () => done().filter(({ name: of }) => !results[of]!.isExpected);
 const partsOf = ({ parts, what, runs = 1 }: Row) => parts ?? [{ what, runs }];
 
 /** What has been done so far, in a line. */
 function summary(): string {
-  const runs = results
-    .filter(({ isExpected }) => isExpected)
-    .flatMap(({ row }) => partsOf(row).map((part) => part.runs))
-    .reduce((sum, n) => sum + n, 0);
-  const minutes = Math.round((Date.now() - started) / 60_000);
-  return `${runs} runs came out as expected, and ${failures().length} of ${results.length} kinds did not, in ${minutes} minutes on ${availableParallelism()} cores`;
+  const sum = (numbers: number[]) => numbers.reduce((all, n) => all + n, 0);
+  const expected = done().filter((row) => !failures().includes(row));
+  const runs = sum(expected.flatMap((row) => partsOf(row).map((part) => part.runs)));
+  const minutes = Math.round(sum(done().map(({ name: of }) => results[of]!.seconds)) / 60);
+  return `${runs} runs came out as expected, and ${failures().length} of ${done().length} kinds did not, in ${minutes} minutes on ${availableParallelism()} cores`;
 }
 
 /** What tells most of what an error or a whole `up` says. */
@@ -65,28 +68,27 @@ function reason(words: string): string {
 }
 
 /** Written after each row, so that a campaign that was ended early tells what it did. */
-async function writePage(): Promise<void> {
-  const lines = results.flatMap(({ row, seen, isExpected }) => {
-    const words = isExpected ? `${row.expected}: ${seen}` : `**not as expected**: ${reason(seen)}`;
+async function write(): Promise<void> {
+  writeFileSync(kept, await format(JSON.stringify(results), { parser: 'json' }));
+  const lines = done().flatMap((row) => {
+    const { seen, isExpected, date } = results[row.name]!;
+    const words = isExpected ? `${row.expected}: ${seen}` : `**not as expected**: ${seen}`;
     const cell = words.replaceAll('\n', ' ').replaceAll('|', '\\|');
-    return partsOf(row).map(({ what, runs }) => `| ${what} | ${runs} | ${cell} |`);
+    return partsOf(row).map(({ what, runs }) => `| ${what} | ${runs} | ${date} | ${cell} |`);
   });
-  const rest = campaign.length - results.length;
+  const rest = campaign.length - done().length;
   const text = `# Faults
 
-What the fault campaign (\`make faults\`) did, and what was seen. It is made by that command. Machines are killed, not cut off
-from power: the kernel's page cache stays.
+What the fault campaign (\`make faults\`) did, and what was seen of each kind when it was done last. It is made by that
+command. Machines are killed, not cut off from power: the kernel's page cache stays.
 
-${summary()}.${rest > 0 ? ` It was ended ${rest} kinds before its end.` : ''}
+${summary()}.${rest > 0 ? ` ${rest} kinds were not done yet.` : ''}
 
-| Fault | Runs | Seen |
-| --- | --- | --- |
+| Fault | Runs | When | Seen |
+| --- | --- | --- | --- |
 ${lines.join('\n')}
 `;
-  writeFileSync(
-    join(__dirname, '../../docs/faults.md'),
-    await format(text, { parser: 'markdown', printWidth: 120 }),
-  );
+  writeFileSync(inDocs('faults.md'), await format(text, { parser: 'markdown', printWidth: 120 }));
 }
 
 async function newBed(): Promise<Bed> {
@@ -115,11 +117,17 @@ async function run(row: Row, bed: Bed): Promise<boolean> {
   const result = await begin(row, bed)
     .then(() => row.run(bed))
     .then(
-      (seen) => ({ row, seen, isExpected: true }),
-      (error: Error) => ({ row, seen: error.message, isExpected: false }),
+      (seen) => ({ seen, isExpected: true }),
+      (error: Error) => ({ seen: error.message, isExpected: false }),
     );
-  results.push(result);
   const seconds = Math.round((Date.now() - start) / 1000);
+  const date = new Date().toISOString().slice(0, 10);
+  results[row.name] = {
+    ...result,
+    seen: result.isExpected ? result.seen : reason(result.seen),
+    seconds,
+    date,
+  };
   const words = result.isExpected ? row.expected : 'NOT AS EXPECTED';
   console.log(`${row.name} (${seconds} s): ${words}: ${result.seen}`);
   return result.isExpected;
@@ -130,6 +138,8 @@ async function main(): Promise<void> {
   const unknown = names.filter((given) => !campaign.some((row) => row.name === given));
   assert.deepEqual(unknown, [], `rows are: ${campaign.map((row) => row.name).join(' ')}`);
   sayThatItRuns();
+  if (names.length > 0 && existsSync(kept))
+    results = JSON.parse(readFileSync(kept, 'utf8')) as typeof results;
   const rows = campaign.filter((row) => names.length === 0 || names.includes(row.name));
   let bed: Bed | undefined;
   try {
@@ -137,7 +147,7 @@ async function main(): Promise<void> {
       bed ??= await newBed();
       // What it may have left is not for the next.
       if (!(await run(row, bed))) bed = undefined;
-      if (names.length === 0) await writePage();
+      await write();
     }
   } finally {
     endLab(name);
