@@ -90,8 +90,11 @@ async function handshake(port: number, protocol?: string): Promise<void> {
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     // Refused, or reset before the server has said a word; Node's own words for one that was closed name no system call.
+    // That is what one meets on 465 that OpenSMTPD takes just before it restarts; the other daemons there only reload.
     const noConnection =
-      ['ECONNREFUSED', 'ECONNRESET'].includes(code!) && syscall && socket.bytesRead === 0;
+      ['ECONNREFUSED', 'ECONNRESET'].includes(code!) &&
+      (syscall !== undefined || port === 465) &&
+      socket.bytesRead === 0;
     throw noConnection ? new Error('no connection', { cause: error }) : error;
   } finally {
     socket.destroy();
