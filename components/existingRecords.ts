@@ -1,6 +1,6 @@
 import type { DnsRecord } from './dnsRecords';
 import type { MtaSts } from './mailSettings';
-import { cloudflareContent, isKnown } from './recordForms';
+import { cloudflareContent, isKnown, quoteTxt, recordInputs } from './recordForms';
 
 /** A record as Cloudflare lists it. */
 export interface ExistingRecord {
@@ -134,8 +134,8 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
  * @param inState outputs of the resource
  */
 export const isReplaced = (record: DnsRecord, inState: Record<string, unknown>): boolean =>
-  ['SRV', 'CAA', 'TLSA'].includes(record.type) &&
   isKnown(record) &&
+  recordInputs(record, quoteTxt).data !== undefined &&
   typeof inState.content === 'string' &&
   !isSame(record, inState as unknown as ExistingRecord);
 

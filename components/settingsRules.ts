@@ -210,6 +210,11 @@ function takenNames({ input, domains, hostName }: Estate): Mistake[] {
 const hasWeb = (input: unknown): boolean =>
   field(input, 'web') === undefined || isTrue(field(input, 'web'));
 
+const falsePromise = (why: string): Mistake => ({
+  path: 'mtaSts',
+  message: `= "enforce" would promise what others cannot check, because ${why}`,
+});
+
 function dnsMistakes({ input, domains, dmarcReports }: Estate): Mistake[] {
   const mistakes: Mistake[] = [];
   if (field(input, 'mtaSts') === 'enforce') {
@@ -219,10 +224,7 @@ function dnsMistakes({ input, domains, dmarcReports }: Estate): Mistake[] {
         ? 'others do not trust a certificate by a CA of the stack: take one from a public CA'
         : undefined;
     if (missing !== undefined) {
-      mistakes.push({
-        path: 'mtaSts',
-        message: `= "enforce" would promise what others cannot check, because ${missing}, or leave mtaSts out`,
-      });
+      mistakes.push(falsePromise(`${missing}, or leave mtaSts out`));
     }
   }
   if (dmarcReports !== undefined) {
@@ -490,10 +492,11 @@ function tlsMistakes({ input, domains, hostName }: Estate): Mistake[] {
     );
     const missing = uncovered(chain, names);
     if (field(input, 'mtaSts') === 'enforce' && hasWeb(input) && missing.length > 0)
-      mistakes.push({
-        path: 'mtaSts',
-        message: `= "enforce" would promise what others cannot check, because tls.chain is not for ${missing.join(', ')}, where others ask for the policy (RFC 8461, section 3.3); have it issued for these names, too, or take testing`,
-      });
+      mistakes.push(
+        falsePromise(
+          `tls.chain is not for ${missing.join(', ')}, where others ask for the policy (RFC 8461, section 3.3); have it issued for these names, too, or take testing`,
+        ),
+      );
   }
   return mistakes;
 }

@@ -35,6 +35,15 @@ const key = read('leaf.key');
 const hostName = 'mail.example.org';
 const day = 86_400_000;
 
+const mistakes = (tls: object, change: object = {}) => {
+  try {
+    parseSettings({ ...example, ...change, tls });
+  } catch (error) {
+    return (error as SettingsError).mistakes;
+  }
+  return [];
+};
+
 describe('a certificate that somebody else issued', () => {
   it('is right with all of its issuers behind it, up to a root', () => {
     expect(pairMistake(leaf + between + root, key, hostName)).toBeUndefined();
@@ -67,15 +76,6 @@ describe('a certificate that somebody else issued', () => {
     expect(isPrivateKey(leaf)).toBe(false);
   });
 
-  const mistakes = (tls: object) => {
-    try {
-      parseSettings({ ...example, tls });
-    } catch (error) {
-      return (error as SettingsError).mistakes;
-    }
-    return [];
-  };
-
   it('is judged with the settings, and never shown', () => {
     const provided = { issuer: 'provided', chain: leaf + between + root, privateKey: key };
     expect(mistakes(provided)).toEqual([]);
@@ -96,19 +96,14 @@ describe('a certificate that somebody else issued', () => {
 
 it('a policy of MTA-STS that is enforced needs a certificate for each name that it is asked for at', () => {
   const names = ['mail.example.org', 'mta-sts.example.org', 'mta-sts.example.net'];
-  const mistakes = (...covered: string[]) => {
+  const covering = (...covered: string[]) => {
     const san = `subjectAltName=${covered.map((name) => `DNS:${name}`).join()}`;
     const chain = issue('web', 'x', 'between', san) + between + root;
-    const tls = { issuer: 'provided' as const, chain, privateKey: read('web.key') };
-    try {
-      parseSettings({ ...example, tls, mtaSts: 'enforce' });
-    } catch (error) {
-      return (error as SettingsError).mistakes;
-    }
-    return [];
+    const tls = { issuer: 'provided', chain, privateKey: read('web.key') };
+    return mistakes(tls, { mtaSts: 'enforce' });
   };
-  expect(mistakes(...names)).toEqual([]);
-  expect(mistakes(...names.slice(0, 2))).toMatchObject([
+  expect(covering(...names)).toEqual([]);
+  expect(covering(...names.slice(0, 2))).toMatchObject([
     {
       path: 'mtaSts',
       message: expect.stringContaining('not for mta-sts.example.net,') as string,

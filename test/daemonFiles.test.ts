@@ -12,7 +12,7 @@ import { packages } from '../components/packages';
 import { resolverFiles } from '../components/resolverFiles';
 import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { webFiles } from '../components/webFiles';
-import { example, exampleKeys, exampleMail, hash } from './example';
+import { example, exampleKeys, exampleMail, hash, sshKey } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>
   exampleMail({ accountKind, dkimGeneration: 2, spamTagLevel: 2.5 });
@@ -395,8 +395,7 @@ describe('backupFiles', () => {
     backupFiles(exampleMail({ backup: { repository, password: 'x', hostKey } }))[
       '/etc/mailhost/restic.known_hosts'
     ]?.text;
-  const hostKey =
-    'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
+  const hostKey = sshKey;
 
   it.each([
     ['sftp:mail@backup.example:/mail', 'backup.example'],

@@ -6,6 +6,10 @@ import { parseSettings } from '../components/settings';
 /** A hash of the right form. */
 export const hash = `$6$saltsaltsaltsalt$${'a'.repeat(86)}`;
 
+/** An SSH public key of the right form. */
+export const sshKey =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
+
 /** Settings with two domains and an account in each. */
 export const example: MailHostArgs = {
   hostName: 'mail.example.org',

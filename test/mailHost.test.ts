@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
@@ -9,8 +8,8 @@ import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { DriftAction } from '../components/mailSettings';
 import { publishedKey } from '../components/publishedKey';
-import { example, hash } from './example';
-import { publicKey, record, type Recorded, type StackState } from './mocks';
+import { example, hash, sshKey } from './example';
+import { newKeyPair, publicKey, record, type Recorded, type StackState } from './mocks';
 
 vi.mock('../components/publishedKey', { spy: true });
 
@@ -86,7 +85,7 @@ describe('MailHost', () => {
     repository: 'sftp:mail@backup.example:/mail',
     password: 'marker-password',
     environment: { AWS_SECRET_ACCESS_KEY: 'marker-variable' },
-    hostKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP',
+    hostKey: sshKey,
   };
 
   it('backs up with secrets that are seen nowhere, and by a key of its own', async () => {
@@ -434,11 +433,7 @@ describe('MailHost', () => {
     });
 
     it('goes by the one that a host got, where the state has another that none did', async () => {
-      const other = generateKeyPairSync('rsa', {
-        modulusLength: 2048,
-        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-        publicKeyEncoding: { type: 'spki', format: 'pem' },
-      }).publicKey;
+      const other = newKeyPair().publicKey;
       const [replaced] = key('example.org', 4);
       const { type: summaryType, outputs } = state[summaryUrn]!;
       const { summary } = outputs as { summary: object };

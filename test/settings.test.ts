@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { parseSettings, SettingsError, type Mistake } from '../components/settings';
 import { plainSecrets } from '../settings';
-import { example, hash } from './example';
+import { example, hash, sshKey } from './example';
 
 const anna = { address: 'anna@example.org', passwordHash: hash };
 const tls = { issuer: 'selfSigned' } as const;
@@ -15,7 +15,6 @@ const good: MailHostArgs = {
   postmaster: 'anna@example.org',
 };
 
-const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
 const sftp = { repository: 'sftp:mail@backup.example:/mail', password: 'secret', hostKey: sshKey };
 const rest = { repository: 'rest:https://backup.example/mail', password: 'secret' };
 

@@ -2,10 +2,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { expect, it } from 'vitest';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { example } from './example';
+import { example, sshKey } from './example';
 import { record } from './mocks';
-
-const hostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIGPhV2oBqDn4qNaJqDfTGG8VvmtCkh8jcZ+9vE6lfkP';
 
 const promised = (output: pulumi.Output<string>) =>
   new Promise<string>((resolve) => output.apply(resolve));
@@ -31,7 +29,7 @@ it('names every resource as before', async () => {
   const backup = {
     repository: 'sftp:user@backup.example:/mail',
     password: 'x'.repeat(20),
-    hostKey,
+    hostKey: sshKey,
   };
   const parked = { name: 'example.com', parked: true };
   const all = new Set([

@@ -13,7 +13,8 @@ import { killedMachine, killedReplacement, killedUp } from './kills';
 
 /**
  * The fault campaign, in a lab of its own: all of it, or the rows that the command line names. What was seen is kept in
- * docs/faults.json, and docs/faults.md tells it. A row starts from what the last one left, where that came out as expected, and in a new lab where it did not.
+ * docs/faults.json, and docs/faults.md tells it. A row starts from what the last one left, where that came out as expected,
+ * and in a new lab where it did not.
  */
 const name = 'faults';
 
