@@ -4,13 +4,14 @@ import { addresses } from './network';
 import { cacheRoot, processes, run, say, start, waitFor, type Lab } from './state';
 
 /**
- * Starts the caching package proxy (squid) on this machine's end of the lab's link. A cache serves one squid at a time,
- * so each takes the first that is free, and a lab alone always has the warm one.
+ * Starts the caching package proxy (squid) on this machine's end of the lab's link. A cache serves one squid at a time:
+ * each lab has that of its number, and a lab alone always has the first, which is warm.
  *
  * @param root root file system with squid in it
  */
 export async function startPackageProxy(lab: Lab, root: string): Promise<void> {
   const { outside, v4Network } = addresses(lab);
+  const cache = join(cacheRoot, 'packages', String(lab.index));
   writeFileSync(
     join(root, 'etc/squid/lab.conf'),
     `http_port ${outside.v4}:3128
@@ -30,35 +31,17 @@ pinger_enable off
 `,
   );
   run('cp', ['--remove-destination', '/etc/resolv.conf', join(root, 'etc/resolv.conf')]);
-  for (let slot = 0; ; slot++) {
-    const cache = join(cacheRoot, 'packages', String(slot));
-    mkdirSync(cache, { recursive: true });
-    const lock = `${cache}.lock`;
-    try {
-      run('flock', ['--nonblock', lock, 'true']);
-    } catch {
-      continue;
-    }
-    const spool = join(root, 'var/spool/squid');
-    run('mount', ['--bind', cache, spool]);
-    run('chroot', [root, 'chown', 'proxy:proxy', '/var/spool/squid']);
-    run('chroot', [root, 'squid', '-N', '-z', '-f', '/etc/squid/lab.conf']);
-    start(lab, 'squid', 'flock', [
-      '--nonblock',
-      lock,
-      'chroot',
-      root,
-      'squid',
-      '-N',
-      '-f',
-      '/etc/squid/lab.conf',
-    ]);
-    await waitFor('the package proxy listens', () => {
-      if (processes(lab, 'squid').length === 0)
-        throw new Error('the package proxy ended: see services/root/var/log/squid');
-      return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
-    });
-    say(`package proxy on ${outside.v4}:3128`);
-    return;
-  }
+  mkdirSync(cache, { recursive: true });
+  const spool = join(root, 'var/spool/squid');
+  const squid = [root, 'squid', '-N', '-f', '/etc/squid/lab.conf'];
+  run('mount', ['--bind', cache, spool]);
+  run('chroot', [root, 'chown', 'proxy:proxy', '/var/spool/squid']);
+  run('chroot', [...squid, '-z']);
+  start(lab, 'squid', 'chroot', squid);
+  await waitFor('the package proxy listens', () => {
+    if (processes(lab, 'squid').length === 0)
+      throw new Error('the package proxy ended: see services/root/var/log/squid');
+    return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
+  });
+  say(`package proxy on ${outside.v4}:3128`);
 }

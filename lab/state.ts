@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -81,8 +82,11 @@ export function claimLab(name: string): Lab {
 export function releaseLab(lab: Lab): void {
   rmSync(lab.dir, { recursive: true, force: true });
   unlinkSync(claim(lab.index));
-  if (existsSync(stateRoot) && readdirSync(stateRoot).length === 0)
-    rmSync(stateRoot, { recursive: true });
+  try {
+    rmdirSync(stateRoot);
+  } catch {
+    // Another lab is there.
+  }
 }
 
 export function labNames(): string[] {

@@ -1,5 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { apiAccess } from '../../lab/env';
 import { addresses } from '../../lab/network';
@@ -83,8 +84,10 @@ describe('a lab', () => {
     expect(traces('left', lab.index)).toEqual([]);
   });
 
-  it('runs beside another, each with its own network and DNS', async () => {
-    const [left, right] = names.map(startLab) as [Lab, Lab];
+  it('runs beside another that starts at the same moment, each with its own network and DNS', async () => {
+    names.forEach(endLab);
+    await Promise.all(names.map((name) => promisify(execFile)(entry, ['up', '--lab', name])));
+    const [left, right] = names.map(findLab) as [Lab, Lab];
     expect(addresses(left).v4Network).not.toBe(addresses(right).v4Network);
     const remoteOf = async (lab: Lab) =>
       labResolver(addresses(lab).resolver.v4)('mx.remote.example', 'A') as Promise<unknown>;
