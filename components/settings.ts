@@ -1,3 +1,4 @@
+import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { isCertificateChain, isPrivateKey } from './certificates';
 import { durationForm } from './duration';
@@ -579,7 +580,7 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({
             path: pathText([...issue.path, key]),
-            message: 'is no setting: remove it, or mend its name',
+            message: `is no setting: ${nameRemedy(key, issue.path)}`,
           }))
         : [
             {
@@ -614,6 +615,18 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
   };
 }
 
+/** What to do about a name that no setting at that place has. */
+function nameRemedy(key: string, path: PropertyKey[]): string {
+  const place = path.reduce<Schema>(
+    (at, part) => (typeof part === 'number' ? at.items : at.properties?.[String(part)]) ?? {},
+    shape,
+  );
+  const near = Object.keys(place.properties ?? {}).filter(
+    (name) => distance(key.toLowerCase(), name.toLowerCase()) <= key.length / 3,
+  );
+  return near.length > 0 ? `write ${closest(key, near)}` : 'remove it, or mend its name';
+}
+
 /** By code units, so that no locale has a say. */
 const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>
   [...items].sort((a, b) => (a[key] < b[key] ? -1 : 1));
@@ -624,10 +637,10 @@ interface Schema {
   items?: Schema;
 }
 
+const shape = z.toJSONSchema(settingsShape, { io: 'input', unrepresentable: 'any' }) as Schema;
+
 /** The settings that are secrets, e.g. `accounts.passwordHash`. */
-export const secretSettings: string[] = secretsOf(
-  z.toJSONSchema(settingsShape, { io: 'input', unrepresentable: 'any' }) as Schema,
-);
+export const secretSettings: string[] = secretsOf(shape);
 
 function secretsOf({ secret: isSecret, properties = {}, items }: Schema, path = ''): string[] {
   return [

@@ -52,6 +52,15 @@ describe('parseSettings', () => {
     expect(settings).toMatchObject({ dkimGeneration: 3, spamTagLevel: 2.5, protect: false });
   });
 
+  it.each([
+    [{ ...good, dkimgenration: 2 }, 'is no setting: write dkimGeneration'],
+    [{ ...good, colour: 'blue' }, 'is no setting: remove it, or mend its name'],
+    [{ ...good, accounts: [{ ...anna, quotas: 1 }] }, 'is no setting: write quota'],
+    [{ ...good, tls: { ...tls, directry: 'x' } }, 'is no setting: write directory'],
+  ])('tells which setting may be meant', (input, message) => {
+    expect(mistakesOf(input).map((mistake) => mistake.message)).toContain(message);
+  });
+
   it('brings names into one form: lower case, A-labels', () => {
     const settings = parseSettings({
       tls,
