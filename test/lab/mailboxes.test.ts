@@ -178,6 +178,39 @@ describe('a mailbox', () => {
   });
 });
 
+describe('a delivery', () => {
+  it('is tried again where Dovecot goes away in the middle of it', async () => {
+    const dovecot = `import os, socket
+os.makedirs("/run/dovecot", exist_ok=True)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/dovecot/lmtp")
+os.chmod("/run/dovecot/lmtp", 0o666)
+listener.listen()
+client, _ = listener.accept()
+for answer in (b"220", b"250", b"250", b"250", b"354"):
+    client.sendall(answer + b" x\\r\\n")
+    client.recv(1000)
+os.unlink("/run/dovecot/lmtp")`;
+    onHost(
+      lab,
+      `systemctl stop dovecot; rm --force /run/dovecot/lmtp; systemd-run --quiet --unit leaves python3 -c '${dovecot}'
+       until test -S /run/dovecot/lmtp; do :; done`,
+    );
+    const text = `${'x'.repeat(70)}\n`.repeat(20_000);
+    await sendFromRemote(lab, { from: erika, to: anna.user, subject: 'cut off', text });
+    await waitFor(
+      'it goes away',
+      () => onHost(lab, 'systemctl is-active leaves || true') !== 'active\n',
+    );
+    onHost(lab, 'systemctl start dovecot');
+    await waitFor('the message comes all the same', async () => {
+      onHost(lab, 'smtpctl schedule all || true');
+      return (await subjects(anna)).includes('cut off');
+    });
+    expect(received(lab.dir).filter(({ to }) => to.includes(erika))).toEqual([]);
+  });
+});
+
 describe('a user’s own script', () => {
   const send = (subject: string, text: string) =>
     sendFromRemote(lab, { from: erika, to: anna.user, subject, text });
