@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -24,10 +23,10 @@ import { passwords } from '../../lab/proof';
 import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
 import { waitFor, type Lab } from '../../lab/state';
+import { hex, hostName, ports, serialAt, serialsAt } from './certificate';
 import { changes, endLab, startLab, TestStack } from './testLab';
 
 const name = 'acme';
-const hostName = 'mail.example.org';
 /** Set for the long form, which takes about half an hour. */
 const long = process.env.MAILHOST_LONG !== undefined;
 const renewals = long ? 30 : 5;
@@ -38,36 +37,11 @@ let outputs: StackOutputs;
 let root: string;
 
 const run = promisify(execFile);
-const hex = /^[0-9A-F]+$/;
 
-/** Ports with what makes them speak TLS. */
-const ports = [[25, 'smtp'], [465], [587, 'smtp'], [993], [4190, 'sieve'], [443]] as const;
-
-/**
- * The serial number that a port serves from outside.
- *
- * @throws Error where a client that trusts the CA would not go on, with the words of openssl
- */
-async function serial(port: number, protocol?: string, served = hostName): Promise<string> {
-  const starttls = protocol ? ['-starttls', protocol] : [];
-  const client = run(
-    'openssl',
-    [
-      ...['s_client', '-connect', `${outputs.ipv4}:${port}`, ...starttls, '-servername', served],
-      ...['-verify_hostname', served, '-CAfile', root, '-verify_return_error'],
-    ],
-    { timeout: 30_000 },
-  );
-  client.child.stdin!.end();
-  const { stdout, stderr } = await client.catch(
-    (error: unknown) => error as { stdout: string; stderr: string },
-  );
-  const [pem] = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/.exec(stdout) ?? [];
-  const [wrong] = /verify error:.*/.exec(stdout + stderr) ?? [];
-  if (wrong !== undefined) throw new Error(`port ${port}: certificate: ${wrong}`);
-  if (pem === undefined) throw new Error(`port ${port}: ${stderr}`);
-  return new X509Certificate(pem).serialNumber;
-}
+const server = () => ({ address: outputs.ipv4, ca: root });
+const serial = (port: number, protocol?: string, served?: string) =>
+  serialAt(server(), port, protocol, served);
+const serials = () => serialsAt(server());
 
 /** The start of a session, up to where TLS stands with a certificate for the host. */
 async function handshake(port: number, protocol?: string): Promise<void> {
@@ -114,10 +88,6 @@ const until = <T>(socket: Socket, event: Promise<T>): Promise<T> =>
     event,
     once(socket, 'close').then(() => Promise.reject(new Error('closed by the server'))),
   ]);
-
-const serials = async () => [
-  ...new Set(await Promise.all(ports.map(([port, protocol]) => serial(port, protocol)))),
-];
 
 /** SHA-256 of the public key that the host serves, and those that TLSA records name. */
 async function servedAndAnnounced(): Promise<[string, string[]]> {

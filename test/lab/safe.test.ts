@@ -222,6 +222,15 @@ describe('what is not as the plan has it', () => {
       `systemctl stop stray; userdel --remove stranger 2>/dev/null; rm /etc/amavis/conf.d/99-mine
        sed -i '$ d' /etc/amavis/conf.d/50-user`,
     );
+    // As where the power failed while the first packages came.
+    onHost(
+      lab,
+      `cd /usr/local/lib/mailhost && python3 -B -c 'import json, prepare
+packages = prepare.package_states()
+del packages["needrestart"]
+prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": packages}))'
+       for file in /usr/sbin/needrestart /etc/needrestart/needrestart.conf; do : >$file; done`,
+    );
     const before = asItIs(lab);
     await stack.set('mailhost:drift', 'stop');
     await stack.set('mailhost:spamTagLevel', '2.5');
@@ -234,6 +243,7 @@ describe('what is not as the plan has it', () => {
     const { status, output } = await stack.up();
     expect(status, output).toBe(0);
     expect(drift()).toBe('this host is as the plan has it\nstatus 0\n');
+    onHost(lab, 'test -s /etc/needrestart/needrestart.conf && test -s /usr/sbin/needrestart');
     await stack.set('mailhost:drift', 'stop');
     const good = await stack.up();
     expect(good.status, good.output).toBe(0);

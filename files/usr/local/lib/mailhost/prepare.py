@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import pwd
@@ -34,6 +35,10 @@ USERS = {
 
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 101\n"
+
+#: Which packages were there before those of the mail host came for the first time, and in which boot; gone once all is on
+#: the disk. Until then the host has nothing to lose, and dpkg need not wait for the disk after each file.
+INSTALLING = STATE / "installing.json"
 
 MOUNTS = ("srv-mailhost.mount", "var-spool-smtpd.mount")
 
@@ -134,22 +139,57 @@ def install(packages: list) -> None:
 
 def install_missing(packages: list) -> None:
     missing = [name for name in packages if not succeeds("dpkg-query", "--status", name) or not is_installed(name)]
-    if not missing:
+    begun = manifests.read(INSTALLING)
+    if not missing and not begun:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if not POLICY.exists():
         put(str(POLICY), {"mode": "0755", "owner": "root:root", "text": NO_STARTS})
     wait_for_package_locks()
+    first = begun or not manifests.owned("system")
+    if first and not begun:
+        begun = {"boot": boot_id(), "packages": package_states()}
+        put_private(INSTALLING, json.dumps(begun))
+        os.sync()
     apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
     # Not all of what was cut off can be configured before the rest of it is there.
     with contextlib.suppress(Failure):
         run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
     # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
     run(*apt, "--error-on=any", "update", env=environment)
-    apt_install = (*apt, "install", "--no-install-recommends", "--option=Dpkg::Options::=--force-confdef",
-                   "--option=Dpkg::Options::=--force-confold")  # fmt: skip
-    run(*apt_install, "--fix-broken", env=environment)
-    run(*apt_install, *missing, env=environment)
+    torn = torn_packages(begun) if first else []
+    if torn:
+        run(*apt, "clean", env=environment)
+        run(*apt, "install", "--reinstall", *dpkg_options("confnew", "confmiss"), *torn, env=environment)
+    forced = ("confdef", "confold", "unsafe-io") if first else ("confdef", "confold")
+    install = (*apt, "install", "--no-install-recommends", *dpkg_options(*forced))
+    run(*install, "--fix-broken", env=environment)
+    run(*install, *missing, env=environment)
+    if first:
+        os.sync()
+        INSTALLING.unlink()
+
+
+def dpkg_options(*forced: str) -> list:
+    return [f"--option=Dpkg::Options::=--force-{what}" for what in forced]
+
+
+def boot_id() -> str:
+    return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def package_states() -> dict:
+    """Version and state of each package that dpkg knows files of."""
+    listed = run("dpkg-query", "--show", "--showformat=${binary:Package} ${Version} ${db:Status-Abbrev}\n")
+    states = dict(line.split(" ", 1) for line in listed.splitlines())
+    return {name: state for name, state in states.items() if state.split()[-1][1] not in "nc"}
+
+
+def torn_packages(begun: dict) -> list:
+    """What may lie on the disk in part only: the machine went down while it came."""
+    if begun["boot"] == boot_id():
+        return []
+    return [name for name, state in package_states().items() if begun["packages"].get(name) != state]
 
 
 def wait_for_package_locks() -> None:
