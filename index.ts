@@ -22,7 +22,7 @@ export const nextSteps = host.openTasks.apply((tasks) =>
 );
 /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
 export const dkimCalendar = host.dkimCalendar;
-/** Mail clients have to trust this CA; there is none where the certificate is by a public one. */
-export const caCertPem = host.caCertPem;
+/** Mail clients have to trust this CA; null where the certificate is by a public one. */
+export const caCertPem = host.caCertPem ?? null;
 /** `pulumi stack output sshPrivateKey --show-secrets` gets an administrator back in. */
 export const sshPrivateKey = pulumi.secret(host.sshPrivateKey);

@@ -45,8 +45,20 @@ const serials = (caPem: string) => {
   return serialsAt({ address: stack.outputs().ipv4, ca }, served);
 };
 
+/** PEM of the stack's own CA, which is no output where a public one is to issue. */
+const ownCa = () => {
+  const { resources } = (
+    JSON.parse(stack.state()) as {
+      checkpoint: { latest: { resources: { type: string; outputs: { certPem: string } }[] } };
+    }
+  ).checkpoint.latest;
+  return resources.find(({ type }) => type === 'tls:index/selfSignedCert:SelfSignedCert')!.outputs
+    .certPem;
+};
+
 const accounts = async () => {
-  const issuers = await labResolver(addresses(lab).resolver.v4)(hostName, 'CAA');
+  // No resolver, which would remember what it has said before.
+  const issuers = await labResolver(addresses(lab).authoritative.v4)(hostName, 'CAA');
   return (issuers as unknown as { issue?: string }[]).flatMap(
     ({ issue = '' }) => /accounturi=([^;]+)/.exec(issue)?.[1] ?? [],
   );
@@ -58,13 +70,13 @@ describe('a host without a web server whose CA is down at the first up', () => {
   it('works with a certificate of its own, and says what is missing', async () => {
     const output = await up();
     expect(output).toContain(missing);
-    const { caCertPem, nextSteps } = stack.outputs();
-    expect(nextSteps).toContain(missing);
-    expect(await serials(caCertPem)).toEqual([expect.stringMatching(hex)]);
+    expect(stack.outputs().nextSteps).toContain(missing);
+    expect(await serials(ownCa())).toEqual([expect.stringMatching(hex)]);
     expect(await accounts()).toEqual([]);
     const message = { from: 'erika@remote.example', to: 'anna@example.org', subject: 'meanwhile' };
     await sendFromRemote(lab, { ...message, text: '' });
-    await waitForMail(loginOf(stack.outputs(), 'anna@example.org'), 'meanwhile');
+    const login = loginOf(stack.outputs(), 'anna@example.org');
+    await waitForMail({ ...login, ca: ownCa() }, 'meanwhile');
   });
 
   it('has that of the CA once it answers, by the timer', async () => {
@@ -80,10 +92,9 @@ json.dump(s, open(p, "w"))`;
   });
 
   it('names its account at the CA to all others after an up that asks for it again', async () => {
-    const urns = await stack.run(['stack', '--show-urns']);
-    const [urn] = /urn:.*:Command::.*-account$/m.exec(urns.output)!;
-    const output = await up('--replace', urn);
-    expect(output).not.toContain(missing);
+    const { output } = await stack.run(['stack', '--show-urns']);
+    const urns = output.match(/urn:.*:Command::.*-(account|check)$/gm)!;
+    await up(...urns.flatMap((urn) => ['--replace', urn]));
     expect(await accounts()).toEqual([expect.stringMatching(/^https:/)]);
     expect(stack.outputs().nextSteps).not.toMatch(/has no certificate|CAA/);
     onHost(lab, `mailhost renew ${hostName}`);

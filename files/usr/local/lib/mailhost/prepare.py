@@ -160,9 +160,11 @@ def install_missing(packages: list) -> None:
     torn = torn_packages(begun) if first else []
     if torn:
         run(*apt, "clean", env=environment)
-        run(*apt, "install", "--reinstall", *dpkg_options("confnew", "confmiss"), *torn, env=environment)
-    forced = ("confdef", "confold", "unsafe-io") if first else ("confdef", "confold")
-    install = (*apt, "install", "--no-install-recommends", *dpkg_options(*forced))
+        # Apt's own configuration keeps configuration files as they are.
+        as_packaged = dpkg_options("--no-force-confdef,confold", "--force-confask,confnew,confmiss")
+        run(*apt, "install", "--reinstall", *as_packaged, *torn, env=environment)
+    fast = ("--force-unsafe-io",) if first else ()
+    install = (*apt, "install", "--no-install-recommends", *dpkg_options("--force-confdef,confold", *fast))
     run(*install, "--fix-broken", env=environment)
     run(*install, *missing, env=environment)
     if first:
@@ -170,8 +172,8 @@ def install_missing(packages: list) -> None:
         INSTALLING.unlink()
 
 
-def dpkg_options(*forced: str) -> list:
-    return [f"--option=Dpkg::Options::=--force-{what}" for what in forced]
+def dpkg_options(*options: str) -> list:
+    return [f"--option=Dpkg::Options::={option}" for option in options]
 
 
 def boot_id() -> str:
