@@ -201,7 +201,7 @@ def schedule_probes() -> None:
 
 def warn_of_missing_account(host_name: str) -> None:
     """Where the CA did not answer when the record was planned."""
-    records = resolver.records(host_name, "CAA") if acme.settings() else []
+    records = resolver.fresh_records(host_name, "CAA") if acme.settings() else []
     if records and not any("accounturi=" in record for record in records):
         print(
             f"WARNING: the CAA record of {host_name} does not name the account at the CA, so whoever else can answer for that "

@@ -3,6 +3,7 @@
 import os
 
 from files import described, live, put
+from system import succeeds
 
 ADDRESS = "127.0.0.1"
 #: What systemd-resolved was told by the network, where the other file names only itself.
@@ -49,6 +50,12 @@ def records(name: str, kind: str = "A") -> list:
     wanted = dns.rdatatype.from_text(kind)
     sets = [] if answer is None else [rrset for rrset in answer.answer if rrset.rdtype == wanted]
     return [str(record) for rrset in sets for record in rrset]
+
+
+def fresh_records(name: str, kind: str = "A") -> list:
+    """What was not there a moment ago may be there now."""
+    succeeds("unbound-control", "flush", name)
+    return records(name, kind)
 
 
 def ask(name: str, kind: str):
