@@ -54,7 +54,9 @@ def records(name: str, kind: str = "A") -> list:
 
 def fresh_records(name: str, kind: str = "A") -> list:
     """What was not there a moment ago may be there now."""
+    # The first takes aliases along and knows the common types alone.
     succeeds("unbound-control", "flush", name)
+    succeeds("unbound-control", "flush_type", name, kind)
     return records(name, kind)
 
 
