@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { domainOf } from '../components/names';
-import { apiAccess, environment, ports } from './env';
+import { apiAccess, apiTokens, environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
 import {
@@ -67,6 +67,7 @@ async function up(name: string): Promise<void> {
   createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
   createLink(lab, 'acme', acme.v4, `${acme.v6}/128`);
   remoteDkimKey(lab.dir);
+  apiTokens(lab.dir);
   inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
     if (processes(lab, 'cloud').length === 0)
