@@ -76,9 +76,10 @@ async function up(name: string): Promise<void> {
   });
   inNetwork(lab, 'metadata', 'router', 'lab/metadata.ts');
   inNetwork(lab, 'remote', 'remote', 'lab/remote/main.ts');
-  await waitFor('the remote mail system listens', () =>
-    inNamespace(lab, 'remote', 'ss', '-ltnH').includes(':25 '),
-  );
+  await waitFor('the remote mail system listens', () => {
+    const listeners = inNamespace(lab, 'remote', 'ss', '-ltnH');
+    return [25, 587].every((port) => listeners.includes(`:${port} `));
+  });
   say(`${name} is up: eval "$(./lab/lab env${optionFor(name)})" lets pulumi work in it`);
 }
 

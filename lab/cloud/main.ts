@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend, FirewallRule } from '../backend';
-import { acmeRecords, acmeZone, directoryCa, startAcme } from '../acme';
+import { acmeRecords, acmeZone, serverCa, startAcme } from '../acme';
 import { mountOverlay, serviceImage } from '../images';
 import { Machines } from '../machines';
 import { addresses, applyFirewalls } from '../network';
@@ -72,7 +72,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
   return {
     network: { ipv4Pool, ipv6Networks },
     createMachine: async (spec) => {
-      machines.create(spec, dns.rootFiles(), directoryCa(lab));
+      machines.create(spec, dns.rootFiles(), serverCa(lab));
       await machines.powerOn(spec.id);
     },
     deleteMachine: async (id) => {
