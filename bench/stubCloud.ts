@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 import type { Backend, MachineSpec } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
+import { apiTokens } from '../lab/env';
 import { Stack } from '../lab/stack';
 import type { Lab } from '../lab/state';
 
@@ -53,10 +54,12 @@ export class StubCloud {
       limit,
     );
     const backend = cloud.backend();
-    await cloud.listen('hcloud', hcloudApi(backend, join(cloud.dir, 'hcloud.json')));
+    const tokens = apiTokens(cloud.dir);
+    const store = (api: string) => join(cloud.dir, `${api}.json`);
+    await cloud.listen('hcloud', hcloudApi(backend, store('hcloud'), tokens.hcloud));
     await cloud.listen(
       'cloudflare',
-      cloudflareApi(backend, join(cloud.dir, 'cloudflare.json'), zones),
+      cloudflareApi(backend, store('cloudflare'), tokens.cloudflare, zones),
     );
     return cloud;
   }

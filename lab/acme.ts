@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { join } from 'node:path';
 import { addresses, namespaceOf } from './network';
+import { certificate } from './selfSigned';
 import { kill, run, start, waitFor, type Lab } from './state';
 
 /** The certificate authority that issues to whoever shows that a name is theirs, as public ones do: Pebble. */
@@ -20,24 +21,29 @@ export interface AcmeOptions {
 
 const folder = (lab: Lab) => join(lab.dir, 'acme');
 
-/** PEM of the CA that the directory's own certificate is by; machines trust it as they do the real ones. */
-export function directoryCa(lab: Lab): string {
-  const dir = folder(lab);
-  const file = (name: string) => join(dir, name);
-  if (!existsSync(file('server.pem'))) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+const caFiles = (lab: Lab) => ({
+  cert: join(folder(lab), 'ca.pem'),
+  key: join(folder(lab), 'ca.key'),
+});
+
+/** PEM of the CA that the certificates of servers in the lab are by; machines trust it as they do the real ones. */
+export function serverCa(lab: Lab): string {
+  const { cert, key } = caFiles(lab);
+  if (!existsSync(cert)) {
+    mkdirSync(folder(lab), { recursive: true, mode: 0o700 });
     run('openssl', [
-      ...['req', '-x509', ...key, '-keyout', file('ca.key'), '-out', file('ca.pem')],
-      ...['-subj', '/CN=lab directory CA', '-addext', 'keyUsage=critical,keyCertSign'],
-    ]);
-    run('openssl', [
-      ...['req', '-x509', ...key, '-keyout', file('server.key'), '-out', file('server.pem')],
-      ...['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-subj', `/CN=${host}`],
-      ...['-addext', `subjectAltName=DNS:${host}`, '-addext', 'basicConstraints=CA:FALSE'],
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'],
+      ...['-days', '90', '-keyout', key, '-out', cert],
+      ...['-subj', '/CN=lab server CA', '-addext', 'keyUsage=critical,keyCertSign'],
     ]);
   }
-  return readFileSync(file('ca.pem'), 'utf8');
+  return readFileSync(cert, 'utf8');
+}
+
+/** A server's certificate by that CA, and its key, in PEM. */
+export function serverPair(lab: Lab, hostName: string): { key: string; cert: string } {
+  serverCa(lab);
+  return certificate(hostName, caFiles(lab));
 }
 
 export const acmeRecords = (lab: Lab) => {
@@ -57,10 +63,10 @@ export async function startAcme(
   const { acme, resolver } = addresses(lab);
   const inside = '/lab/acme';
   const root = join(lab.dir, 'services/root');
-  directoryCa(lab);
   mkdirSync(join(root, inside), { recursive: true });
-  for (const name of ['server.pem', 'server.key'])
-    writeFileSync(join(root, inside, name), readFileSync(join(folder(lab), name)));
+  const { cert, key } = serverPair(lab, host);
+  writeFileSync(join(root, inside, 'server.pem'), cert);
+  writeFileSync(join(root, inside, 'server.key'), key);
   const pebble = {
     listenAddress: `${acme.v4}:14000`,
     managementListenAddress: `${acme.v4}:15000`,
@@ -99,7 +105,7 @@ export function acmeRoot(lab: Lab): Promise<string> {
         host: addresses(lab).acme.v4,
         port: 15000,
         path: '/roots/0',
-        ca: directoryCa(lab),
+        ca: serverCa(lab),
         servername: host,
         agent: false,
       },

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { domainOf } from '../components/names';
-import { apiAccess, environment, ports } from './env';
+import { apiAccess, apiTokens, environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
 import {
@@ -67,6 +67,7 @@ async function up(name: string): Promise<void> {
   createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
   createLink(lab, 'acme', acme.v4, `${acme.v6}/128`);
   remoteDkimKey(lab.dir);
+  apiTokens(lab.dir);
   inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
     if (processes(lab, 'cloud').length === 0)
@@ -75,9 +76,10 @@ async function up(name: string): Promise<void> {
   });
   inNetwork(lab, 'metadata', 'router', 'lab/metadata.ts');
   inNetwork(lab, 'remote', 'remote', 'lab/remote/main.ts');
-  await waitFor('the remote mail system listens', () =>
-    inNamespace(lab, 'remote', 'ss', '-ltnH').includes(':25 '),
-  );
+  await waitFor('the remote mail system listens', () => {
+    const listeners = inNamespace(lab, 'remote', 'ss', '-ltnH');
+    return [25, 587].every((port) => listeners.includes(`:${port} `));
+  });
   say(`${name} is up: eval "$(./lab/lab env${optionFor(name)})" lets pulumi work in it`);
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -7,6 +8,7 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -19,14 +21,26 @@ export const ports = (lab: Lab) => ({
   cloudflare: 18001 + 10 * lab.index,
 });
 
-/** Where the plugins find the two APIs, and tokens of the form that they ask for. */
+/** What the lab's two APIs let in, of the form that the official plugins ask for; made at the first call. */
+export function apiTokens(labDir: string): { hcloud: string; cloudflare: string } {
+  const file = join(labDir, 'tokens.json');
+  if (!existsSync(file)) {
+    const random = (length: number) => randomBytes(length / 2).toString('hex');
+    const tokens = { hcloud: random(64), cloudflare: random(40) };
+    writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as ReturnType<typeof apiTokens>;
+}
+
+/** Where the plugins find the two APIs, and what these let in. */
 export function apiAccess(lab: Lab) {
   const { hcloud, cloudflare } = ports(lab);
+  const tokens = apiTokens(lab.dir);
   return {
     HCLOUD_ENDPOINT: `http://127.0.0.1:${hcloud}/v1`,
-    HCLOUD_TOKEN: 'l'.repeat(64),
+    HCLOUD_TOKEN: tokens.hcloud,
     CLOUDFLARE_BASE_URL: `http://127.0.0.1:${cloudflare}/client/v4`,
-    CLOUDFLARE_API_TOKEN: 'l'.repeat(40),
+    CLOUDFLARE_API_TOKEN: tokens.cloudflare,
   };
 }
 

@@ -4,7 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A certificate for a host that nobody else has signed, and its key, in PEM. */
-export function selfSigned(hostName: string): { key: string; cert: string } {
+export const selfSigned = (hostName: string) => certificate(hostName);
+
+/**
+ * A certificate for a host, and its key, in PEM.
+ *
+ * @param ca files of who signs it; absent: itself
+ */
+export function certificate(
+  hostName: string,
+  ca?: { cert: string; key: string },
+): { key: string; cert: string } {
   const dir = mkdtempSync(join(tmpdir(), 'certificate-'));
   try {
     const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
@@ -12,6 +22,7 @@ export function selfSigned(hostName: string): { key: string; cert: string } {
       ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-days', '90'],
       ...['-subj', `/CN=${hostName}`, '-addext', `subjectAltName=DNS:${hostName}`],
       ...['-keyout', key, '-out', cert],
+      ...(ca ? ['-CA', ca.cert, '-CAkey', ca.key, '-addext', 'basicConstraints=CA:FALSE'] : []),
     ];
     execFileSync('openssl', ['req', '-x509', ...options], { stdio: 'ignore' });
     return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };

@@ -45,7 +45,8 @@ const backend = {
 } as Partial<Backend> as Backend;
 
 function start() {
-  return cloudflareApi(backend, join(directory, 'cloudflare.json'), ['example.org', 'example.net']);
+  const store = join(directory, 'cloudflare.json');
+  return cloudflareApi(backend, store, token, ['example.org', 'example.net']);
 }
 
 async function ask<T = Record<string, unknown>>(
@@ -88,15 +89,16 @@ afterEach(async () => {
 
 describe('authorization', () => {
   it.each([
-    [undefined, 9106, undefined],
-    ['Bearer short', 6003, 6111],
-    [`Basic ${token}`, 6003, 6111],
-  ])('refuses %s', async (authorization, code, chained) => {
+    [undefined, 400, 9106, undefined],
+    ['Bearer short', 400, 6003, 6111],
+    [`Basic ${token}`, 400, 6003, 6111],
+    [`Bearer ${token.replace('lab', 'not')}`, 403, 9109, undefined],
+  ])('refuses %s', async (authorization, status, code, chained) => {
     const response = await api.inject({
       url: '/client/v4/zones',
       headers: authorization === undefined ? {} : { authorization },
     });
-    expect(response.statusCode).toBe(400);
+    expect(response.statusCode).toBe(status);
     const { success, errors } = response.json<Answer>();
     expect(success).toBe(false);
     expect(errors[0]?.code).toBe(code);

@@ -475,8 +475,9 @@ describe('hcloud', () => {
     ends.push(how);
     return done();
   };
+  const token = 'l'.repeat(64);
   const running = withApi(
-    hcloudApi,
+    (backend, store) => hcloudApi(backend, store, token),
     {
       network: { ipv4Pool: ['192.0.2.1'], ipv6Networks: ['2001:db8::/64'] },
       createMachine: () => (refuse ? Promise.reject(new Error(refuse)) : done()),
@@ -493,7 +494,7 @@ describe('hcloud', () => {
     (url) =>
       Plugin.start('hcloud', type('Server'), {
         HCLOUD_ENDPOINT: `${url}/v1`,
-        HCLOUD_TOKEN: 'l'.repeat(64),
+        HCLOUD_TOKEN: token,
       }),
   );
   const create = async (name: string, given: Values) => {
@@ -502,6 +503,15 @@ describe('hcloud', () => {
     return { inputs, ...(await running.plugin.create(inputs, false, type(name))) };
   };
   const server = { name: 'a', serverType: 'cx23', image: 'debian-13', userData: secret('#!') };
+
+  it('is let in with no other token', async () => {
+    const response = await running.api.inject({
+      url: '/v1/servers',
+      headers: { authorization: `Bearer ${'m'.repeat(64)}` },
+    });
+    expect(response.statusCode).toBe(401);
+    expect(response.json()).toMatchObject({ error: { code: 'unauthorized' } });
+  });
 
   it('waits for what it starts, updates in place, and reads back', async () => {
     const { plugin } = running;
@@ -653,8 +663,9 @@ describe('hcloud', () => {
 describe('cloudflare', () => {
   let signed = false;
   let delegated = false;
+  const token = 'l'.repeat(40);
   const running = withApi(
-    (backend, store) => cloudflareApi(backend, store, ['example.org']),
+    (backend, store) => cloudflareApi(backend, store, token, ['example.org']),
     {
       putZone: () => Promise.resolve(),
       sign: (_zone, wanted) => {
@@ -666,7 +677,7 @@ describe('cloudflare', () => {
     (url) =>
       Plugin.start('cloudflare', 'cloudflare:index/dnsRecord:DnsRecord', {
         CLOUDFLARE_BASE_URL: `${url}/client/v4`,
-        CLOUDFLARE_API_TOKEN: 'l'.repeat(40),
+        CLOUDFLARE_API_TOKEN: token,
       }),
   );
   const getZone = (name: string) =>

@@ -70,16 +70,18 @@ class ApiError extends Error {
 
 /**
  * The part of the Cloudflare API v4 that a mail host's DNS needs, below `/client/v4`: zones (list, get), their DNS
- * records and DNSSEC. Every API token of the right form may do everything. Each write is answered only after
+ * records and DNSSEC. The one API token may do everything. Each write is answered only after
  * `backend.putZone` has published the zone; where that fails, nothing has changed.
  *
  * @param storePath JSON file that keeps zones and records over a restart; made if it does not exist
+ * @param token the one that is let in
  * @param zones names of the zones in the account
  * @see https://developers.cloudflare.com/api/resources/dns/subresources/records/
  */
 export function cloudflareApi(
   backend: Backend,
   storePath: string,
+  token: string,
   zones: string[],
 ): FastifyInstance {
   const account = new Account(backend, storePath, zones);
@@ -87,7 +89,7 @@ export function cloudflareApi(
 
   app.addHook('onReady', () => account.publishAll());
   app.addHook('onRequest', (request, _reply, done) => {
-    done(authorizationError(request.headers.authorization));
+    done(authorizationError(request.headers.authorization, token));
   });
   app.setNotFoundHandler((request) => {
     throw new ApiError(404, 7000, `No route for that URI: ${request.method} ${request.url}`);
@@ -613,7 +615,7 @@ function page<T>(all: T[], query: { page: number; per_page: number }) {
   };
 }
 
-function authorizationError(header: string | undefined): ApiError | undefined {
+function authorizationError(header: string | undefined, token: string): ApiError | undefined {
   if (header === undefined) {
     return new ApiError(400, 9106, 'Missing X-Auth-Key, X-Auth-Email or Authorization headers');
   }
@@ -623,6 +625,7 @@ function authorizationError(header: string | undefined): ApiError | undefined {
       message: 'Invalid format for Authorization header',
     });
   }
+  if (header !== `Bearer ${token}`) return new ApiError(403, 9109, 'Invalid access token');
   return undefined;
 }
 

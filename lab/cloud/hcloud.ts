@@ -141,12 +141,13 @@ const applied = z.array(z.object({ type: z.string(), server: z.object({ id }).op
 
 /**
  * The part of the Hetzner Cloud API that a mail host needs, below `/v1`: servers, primary IPs, volumes, firewalls, SSH keys,
- * their actions, and the read-only catalogues. Any token is taken.
+ * their actions, and the read-only catalogues.
  *
  * @param storePath JSON file that keeps the account over a restart; made if it does not exist
+ * @param token the one that is let in
  * @see https://docs.hetzner.cloud/reference/cloud
  */
-export function hcloudApi(backend: Backend, storePath: string): FastifyInstance {
+export function hcloudApi(backend: Backend, storePath: string, token: string): FastifyInstance {
   const account: Account = existsSync(storePath)
     ? (JSON.parse(readFileSync(storePath, 'utf8')) as Account)
     : {
@@ -332,7 +333,7 @@ export function hcloudApi(backend: Backend, storePath: string): FastifyInstance 
     }
   });
   app.addHook('onRequest', (request, reply, done) => {
-    if (!/^Bearer .+/.test(request.headers.authorization ?? '')) {
+    if (request.headers.authorization !== `Bearer ${token}`) {
       void reply
         .status(401)
         .send({ error: { code: 'unauthorized', message: 'unable to authenticate' } });

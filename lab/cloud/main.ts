@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend, FirewallRule } from '../backend';
-import { acmeRecords, acmeZone, directoryCa, startAcme } from '../acme';
+import { acmeRecords, acmeZone, serverCa, startAcme } from '../acme';
 import { mountOverlay, serviceImage } from '../images';
 import { Machines } from '../machines';
 import { addresses, applyFirewalls } from '../network';
@@ -11,7 +11,7 @@ import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
 import { injectFaults } from './faults';
 import { hcloudApi } from './hcloud';
-import { ports } from '../env';
+import { apiTokens, ports } from '../env';
 import { startPackageProxy } from '../packages';
 import { startBackupServer } from '../backupServer';
 import { remoteRecords, remoteZone } from '../remote/zone';
@@ -45,9 +45,11 @@ async function main(): Promise<void> {
 
   const backend = labBackend(lab, dns);
   const { hcloud, cloudflare } = ports(lab);
+  const tokens = apiTokens(lab.dir);
+  const store = (api: string) => join(lab.dir, `${api}.json`);
   const apis = {
-    hcloud: hcloudApi(backend, join(lab.dir, 'hcloud.json')),
-    cloudflare: cloudflareApi(backend, join(lab.dir, 'cloudflare.json'), accountZones),
+    hcloud: hcloudApi(backend, store('hcloud'), tokens.hcloud),
+    cloudflare: cloudflareApi(backend, store('cloudflare'), tokens.cloudflare, accountZones),
   };
   injectFaults(apis.hcloud, 'hcloud', lab);
   injectFaults(apis.cloudflare, 'cloudflare', lab);
@@ -70,7 +72,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
   return {
     network: { ipv4Pool, ipv6Networks },
     createMachine: async (spec) => {
-      machines.create(spec, dns.rootFiles(), directoryCa(lab));
+      machines.create(spec, dns.rootFiles(), serverCa(lab));
       await machines.powerOn(spec.id);
     },
     deleteMachine: async (id) => {

@@ -10,6 +10,8 @@ export interface ReceivedMessage {
   /** Address that delivered it. */
   client: string;
   tls: boolean;
+  /** As `user:password`, where it came with a login. */
+  login?: string;
   /** Results as RFC 8601 names them. */
   spf: string;
   dkim: { result: string; domain: string; selector: string }[];

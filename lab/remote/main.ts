@@ -1,35 +1,28 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { authenticate } from 'mailauth';
-import { SMTPServer } from 'smtp-server';
+import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
 import { domainOf } from '../../components/names';
+import { serverPair } from '../acme';
 import { addresses } from '../network';
 import { selfSigned } from '../selfSigned';
 import { currentLab } from '../state';
 import { labResolver } from './resolver';
-import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone } from './zone';
+import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone, smarthost } from './zone';
 import type { ReceivedMessage } from './mailbox';
 
-/** The remote mail system: takes mail for its domains, judges it by SPF, DKIM and DMARC, and keeps it with the verdict. */
+/**
+ * The remote mail system: takes mail for its domains, and as a smarthost with whatever login, judges it by SPF, DKIM and
+ * DMARC, and keeps it with the verdict.
+ */
 const lab = currentLab();
 const inbox = join(remoteDir(lab.dir), 'inbox');
 mkdirSync(inbox, { recursive: true });
 const resolver = labResolver(addresses(lab).resolver.v4);
 let count = 0;
 
-const server = new SMTPServer({
-  name: remoteHost,
-  ...selfSigned(remoteHost),
-  authOptional: true,
-  disabledCommands: ['AUTH'],
+const taking: SMTPServerOptions = {
   size: 64 << 20,
-  onRcptTo: ({ address }, _session, done) => {
-    done(
-      [remoteZone, remoteIpv6Zone].includes(domainOf(address).toLowerCase())
-        ? undefined
-        : smtpError(550, 'relaying denied'),
-    );
-  },
   onData: (stream, session, done) => {
     const chunks: Buffer[] = [];
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -43,14 +36,33 @@ const server = new SMTPServer({
       );
     });
   },
-});
+};
+const servers = {
+  25: new SMTPServer({
+    ...taking,
+    name: remoteHost,
+    ...selfSigned(remoteHost),
+    authOptional: true,
+    disabledCommands: ['AUTH'],
+    onRcptTo: ({ address }, _session, done) => {
+      done(
+        [remoteZone, remoteIpv6Zone].includes(domainOf(address).toLowerCase())
+          ? undefined
+          : smtpError(550, 'relaying denied'),
+      );
+    },
+  }),
+  587: new SMTPServer({
+    ...taking,
+    name: smarthost,
+    ...serverPair(lab, smarthost),
+    onAuth: ({ username, password }, _session, done) => {
+      done(null, { user: `${username}:${password}` });
+    },
+  }),
+};
 
-async function receive(
-  raw: Buffer,
-  session: Parameters<
-    NonNullable<ConstructorParameters<typeof SMTPServer>[0]>['onData'] & object
-  >[1],
-): Promise<void> {
+async function receive(raw: Buffer, session: SMTPServerSession): Promise<void> {
   const sender = session.envelope.mailFrom ? session.envelope.mailFrom.address : '';
   const verdict = await authenticate(raw, {
     ip: session.remoteAddress,
@@ -64,6 +76,7 @@ async function receive(
     to: session.envelope.rcptTo.map(({ address }) => address),
     client: session.remoteAddress,
     tls: session.secure,
+    login: session.user as string | undefined,
     spf: verdict.spf ? verdict.spf.status.result : 'none',
     dkim: verdict.dkim.results.map(({ status, signingDomain, selector }) => ({
       result: status.result,
@@ -82,5 +95,7 @@ function smtpError(responseCode: number, message: string): Error {
   return Object.assign(new Error(message), { responseCode });
 }
 
-server.on('error', (error) => console.error(error.message));
-server.listen(25, '::');
+for (const [port, server] of Object.entries(servers)) {
+  server.on('error', (error) => console.error(error.message));
+  server.listen(Number(port), '::');
+}

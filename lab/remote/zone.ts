@@ -8,6 +8,8 @@ import type { ZoneRecord } from '../backend';
 /** The domain of the remote mail system, and its host in it. */
 export const remoteZone = 'remote.example';
 export const remoteHost = `mx.${remoteZone}`;
+/** Where the same system takes mail to anybody, for a login. */
+export const smarthost = `smtp.${remoteZone}`;
 /** A domain of the same system, whose host has no IPv4 address. */
 export const remoteIpv6Zone = `ipv6.${remoteZone}`;
 export const remoteSelector = 'remote';
@@ -33,6 +35,8 @@ export function remoteRecords(labDir: string, address: { v4: string; v6: string 
   return [
     record(remoteHost, 'A', address.v4),
     record(remoteHost, 'AAAA', address.v6),
+    record(smarthost, 'A', address.v4),
+    record(smarthost, 'AAAA', address.v6),
     record(remoteZone, 'MX', `10 ${remoteHost}.`),
     record(remoteIpv6Zone, 'MX', `10 ${remoteIpv6Zone}.`),
     record(remoteIpv6Zone, 'AAAA', address.v6),

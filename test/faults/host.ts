@@ -4,11 +4,14 @@ import { Machines, onHost } from '../../lab/machines';
 import type { Lab } from '../../lab/state';
 import type { Broken } from './brokenFiles';
 
-/** As onHost(), for what may last: meanwhile others can tell that the run goes on. */
-export async function onHostAsync(lab: Lab, command: string): Promise<string> {
+/** As onHost(), for what may last: meanwhile others can tell that the run goes on. `input` may hold a key. */
+export async function onHostAsync(lab: Lab, command: string, input = ''): Promise<string> {
   const machines = new Machines(lab);
   const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
-  return (await promisify(execFile)(first!, rest)).stdout;
+  const running = promisify(execFile)(first!, rest);
+  // Where the command ends before it has read this, its own end tells why.
+  running.child.stdin!.on('error', () => undefined).end(input);
+  return (await running).stdout;
 }
 
 /** Hands a push what it got last, changed, as `pulumi up` would; the daemon's words are the error's. */
@@ -27,9 +30,8 @@ sys.exit(done.returncode)
 }
 
 export async function onHostPython(lab: Lab, script: string): Promise<string> {
-  const code = Buffer.from(script).toString('base64');
   try {
-    return await onHostAsync(lab, `echo ${code} | base64 --decode | python3 - 2>&1`);
+    return await onHostAsync(lab, 'python3 - 2>&1', script);
   } catch (error) {
     throw new Error((error as { stdout: string }).stdout.trim(), { cause: error });
   }

@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backupServer } from '../../lab/backupServer';
@@ -137,6 +139,48 @@ beforeAll(async () => {
 afterAll(() => endLab(name));
 
 describe('a backup', () => {
+  const restore = (...options: string[]) =>
+    onHost(lab, `mailhost restore anna@example.org ${options.join(' ')}`);
+  const restic = (...words: string[]) =>
+    onHost(
+      lab,
+      `PYTHONPATH=/usr/local/lib/mailhost python3 -Bc 'import sys; from backup import restic; print(restic(*sys.argv[1:])[1])' ${words.join(' ')}`,
+    );
+  const mailboxes = ['INBOX', 'Restored', 'Restored/Archive'];
+  const allSubjects = async () => {
+    const found: string[][] = [];
+    for (const mailbox of mailboxes) found.push(await subjects(mailbox));
+    return found;
+  };
+  const deleteAll = () =>
+    withImap(anna(), async (client) => {
+      for (const mailbox of mailboxes) {
+        await client.mailboxOpen(mailbox);
+        await client.messageDelete('1:*');
+      }
+    });
+  const snapshotIds = () =>
+    [...onHost(lab, 'mailhost snapshots').matchAll(/^\S+/gm)].map(([id]) => id);
+  const locks = () => readdirSync(join(backupServer(lab).folder, 'mail/locks'));
+  /** Has restic take so long over one kind of work that it does not end by itself. */
+  const slowDown = (work: string) =>
+    onHost(
+      lab,
+      `cat >/usr/local/bin/restic <<'E'
+#!/bin/sh
+case " $* " in *" ${work} "*) set -- --no-cache --limit-download 1 --limit-upload 1 "$@" ;; esac
+exec /usr/bin/restic "$@"
+E
+       chmod +x /usr/local/bin/restic`,
+    );
+  const isUnderWay = (work: string) =>
+    waitFor(
+      `restic is in the middle of ${work}`,
+      () =>
+        onHost(lab, `pgrep --full '^/usr/bin/restic .* ${work} ' || true`) !== '' &&
+        locks().length > 0,
+    );
+
   it('does not keep a host from working whose key its server does not let in, and says which it is', () => {
     const task = /mail is not backed up: .*Permission denied.*let this key in: (ssh-ed25519 \S+)/;
     const [, key] = task.exec(outputs.nextSteps) ?? [];
@@ -177,8 +221,6 @@ describe('a backup', () => {
     }
     expect(await subjects('INBOX')).toContain('that stays');
     const restoreAll = (options = '') => onHost(lab, `mailhost restore all ${options} 2>&1`);
-    const restore = (...options: string[]) =>
-      onHost(lab, `mailhost restore anna@example.org ${options.join(' ')}`);
     expect(restore('--message-id', `'${id}'`)).toContain('1 messages, in Restored');
     expect(await subjects('Restored')).toEqual(['of the inbox']);
     expect(restore('--folder', 'Archive')).toContain('1 messages');
@@ -187,12 +229,7 @@ describe('a backup', () => {
       expect(onHost(lab, `mailhost restore ${what}`)).toContain(
         'anna@example.org: nothing is missing',
       );
-    await withImap(anna(), async (client) => {
-      for (const mailbox of ['INBOX', 'Restored', 'Restored/Archive']) {
-        await client.mailboxOpen(mailbox);
-        await client.messageDelete('1:*');
-      }
-    });
+    await deleteAll();
     expect(() => restoreAll('--snapshot 00000000')).toThrow();
     expect(restoreAll()).toMatch(/^anna@example\.org: \d+ messages, in Restored/m);
     expect(await subjects('Restored')).toEqual(
@@ -209,6 +246,69 @@ describe('a backup', () => {
     expect(() => onHost(lab, 'mailhost restore carl@example.org 2>&1')).toThrow();
     expect(onHost(lab, 'mailhost restore volume')).toContain('WARNING: nothing was restored');
   });
+
+  it('gives back what only an older one has', async () => {
+    const before = await allSubjects();
+    await deleteAll();
+    // Of one day only the last one is kept.
+    restic('rewrite', '--forget', '--new-time', "'2020-01-30 03:10:00'", 'latest');
+    onHost(lab, 'mailhost backup');
+    const [older, ...newer] = snapshotIds();
+    expect(newer).toHaveLength(1);
+    expect(restore()).toContain('nothing is missing');
+    expect(restore('--snapshot', older!)).toContain(' messages, in Restored');
+    expect(await allSubjects()).toEqual(before);
+  });
+
+  it('gives back all, and nothing twice, after a restore that was killed', async () => {
+    const before = await allSubjects();
+    const [older] = snapshotIds();
+    await deleteAll();
+    const killed = `cd /usr/local/lib/mailhost && python3 -Bc '
+import os, signal, sys
+import commands, restore
+put_back = restore.put_back
+def put_back_and_die(*arguments):
+    put_back(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+restore.put_back = put_back_and_die
+sys.argv = ["mailhost", "restore", "anna@example.org", "--snapshot", "${older}"]
+commands.main()'`;
+    expect(() => onHost(lab, killed)).toThrow();
+    expect((await allSubjects()).flat()).toHaveLength(1);
+
+    slowDown('restore');
+    // As from a shell: what it has started is not killed with it.
+    onHost(
+      lab,
+      `systemd-run --quiet --unit restoring --property KillMode=process mailhost restore anna@example.org --snapshot ${older}`,
+    );
+    await isUnderWay('restore');
+    onHost(
+      lab,
+      'systemctl kill --kill-whom main --signal KILL restoring; rm /usr/local/bin/restic',
+    );
+    restore('--snapshot', older!);
+    expect(await allSubjects()).toEqual(before);
+    expect(onHost(lab, 'pgrep restic || true')).toBe('');
+  });
+
+  it.each(['backup', 'forget'])(
+    'is made the next night, too, where all was killed in the middle of this: %s',
+    async (work) => {
+      slowDown(work);
+      onHost(lab, 'systemctl start --no-block mailhost-backup');
+      await isUnderWay(work);
+      onHost(lab, 'systemctl kill --signal KILL mailhost-backup; rm /usr/local/bin/restic');
+      await waitFor('it has ended', () =>
+        onHost(lab, 'systemctl is-active mailhost-backup || true').startsWith('failed'),
+      );
+      expect(locks()).toHaveLength(1);
+      onHost(lab, 'systemctl start mailhost-backup');
+      expect(locks()).toEqual([]);
+      expect(snapshotIds()).toHaveLength(2);
+    },
+  );
 
   it('has every message, also of those that move while it is made', () => {
     onHost(
@@ -231,10 +331,7 @@ E
        until journalctl --unit move --output cat | grep -q ready; do :; done
        mailhost backup; systemctl stop move; rm -r /srv/mailhost/mail/example.net`,
     );
-    const listed = onHost(
-      lab,
-      `PYTHONPATH=/usr/local/lib/mailhost python3 -Bc 'from backup import restic; print(restic("ls", "latest")[1])'`,
-    );
+    const listed = restic('ls', 'latest');
     const moving = [...listed.matchAll(/1\.moving\d+\.host/g)].map(([found]) => found);
     expect(new Set(moving).size).toBe(400);
     expect(moving).toHaveLength(400);
@@ -275,7 +372,7 @@ E
     const subject = 'the backup of this host failed';
     await waitForMail(anna(), subject);
     const check = `echo '{"hostName": "mail.example.org", "domains": []}' | mailhost check`;
-    expect(onHost(lab, check)).toContain('WARNING: mail is not backed up: restic cat failed');
+    expect(onHost(lab, check)).toContain('WARNING: mail is not backed up: restic unlock failed');
     onHost(
       lab,
       `mailhost backup; sed -i 's/"last": "20../"last": "1999/' /var/lib/mailhost/backup.json`,

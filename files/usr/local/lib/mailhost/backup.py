@@ -51,7 +51,8 @@ def restic(*arguments: str, expected: tuple = (0,), timeout: float | None = None
     over_ssh = ("--option", f"sftp.args={SSH}") if known["RESTIC_REPOSITORY"].startswith("sftp:") else ()
     try:
         result = subprocess.run(
-            ("restic", *over_ssh, "--quiet", *arguments),
+            # It does not outlive this, to read or write what the next command works with.
+            ("setpriv", "--pdeathsig", "KILL", "restic", *over_ssh, "--quiet", *arguments),
             env={"PATH": os.environ["PATH"], "HOME": "/root", **known},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -89,12 +90,20 @@ def why_no_session(repository: str) -> str:
 def open_repository() -> None:
     """Makes it where there is none. A host works without: what is wrong is told by the check."""
     try:
-        status, _ = restic("cat", "config", expected=(0, NO_REPOSITORY), timeout=60)
-        if status == NO_REPOSITORY:
-            restic("init")
+        find_or_make(timeout=60)
         note(problem=None, last=max((snapshot["time"] for snapshot in snapshots()), default=None))
     except Failure as failure:
         note(problem=str(failure))
+
+
+def find_or_make(timeout: float | None = None) -> None:
+    if unlock(timeout) == NO_REPOSITORY:
+        restic("init")
+
+
+def unlock(timeout: float | None = None) -> int:
+    """Takes away the locks of processes that are no more: they would keep out all others. Gives restic's exit status."""
+    return restic("unlock", expected=(0, NO_REPOSITORY), timeout=timeout)[0]
 
 
 def snapshots() -> list:
@@ -129,10 +138,7 @@ def alone():
 
 def make_snapshot() -> str:
     known = settings()
-    if restic("cat", "config", expected=(0, NO_REPOSITORY))[0] == NO_REPOSITORY:
-        restic("init")
-    # Only those of hosts and processes that are no more.
-    restic("unlock")
+    find_or_make()
     collect()
     try:
         # What was linked has changed in nothing but the number of its names.

@@ -12,7 +12,7 @@ import dkim
 import history
 import restore
 import tlsa
-from backup import alone, backup, show_snapshots
+from backup import alone, backup, show_snapshots, unlock
 from check import check
 from daemons import DAEMONS, host_alone
 from drift import drift
@@ -208,6 +208,7 @@ def run_snapshots(arguments) -> None:
 
 def run_restore(arguments) -> None:
     with alone():
+        unlock()
         match arguments.what:
             case "volume":
                 restore.restore_volume(arguments.snapshot)

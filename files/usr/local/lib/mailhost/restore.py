@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import time
 
 import accounts as system_users
 from backup import BAYES, COPY, MARK, RESTORE, ROOT, restic
@@ -136,7 +137,10 @@ def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
         if not path.exists():
             path.mkdir(mode=0o700)
             os.chown(path, os.stat(home).st_uid, os.stat(home).st_gid)
-    message.rename(folder / message.parent.name / message.name)
+    # By a new name: that of a message which was deleted there before Dovecot does not show for a while.
+    now = time.time_ns()
+    rest = re.search("[,:].*|$", message.name).group()
+    message.rename(folder / message.parent.name / f"{now // 10**9}.R{now}.{os.uname().nodename}{rest}")
 
 
 def restored_folders(home: pathlib.Path) -> list:
