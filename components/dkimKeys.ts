@@ -98,7 +98,7 @@ export function keyMistake(
   if (signs === undefined || (exists && wanted < signs)) return undefined;
   const next = successor(before, signs, compromised);
   if (wanted !== next) {
-    return `DKIM keys of ${domain} would jump from generation ${signs} to ${wanted}: the next is ${next}, and each has to be in DNS before it signs`;
+    return `DKIM keys of ${domain} would jump from generation ${signs} to ${wanted}: set dkimGeneration to ${next} first, as each key has to be in DNS before it signs`;
   }
   return exists
     ? undefined

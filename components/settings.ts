@@ -246,10 +246,13 @@ const smarthost = z.strictObject(
       description: '465 speaks TLS from the start; on any other STARTTLS is demanded.',
     }),
     username: z
-      .string(expected('a user name'))
-      .regex(/^[!-9;-~]{1,200}$/, {
-        error: 'must be 1 to 200 printable ASCII characters without a space or colon',
-      })
+      // What looks like a number is made one by `pulumi config set --path`.
+      .preprocess(
+        (value) => (typeof value === 'number' ? String(value) : value),
+        z.string(expected('a user name')).regex(/^[!-9;-~]{1,200}$/, {
+          error: 'must be 1 to 200 printable ASCII characters without a space or colon',
+        }),
+      )
       .meta({ description: 'Who this host logs in as.' }),
     password: secret(isSmarthostPassword, smarthostPasswordForm).meta({
       description: 'The password to that. A secret.',
@@ -621,9 +624,10 @@ function nameRemedy(key: string, path: PropertyKey[]): string {
     (at, part) => (typeof part === 'number' ? at.items : at.properties?.[String(part)]) ?? {},
     shape,
   );
-  const near = Object.keys(place.properties ?? {}).filter(
-    (name) => distance(key.toLowerCase(), name.toLowerCase()) <= key.length / 3,
-  );
+  const near = Object.keys(place.properties ?? {}).filter((name) => {
+    const [given, known] = [key.toLowerCase(), name.toLowerCase()];
+    return known.startsWith(given) || distance(given, known) <= given.length / 3;
+  });
   return near.length > 0 ? `write ${closest(key, near)}` : 'remove it, or mend its name';
 }
 

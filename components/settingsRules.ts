@@ -422,7 +422,7 @@ function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
 
 /** Keys that sign although nobody may trust them, or that would go too early. */
 function keyMistakes({ input, domains }: Estate): Mistake[] {
-  const compromised = list(field(input, 'dkimCompromised')).map(Number);
+  const compromised = list(field(input, 'dkimCompromised')).map(Number).filter(Number.isInteger);
   const signing = [
     { path: 'dkimGeneration', generation: field(input, 'dkimGeneration') ?? 1 },
     ...domains.map(({ path, dkimGeneration }) => ({
@@ -434,7 +434,7 @@ function keyMistakes({ input, domains }: Estate): Mistake[] {
     .filter(({ generation }) => compromised.includes(Number(generation)))
     .map(({ path, generation }) => ({
       path,
-      message: `= ${Number(generation)} is in dkimCompromised: rotate first, with one \`pulumi up\`, and declare it compromised after that`,
+      message: `= ${Number(generation)} is in dkimCompromised, and no such key may sign: set another generation; where it signs now, rotate first, with one \`pulumi up\`, and declare it compromised after that`,
     }));
   const time = (key: string, standard: string) => {
     const value = field(input, key) ?? standard;

@@ -18,6 +18,8 @@ interface Key {
   kind: string;
   /** E.g. `1 to 150`, where it is a number. */
   range?: string;
+  /** Kind of what is in it, where it is a list. */
+  items?: string;
   /** Keys inside it. */
   inner: Key[];
 }
@@ -42,6 +44,7 @@ function keysOf(shape: z.ZodObject, schema: Schema): Key[] {
       required: !absent.success,
       standard: absent.data as Scalar | Scalar[] | undefined,
       kind: kindOf(about),
+      ...(about.items ? { items: kindOf(about.items) } : {}),
       ...(about.maximum === undefined ? {} : { range: `${about.minimum} to ${about.maximum}` }),
       inner: inside ? keysOf(inside, about.items ?? about) : [],
     };
@@ -113,20 +116,23 @@ ${table(keys)}
 ${sections.join('\n')}`;
 }
 
+const itemTypes: Record<string, string> = { structure: 'object', number: 'integer' };
+
 /**
  * Pulumi.yaml with every key. The engine stops at the first missing or mistyped key, before the program could tell all
- * mistakes at once: so each has a default, empty where there is none, and numbers and truth values are text.
+ * mistakes at once: so each has a default, empty where there is none, and numbers and truth values are text. Not so in a list:
+ * `pulumi config set --path` makes a number of what looks like one.
  */
 function project(): string {
   const path = join(__dirname, '..', 'Pulumi.yaml');
   const config = Object.fromEntries(
-    allKeys().map(({ name, kind, standard, description, inner }) => {
+    allKeys().map(({ name, kind, items = '', standard, description }) => {
       const type = { list: 'array', structure: 'object' }[kind] ?? 'string';
       return [
         name,
         {
           type,
-          ...(kind === 'list' ? { items: { type: inner.length > 0 ? 'object' : 'string' } } : {}),
+          ...(kind === 'list' ? { items: { type: itemTypes[items] ?? 'string' } } : {}),
           description,
           default:
             type === 'string'

@@ -166,8 +166,14 @@ describe('a generation', () => {
   });
 
   it.each<[string, KeyHistory, number, number[], RegExp]>([
-    ['a jump', after([0, 1]), 3, [], /jump from generation 1 to 3: the next is 2/],
-    ['a jump to one that is out', rolledBack, 4, [], /jump from generation 2 to 4: the next is 3/],
+    ['a jump', after([0, 1]), 3, [], /jump from generation 1 to 3: set dkimGeneration to 2 first/],
+    [
+      'a jump to one that is out',
+      rolledBack,
+      4,
+      [],
+      /jump from generation 2 to 4: set dkimGeneration to 3 first/,
+    ],
     ['one that is gone', rolledBack, 1, [], /generation 1 .* is gone.*: sign with 2 or 3/],
     [
       'one that is gone, of a domain that comes back',

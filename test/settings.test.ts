@@ -56,9 +56,17 @@ describe('parseSettings', () => {
     [{ ...good, dkimgenration: 2 }, 'is no setting: write dkimGeneration'],
     [{ ...good, colour: 'blue' }, 'is no setting: remove it, or mend its name'],
     [{ ...good, accounts: [{ ...anna, quotas: 1 }] }, 'is no setting: write quota'],
+    [{ ...good, accounts: [{ ...anna, alias: [] }] }, 'is no setting: write aliases'],
     [{ ...good, tls: { ...tls, directry: 'x' } }, 'is no setting: write directory'],
   ])('tells which setting may be meant', (input, message) => {
     expect(mistakesOf(input).map((mistake) => mistake.message)).toContain(message);
+  });
+
+  it('takes a user name of digits alone, of which stack config makes a number', () => {
+    const smarthost = { host: 'smtp.example.com', username: 12345, password: 'x' };
+    const domains = [{ name: 'example.org', spf: ['include:example.com'] }];
+    const settings = parseSettings({ ...good, domains, smarthost });
+    expect(settings.smarthost).toMatchObject({ username: '12345' });
   });
 
   it('brings names into one form: lower case, A-labels', () => {

@@ -313,6 +313,14 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
     await expectAllVerified([next]);
   });
 
+  it('are revoked by one setting', async () => {
+    await stack.set('mailhost:dkimCompromised[0]', `${generation + 1}`, '--path');
+    const { status, output } = await stack.run(['preview', '--diff']);
+    expect(status, output).toBe(0);
+    expect(output).toMatch(/"v=DKIM1; p=\\?"/);
+    await stack.unset('mailhost:dkimCompromised');
+  });
+
   it('are not made anew where the state is moved, the plugin is another version, or domains stand in another order', async () => {
     const before = keysInState();
     await withExport(asOfAnotherPlugin);
