@@ -18,6 +18,14 @@ export interface StackOutputs {
   nextSteps: string;
 }
 
+/** A resource as the state has it; a component has neither `id` nor outputs of a plugin. */
+export interface StateResource {
+  urn: string;
+  type: string;
+  id?: string;
+  outputs?: Record<string, unknown>;
+}
+
 export interface Result {
   status: number;
   /** Standard output and error in the order in which they came. */
@@ -94,6 +102,14 @@ export class Stack {
   state(): string {
     const file = 'pulumi/.pulumi/stacks/mailhost/dev.json';
     return readFileSync(join(this.lab.dir, file), 'utf8');
+  }
+
+  /** What the state has, providers among it; nothing once all is destroyed. */
+  resources(): StateResource[] {
+    const { checkpoint } = JSON.parse(this.state()) as {
+      checkpoint: { latest: { resources?: StateResource[] } };
+    };
+    return checkpoint.latest.resources ?? [];
   }
 
   outputs(): StackOutputs {

@@ -3,11 +3,8 @@ import type { Stack } from '../../lab/stack';
 
 /** How many resources of each package a stack has; providers are none of the program. */
 export function resourceCounts(stack: Stack): Record<string, number> {
-  const { checkpoint } = JSON.parse(stack.state()) as {
-    checkpoint: { latest: { resources: { type: string }[] } };
-  };
   const counts: Record<string, number> = {};
-  for (const { type } of checkpoint.latest.resources) {
+  for (const { type } of stack.resources()) {
     const [name] = type.split(':');
     if (name !== 'pulumi') counts[name!] = (counts[name!] ?? 0) + 1;
   }

@@ -139,7 +139,7 @@ export async function settles(bed: Bed, ...options: string[]): Promise<void> {
   await succeeds(bed, ...options);
   const again = await succeeds(bed);
   assert.deepEqual(Object.keys(changes(again)), ['unchanged'], again);
-  assert.deepEqual(await strays(bed.lab, bed.stack.state()), [], 'left behind or made twice');
+  assert.deepEqual(await strays(bed), [], 'left behind or made twice');
 }
 
 const row = (
@@ -264,23 +264,16 @@ export async function holdings(lab: Lab): Promise<Map<string, string[]>> {
   return found;
 }
 
-/**
- * What the accounts hold twice, and what the stack does not know of.
- *
- * @param state of the stack, as its backend keeps it
- */
-async function strays(lab: Lab, state: string): Promise<string[]> {
-  const { resources = [] } = (
-    JSON.parse(state) as {
-      checkpoint: { latest: { resources?: { type: string; outputs?: Record<string, unknown> }[] } };
-    }
-  ).checkpoint.latest;
+/** What the accounts hold twice, and what the stack does not know of. */
+async function strays({ lab, stack }: Bed): Promise<string[]> {
   const known = new Set(
-    resources.map(({ type, outputs = {} }) =>
-      type === 'cloudflare:index/dnsRecord:DnsRecord'
-        ? `${String(outputs.type)} ${String(outputs.name)} ${String(outputs.content)}`
-        : String(outputs.name),
-    ),
+    stack
+      .resources()
+      .map(({ type, outputs = {} }) =>
+        type === 'cloudflare:index/dnsRecord:DnsRecord'
+          ? `${String(outputs.type)} ${String(outputs.name)} ${String(outputs.content)}`
+          : String(outputs.name),
+      ),
   );
   return [...(await holdings(lab))].flatMap(([kind, items]) =>
     items

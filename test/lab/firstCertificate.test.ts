@@ -46,15 +46,9 @@ const serials = (caPem: string) => {
 };
 
 /** PEM of the stack's own CA, which is no output where a public one is to issue. */
-const ownCa = () => {
-  const { resources } = (
-    JSON.parse(stack.state()) as {
-      checkpoint: { latest: { resources: { type: string; outputs: { certPem: string } }[] } };
-    }
-  ).checkpoint.latest;
-  return resources.find(({ type }) => type === 'tls:index/selfSignedCert:SelfSignedCert')!.outputs
-    .certPem;
-};
+const ownCa = () =>
+  stack.resources().find(({ type }) => type === 'tls:index/selfSignedCert:SelfSignedCert')!.outputs!
+    .certPem as string;
 
 const accounts = async () => {
   // No resolver, which would remember what it has said before.

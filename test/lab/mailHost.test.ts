@@ -128,10 +128,7 @@ describe('a mail host', () => {
     outputs = stack.outputs();
     expect(outputs.nextSteps).toContain('IMAP: mail.example.org, port 993, TLS');
     // Nothing was made that the first preview did not show.
-    const { resources } = (
-      JSON.parse(stack.state()) as { checkpoint: { latest: { resources: { type: string }[] } } }
-    ).checkpoint.latest;
-    const made = resources.filter(({ type }) => !type.startsWith('pulumi:providers:'));
+    const made = stack.resources().filter(({ type }) => !type.startsWith('pulumi:providers:'));
     const summary = firstPreview.slice(firstPreview.lastIndexOf('Resources:'));
     const planned = [...summary.matchAll(/(\d+) to (?:create|import)/g)].map(([, n]) => Number(n));
     expect(planned.length, summary).toBe(2);

@@ -62,18 +62,12 @@ const ask = (selector: string, domain = 'example.org') =>
     (texts) => (texts as string[][]).map((strings) => strings.join('')),
     (error: { code?: string }) => error.code,
   );
-/** The whole state, as the backend keeps it. */
-const keysInState = () => {
-  const { resources } = (
-    JSON.parse(stack.state()) as {
-      checkpoint: { latest: { resources: { urn: string; id: string }[] } };
-    }
-  ).checkpoint.latest;
-  return resources
+const keysInState = () =>
+  stack
+    .resources()
     .filter(({ urn }) => urn.includes('Dkim$tls:'))
     .map(({ urn, id }) => `${urn.split('::').at(-1)} ${id}`)
     .sort();
-};
 
 let sent = 0;
 let flowing = false;

@@ -132,7 +132,7 @@ def check_addresses(names: list) -> None:
     """Raises Failure where the CA would not find this host by each of the names."""
     own = set(re.findall(r"inet6? ([0-9a-f.:]+)/", run("ip", "address", "show", "scope", "global")))
     for name in names:
-        found = [address for kind in ("A", "AAAA") for address in resolver.fresh_records(name, kind)]
+        found = resolver.fresh_records(name, "A", "AAAA")
         if not found:
             raise Failure(f"{name} has no address in DNS")
         strange = sorted(set(found) - own)

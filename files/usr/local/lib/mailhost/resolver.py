@@ -52,12 +52,13 @@ def records(name: str, kind: str = "A") -> list:
     return [str(record) for rrset in sets for record in rrset]
 
 
-def fresh_records(name: str, kind: str = "A") -> list:
+def fresh_records(name: str, *kinds: str) -> list:
     """What was not there a moment ago may be there now."""
     # The first takes aliases along and knows the common types alone.
     succeeds("unbound-control", "flush", name)
-    succeeds("unbound-control", "flush_type", name, kind)
-    return records(name, kind)
+    for kind in kinds:
+        succeeds("unbound-control", "flush_type", name, kind)
+    return [record for kind in kinds for record in records(name, kind)]
 
 
 def ask(name: str, kind: str):
