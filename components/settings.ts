@@ -622,7 +622,7 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
 function nameRemedy(key: string, path: PropertyKey[]): string {
   const place = path.reduce<Schema>(
     (at, part) => (typeof part === 'number' ? at.items : at.properties?.[String(part)]) ?? {},
-    shape,
+    settingsSchema as Schema,
   );
   const near = Object.keys(place.properties ?? {}).filter((name) => {
     const [given, known] = [key.toLowerCase(), name.toLowerCase()];
@@ -641,10 +641,14 @@ interface Schema {
   items?: Schema;
 }
 
-const shape = z.toJSONSchema(settingsShape, { io: 'input', unrepresentable: 'any' }) as Schema;
+/** The settings as JSON Schema, as somebody writes them. */
+export const settingsSchema = z.toJSONSchema(settingsShape, {
+  io: 'input',
+  unrepresentable: 'any',
+});
 
 /** The settings that are secrets, e.g. `accounts.passwordHash`. */
-export const secretSettings: string[] = secretsOf(shape);
+export const secretSettings: string[] = secretsOf(settingsSchema as Schema);
 
 function secretsOf({ secret: isSecret, properties = {}, items }: Schema, path = ''): string[] {
   return [

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import { settingsShape } from '../components/settings';
+import { settingsSchema, settingsShape } from '../components/settings';
 
 type Scalar = string | number | boolean;
 
@@ -70,11 +70,7 @@ function kindOf({ type }: Schema): string {
   return { array: 'list', object: 'structure', integer: 'number' }[type] ?? type;
 }
 
-const allKeys = (): Key[] =>
-  keysOf(
-    settingsShape,
-    z.toJSONSchema(settingsShape, { io: 'input', unrepresentable: 'any' }) as Schema,
-  );
+const allKeys = (): Key[] => keysOf(settingsShape, settingsSchema as Schema);
 
 function standardText({ required, standard }: Key): string {
   if (required) return 'must be set';
