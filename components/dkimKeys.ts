@@ -249,10 +249,12 @@ export function keyCalendar(
     Object.entries(histories).flatMap(([domain, history]) => {
       const { signs, since, keys } = history;
       if (signs === undefined) return [];
+      const next = successor(history, signs, compromised);
       const isRevoked = ({ generation }: { generation: number }) =>
         compromised.includes(generation);
+      // After a roll back the next one has signed before, and stays.
       const retired = keys.flatMap(({ signed, ...key }) =>
-        signed !== undefined && key.generation !== signs && !isRevoked(key)
+        signed !== undefined && ![signs, next].includes(key.generation) && !isRevoked(key)
           ? [
               [
                 dkimSelector(key.generation),
@@ -265,7 +267,7 @@ export function keyCalendar(
       const calendar: KeyCalendar = {
         signs: dkimSelector(signs),
         ...(since === undefined ? {} : { since }),
-        next: dkimSelector(successor(history, signs, compromised)),
+        next: dkimSelector(next),
         ...(retired.length > 0 ? { retired: Object.fromEntries(retired) } : {}),
         ...(revoked.length > 0 ? { revoked } : {}),
       };

@@ -95,6 +95,13 @@ describe('the keys of a domain', () => {
     });
   });
 
+  it('are next, and not retired, where the rotation to them was rolled back', () => {
+    const rolledBack = { d: after([0, 1], [30, 2], [60, 3], [61, 2]) };
+    expect(keyCalendar(rolledBack, { compromised: [], retention: day })).toEqual({
+      d: { signs: 's2', since: date(61), next: 's3' },
+    });
+  });
+
   it('have the time at which the host changed them, and no other time of theirs changes', () => {
     const planned = new Date(30 * day * 1000);
     const changed = new Date(31 * day * 1000);
