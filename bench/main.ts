@@ -5,11 +5,12 @@ import { Command } from 'commander';
 import { field } from './field';
 import { say, timed, type Part } from './frame';
 import { hosts } from './hosts';
+import { limits } from './limits';
 import { mail } from './mail';
 import { markdown, plots, type Results } from './report';
 import { scale } from './scale';
 
-const parts: Record<string, Part> = { field, scale, hosts, mail };
+const parts: Record<string, Part> = { field, scale, limits, hosts, mail };
 
 const inFolder = (file: string) => join(__dirname, file);
 

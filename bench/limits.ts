@@ -1,0 +1,47 @@
+import { figure, say, timed, type Figure, type Part } from './frame';
+import { manyHosts } from './manyHosts/stack';
+import type { Limit } from './stubCloud';
+
+/** Of Cloudflare's API, for each user: https://developers.cloudflare.com/fundamentals/api/reference/limits/ */
+const published: Limit = { requests: 1200, seconds: 300 };
+
+async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
+  const size = quick ? 20 : 200;
+  const limit = quick ? { requests: 120, seconds: 60 } : published;
+  const { cloud, stack } = await manyHosts(1, size, { limit });
+  let ups = 0;
+  const seconds = await timed(async () => {
+    for (let status = 1; status !== 0;) {
+      ups++;
+      say(`up number ${ups}`);
+      const result = await stack.up();
+      status = result.status;
+      if (status !== 0 && !result.output.includes('rate limit')) throw new Error(result.output);
+    }
+  });
+  const calls = cloud.requests.cloudflare;
+  await cloud.close();
+  // The first window takes its share at once; so many more have to begin before the last call is answered.
+  const least = Math.floor((calls - 1) / limit.requests) * limit.seconds;
+  const name = `first up of ${size} domains`;
+  return [
+    {
+      ...figure(`${name} / what the limit asks`, 'ratio', [seconds / least], { most: 1.1 }),
+      dividedBy: `${name}: what the limit asks`,
+    },
+    figure(`${name}: what the limit asks`, 's', [least]),
+    figure(`${name}: all took`, 's', [seconds]),
+    figure(`${name}: times that \`pulumi up\` was called`, '', [ups]),
+    figure(`${name}: calls that were answered`, '', [calls]),
+    figure(`${name}: calls that were refused`, '', [cloud.refused]),
+  ];
+}
+
+export const limits: Part = {
+  title: "Within Cloudflare's limit",
+  method: `A first \`up\` of one host with 200 domains, where the lab's Cloudflare API answers ${published.requests} requests in ${published.seconds} s, as the real one
+does, and all others with 429. The plugin tries a refused call again ten times, for up to 3.5 minutes. Where that is not
+enough, \`up\` fails, and is called again, until all is there. No machine is behind it, as above. Once: it is the limit that
+takes the time.`,
+  run,
+};
