@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backupServer } from '../../lab/backupServer';
-import { onHost } from '../../lab/machines';
+import { Machines, onHost } from '../../lab/machines';
 import { moveMail, readMailbox, sendFromRemote, waitForMail, withImap } from '../../lab/mail';
 import { useScript } from '../../lab/manageSieve';
 import { addresses } from '../../lab/network';
@@ -380,9 +381,34 @@ E
     expect(onHost(lab, check)).toMatch(/WARNING: the last backup is of 1999/);
     expect((await subjects('INBOX')).filter((found) => found === subject)).toHaveLength(1);
   });
+
+  it('goes to no server that has another host key', () => {
+    const file = '/etc/mailhost/restic.known_hosts';
+    const words = onHost(
+      lab,
+      `cp -p ${file} /run
+       sed -i "s|ssh-ed25519 .*|$(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)|" ${file}
+       mailhost backup 2>&1 || true; mv /run/restic.known_hosts ${file}`,
+    );
+    expect(words).toContain('Host key verification failed');
+  });
 });
 
 describe('a new server', () => {
+  it('is refused where it cannot take the place of the present one, before anything is touched', async () => {
+    await stack.set('mailhost:serverType', 'cax11');
+    const arm = await stack.run(['preview']);
+    await stack.set('mailhost:serverType', 'cx1');
+    await stack.set('mailhost:location', 'xyz1');
+    const unknown = await stack.run(['preview']);
+    await stack.unset('mailhost:serverType');
+    await stack.unset('mailhost:location');
+    expect([arm.status, unknown.status]).not.toContain(0);
+    expect(arm.output).toContain('a server cannot change from x86 (cx23) to arm (cax11)');
+    expect(unknown.output).toContain('the server type cx1 is not known at Hetzner');
+    expect(unknown.output).toContain('the location xyz1 is not known at Hetzner');
+  });
+
   it('takes the place of one that runs, while mail comes in: nothing is lost', async () => {
     const before = await identity();
     const mail = await subjects('INBOX');
@@ -508,6 +534,37 @@ it('goes to a server by HTTP, too, with the login that it asks for', async () =>
   expect(onHost(lab, 'mailhost backup && mailhost snapshots')).toMatch(/snapshot [0-9a-f]{8}: /);
   expect(onHost(lab, 'ls /root/rest/snapshots | wc -l')).toBe('1\n');
   expect(output + stack.state()).not.toContain('marker-of-the-server');
+});
+
+/** The gateway keeps the bucket in files, and checks signatures as S3 does. It takes minutes to build. */
+it.runIf(process.env.MAILHOST_LONG)('goes to S3, too, with its key', async () => {
+  const built = join(lab.dir, 'versitygw');
+  const package_ = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+  await promisify(execFile)('go', ['install', package_], {
+    env: { ...process.env, GOBIN: built, CGO_ENABLED: '0' },
+  });
+  const machines = new Machines(lab);
+  const leader = machines.leader(machines.ids()[0]!);
+  cpSync(join(built, 'versitygw'), `/proc/${leader}/root/usr/local/bin/versitygw`);
+  onHost(
+    lab,
+    `mkdir -p /root/s3/mail
+     systemd-run --quiet --unit s3 versitygw --access lab --secret marker-of-the-bucket --port 127.0.0.1:7070 posix --sidecar /root /root/s3
+     curl --silent --retry 10 --retry-connrefused http://127.0.0.1:7070/ >/dev/null`,
+  );
+  await stack.set('mailhost:backup.repository', 's3:http://127.0.0.1:7070/mail', '--path');
+  await stack.unset('mailhost:backup.environment');
+  const variable = (name: string, value: string) =>
+    stack.set(`mailhost:backup.environment.${name}`, value, '--path', '--secret');
+  await variable('AWS_ACCESS_KEY_ID', 'lab');
+  await variable('AWS_SECRET_ACCESS_KEY', 'another');
+  expect(await up()).toMatch(/mail is not backed up: .*signature/i);
+  await variable('AWS_SECRET_ACCESS_KEY', 'marker-of-the-bucket');
+  const output = await up();
+  expect(output).not.toContain('mail is not backed up');
+  expect(onHost(lab, 'mailhost backup && mailhost snapshots')).toMatch(/snapshot [0-9a-f]{8}: /);
+  expect(onHost(lab, 'ls /root/s3/mail/snapshots | wc -l')).toBe('1\n');
+  expect(output + stack.state()).not.toContain('marker-of-the-bucket');
 });
 
 it('goes to a path where something is mounted, too, and keeps what it is told to', async () => {
