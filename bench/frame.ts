@@ -35,6 +35,8 @@ export interface Part {
   title: string;
   /** What a reader has to know to judge the figures, as Markdown. */
   method: string;
+  /** Takes longer than the others together: only where it is named. */
+  onlyByName?: true;
   run: (options: Options) => Promise<Figure[]>;
 }
 

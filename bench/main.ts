@@ -20,7 +20,8 @@ async function main(names: string[], options: { quick: boolean }): Promise<void>
   const results: Results = existsSync(path)
     ? (JSON.parse(readFileSync(path, 'utf8')) as Results)
     : {};
-  for (const name of names.length > 0 ? names : Object.keys(parts)) {
+  const usual = Object.keys(parts).filter((name) => !parts[name]!.onlyByName);
+  for (const name of names.length > 0 ? names : usual) {
     const part = parts[name];
     if (part === undefined) throw new Error(`no part "${name}": ${Object.keys(parts).join(', ')}`);
     say(part.title);
@@ -45,7 +46,7 @@ async function main(names: string[], options: { quick: boolean }): Promise<void>
 
 new Command('bench')
   .description('Measures speed and scale, against what users would pick instead')
-  .argument('[part...]', `which: ${Object.keys(parts).join(', ')}; all if none is named`)
+  .argument('[part...]', `which: ${Object.keys(parts).join(', ')}; without one, all but limits`)
   .option('--quick', 'once each, of less, and shown only', false)
   .action(main)
   .parseAsync()

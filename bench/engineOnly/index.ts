@@ -21,10 +21,13 @@ times('mailhost', (name) => new Nothing(name));
 times('tls', (name) => new tls.PrivateKey(name, { algorithm: 'ED25519' }));
 times('command', (name) => new command.remote.Command(name, { connection: { host: '127.0.0.1' } }));
 times('hcloud', (name) => new hcloud.Firewall(name, { name }));
-const zoneId = cloudflare.getZoneOutput({ filter: { name: 'example.com' } }).zoneId;
+// Nothing is asked for a program of no package.
+const zone = counts.cloudflare
+  ? cloudflare.getZoneOutput({ filter: { name: 'example.com' } })
+  : undefined;
 times('cloudflare', (name) => {
   new cloudflare.DnsRecord(name, {
-    zoneId,
+    zoneId: zone!.zoneId,
     name: `${name}.example.com`,
     type: 'TXT',
     ttl: 300,

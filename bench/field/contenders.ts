@@ -45,6 +45,7 @@ const units = [
   'fail2ban',
   'unbound',
   'mailhost-renew.timer',
+  'mailhost-sign.timer',
   'spamd',
   'spamassassin-maintenance.timer',
   'dovecot',

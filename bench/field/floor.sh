@@ -66,7 +66,7 @@ echo "$owners" | while read -r owner path; do chown "$owner" "$path"; done
 for script in /etc/dovecot/sieve/*.sieve; do sievec -c /etc/dovecot/dovecot.conf "$script"; done
 systemctl daemon-reload
 systemctl reload ssh
-systemctl enable --quiet $units
+systemctl enable --quiet $units mailhost-undo.service
 systemctl restart $units
 rm -f /etc/resolv.conf
 printf 'nameserver %s\n' $resolvers >/etc/resolv.conf

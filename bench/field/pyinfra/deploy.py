@@ -160,6 +160,8 @@ daemon(
 )
 # Its unit waits for its port.
 daemon("amavis", "amavis", check="amavisd test-config", also=rules)
+systemd.service(name="Domains sign", service="mailhost-sign.timer", running=True, enabled=True)
+systemd.service(name="What runs at boot alone", service="mailhost-undo.service", running=False, enabled=True)
 daemon("opensmtpd", "opensmtpd", check="smtpd -n", wait=answers(25), also=certificate)
 daemon("web", "nginx", check="nginx -t", also=certificate, reloaded=True)
 files.put(
