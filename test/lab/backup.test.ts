@@ -549,9 +549,10 @@ it.runIf(process.env.MAILHOST_LONG)('goes to S3, too, with its key', async () =>
   onHost(
     lab,
     `mkdir -p /root/s3/mail
-     systemd-run --quiet --unit s3 versitygw --access lab --secret marker-of-the-bucket --port 127.0.0.1:7070 posix --sidecar /root /root/s3
-     curl --silent --retry 10 --retry-connrefused http://127.0.0.1:7070/ >/dev/null`,
+     systemd-run --quiet --unit s3 versitygw --access lab --secret marker-of-the-bucket --port 127.0.0.1:7070 posix --sidecar /root /root/s3`,
   );
+  await waitFor('the gateway listens', () => onHost(lab, 'ss -Hltn sport = :7070') !== '');
+  await stack.unset('mailhost:backup.hostKey');
   await stack.set('mailhost:backup.repository', 's3:http://127.0.0.1:7070/mail', '--path');
   await stack.unset('mailhost:backup.environment');
   const variable = (name: string, value: string) =>

@@ -61,8 +61,11 @@ def restic(*arguments: str, expected: tuple = (0,), timeout: float | None = None
             check=False,
             timeout=timeout,
         )
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{known['RESTIC_REPOSITORY']} does not answer within {timeout:.0f} s") from None
+    except subprocess.TimeoutExpired as error:
+        # restic tries again for long what cannot pass, too, such as a wrong key of S3. (Bytes, whatever was asked for.)
+        words = (error.stderr or b"").decode(errors="replace").strip().rpartition("\n")[2]
+        silence = f"{known['RESTIC_REPOSITORY']} does not answer within {timeout:.0f} s"
+        raise Failure(f"{silence}: {words}" if words else silence) from None
     if result.returncode not in expected:
         words = "\n".join(line for line in (result.stdout + result.stderr).splitlines() if line.strip())
         if over_ssh and "sftp session" in words:
