@@ -47,7 +47,8 @@ function fit(points: { x: number; y: number }[]): { slope: number; r2: number } 
   const sum = (of: (x: number, y: number) => number) =>
     points.reduce((all, { x, y }) => all + of(x - mx, y - my), 0);
   const slope = sum((x, y) => x * y) / sum((x) => x * x);
-  return { slope, r2: (slope * sum((x, y) => x * y)) / sum((_, y) => y * y) };
+  const spread = sum((_, y) => y * y);
+  return { slope, r2: spread === 0 ? 1 : (slope * sum((x, y) => x * y)) / spread };
 }
 
 async function domains(sizes: number[], runs: number): Promise<Figure[]> {
