@@ -146,7 +146,8 @@ for file in VARS["files"]["program"]:
 daemon("firewall", "nftables", check="nft --check --file /etc/nftables.conf", reloaded=True)
 daemon("ssh", "ssh", check="sshd -t", reloaded=True)
 daemon("fail2ban", "fail2ban", check="fail2ban-client --test")
-daemon("resolver", "unbound", check="unbound-checkconf")
+# The check asks for the copy of the root's key, which the unit makes at its start.
+daemon("resolver", "unbound", check="/usr/libexec/unbound-helper root_trust_anchor_update; unbound-checkconf")
 certificate = daemon("tls", "mailhost-renew.timer")
 rules = daemon("spamassassin", "spamd", check="spamassassin --lint")
 systemd.service(name="Rules are updated", service="spamassassin-maintenance.timer", running=True, enabled=True)
