@@ -35,7 +35,7 @@ export interface Part {
   title: string;
   /** What a reader has to know to judge the figures, as Markdown. */
   method: string;
-  /** Takes longer than the others together: only where it is named. */
+  /** Takes long, and mostly waits: only where it is named. */
   onlyByName?: true;
   run: (options: Options) => Promise<Figure[]>;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createTransport } from 'nodemailer';
-import { Machines } from '../lab/machines';
+import { hostRoot, Machines } from '../lab/machines';
 import { trust, withImap, type Login } from '../lab/mail';
 import { addresses } from '../lab/network';
 import { loginOf } from '../lab/proof';
@@ -117,8 +117,7 @@ class Host {
 
   /** Writes a file into the folder on the host. */
   private put(name: string, content: Buffer): void {
-    const leader = this.machines.leader(this.machines.ids()[0]!);
-    const path = join(`/proc/${leader}/root`, folder, name);
+    const path = join(hostRoot(this.lab), folder, name);
     mkdirSync(join(path, '..'), { recursive: true });
     writeFileSync(path, content);
   }

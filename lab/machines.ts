@@ -281,3 +281,9 @@ export function onHost(of: Lab, command: string): string {
   const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
   return run(first!, rest);
 }
+
+/** Where the files of the one machine of a lab lie, seen from here; good until it boots again. */
+export function hostRoot(of: Lab): string {
+  const machines = new Machines(of);
+  return `/proc/${machines.leader(machines.ids()[0]!)}/root`;
+}

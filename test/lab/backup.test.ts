@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backupServer } from '../../lab/backupServer';
-import { Machines, onHost } from '../../lab/machines';
+import { hostRoot, onHost } from '../../lab/machines';
 import { moveMail, readMailbox, sendFromRemote, waitForMail, withImap } from '../../lab/mail';
 import { useScript } from '../../lab/manageSieve';
 import { addresses } from '../../lab/network';
@@ -536,16 +536,14 @@ it('goes to a server by HTTP, too, with the login that it asks for', async () =>
   expect(output + stack.state()).not.toContain('marker-of-the-server');
 });
 
-/** The gateway keeps the bucket in files, and checks signatures as S3 does. It takes minutes to build. */
+/** The gateway keeps the bucket in files, and checks signatures as S3 does. It takes about a minute to build. */
 it.runIf(process.env.MAILHOST_LONG)('goes to S3, too, with its key', async () => {
   const built = join(lab.dir, 'versitygw');
   const package_ = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
   await promisify(execFile)('go', ['install', package_], {
     env: { ...process.env, GOBIN: built, CGO_ENABLED: '0' },
   });
-  const machines = new Machines(lab);
-  const leader = machines.leader(machines.ids()[0]!);
-  cpSync(join(built, 'versitygw'), `/proc/${leader}/root/usr/local/bin/versitygw`);
+  cpSync(join(built, 'versitygw'), join(hostRoot(lab), 'usr/local/bin/versitygw'));
   onHost(
     lab,
     `mkdir -p /root/s3/mail

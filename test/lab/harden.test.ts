@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretSettings } from '../../components/settings';
 import { apiAccess } from '../../lab/env';
-import { Machines, onHost } from '../../lab/machines';
+import { hostRoot, onHost } from '../../lab/machines';
 import { sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses, namespaceOf } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
@@ -231,8 +231,7 @@ describe('secrets', () => {
 
   it('are in no journal, and on the host in files of root and of their readers alone', () => {
     expect(search.in(onHost(lab, 'journalctl --no-pager --output=export'))).toEqual([]);
-    const machines = new Machines(lab);
-    const root = `/proc/${machines.leader(machines.ids()[0]!)}/root`;
+    const root = hostRoot(lab);
     const folders = ['etc', 'home', 'opt', 'root', 'run', 'srv', 'tmp', 'usr', 'var'];
     const paths = known
       .below(...folders.map((folder) => join(root, folder)))
