@@ -1,3 +1,4 @@
+import './stackTraces';
 import * as pulumi from '@pulumi/pulumi';
 import { MailHost } from './components/mailHost';
 import * as steps from './components/nextSteps';

@@ -7,6 +7,7 @@ import { BareMachine } from './field/bareMachine';
 import { contenders } from './field/contenders';
 import { differences, finishedHost, look, onHostScript, planned } from './field/finished';
 import { Kit } from './field/kit';
+import { tools } from './field/tools';
 import { figure, ratio, say, timed, type Figure, type Goal, type Part } from './frame';
 
 const labName = 'bench';
@@ -137,6 +138,7 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
   const rounds = quick ? 1 : 3;
   const runs = quick ? 1 : 2;
   const measured = new Measured();
+  tools();
   if (!quick) {
     const warm = await OurHost.inFreshLab();
     say('an up that is not measured: all packages are in the cache after it');

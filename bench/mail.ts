@@ -317,9 +317,11 @@ async function memory(host: Host, label: string, rounds: number, count: number):
 }
 
 async function run({ quick }: Options): Promise<Figure[]> {
-  const rounds = quick ? 1 : 5;
-  const few = quick ? 1 : 3;
-  const count = quick ? 30 : 100;
+  const rounds = quick ? 1 : 3;
+  const count = quick ? 30 : 60;
+  const half = count / 2;
+  // Enough that all workers have some.
+  const load = 12;
   const host = await Host.inFreshLab();
   await host.teachBayes(quick ? 300 : 900);
   const { inbound, submission } = host.ways;
@@ -328,17 +330,17 @@ async function run({ quick }: Options): Promise<Figure[]> {
 
   const label = `${await host.workers()} workers`;
   const incoming = await throughput(host, inbound, label, rounds, count);
-  const outgoing = await throughput(host, submission, label, rounds, count);
-  const resting = await latency(host, 'at rest', rest, quick ? 3 : 9);
-  const followed = await latency(host, 'after another', 0, quick ? 3 : 9);
-  const rows = await memory(host, label, few, count);
+  const outgoing = await throughput(host, submission, label, rounds, half);
+  const resting = await latency(host, 'at rest', rest, quick ? 3 : 7);
+  const followed = await latency(host, 'after another', 0, quick ? 3 : 7);
+  const rows = await memory(host, label, rounds, load);
 
   const others: Figure[] = [];
   const further = async (what: string) => {
     // Not measured.
-    await host.deliver(inbound, await inbound.messages(count));
-    const { ratio: share, rates, processor } = await throughput(host, inbound, what, few, count);
-    others.push(share, ...rates, ...processor, ...(await memory(host, what, few, count)));
+    await host.deliver(inbound, await inbound.messages(half));
+    const { ratio: share, rates, processor } = await throughput(host, inbound, what, rounds, half);
+    others.push(share, ...rates, ...processor, ...(await memory(host, what, rounds, load)));
   };
   for (const workers of quick ? [] : [1, 2]) {
     await host.setWorkers(workers);

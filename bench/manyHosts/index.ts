@@ -1,3 +1,4 @@
+import '../../stackTraces';
 import { MailHost } from '../../components/mailHost';
 import { domainsOf } from './domains';
 

@@ -62,17 +62,20 @@ def put_files(group: str) -> list:
     """Gives the operations, so that one can ask whether they changed something."""
     done = []
     for file in VARS["files"][group]:
-        done.append(
-            files.template(
-                name=f"{group}: {file['path']}",
-                src=f"{KIT}/templates{file['path']}",
-                dest=file["path"],
-                user=file["owner"],
-                group=file["group"],
-                mode=file["mode"].lstrip("0"),
-                messages_per_hour=VARS["messages_per_hour"],
-            )
-        )
+        template = pathlib.Path(f"{KIT}/templates{file['path']}")
+        how = {
+            "name": f"{group}: {file['path']}",
+            "src": str(template),
+            "dest": file["path"],
+            "user": file["owner"],
+            "group": file["group"],
+            "mode": file["mode"].lstrip("0"),
+        }
+        # A template's lines would end as Unix has it, and those of an MTA-STS policy do not.
+        if any(mark in template.read_text() for mark in ("{{", "{%")):
+            done.append(files.template(**how, messages_per_hour=VARS["messages_per_hour"]))
+        else:
+            done.append(files.put(**how, add_deploy_dir=False))
     return done
 
 
