@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
 import { mtaStsKey, type DnsRecord } from './dnsRecords';
+import { resourceName } from './existingRecords';
+import { cloudflareLimit } from './rateLimit';
 import { quoteTxt, recordInputs } from './recordForms';
 
 /** A record whose value may be known only later. */
@@ -9,7 +12,8 @@ export type MadeRecord = DnsRecord<pulumi.Input<string>>;
 export interface DnsArgs {
   /** Of one owner. */
   records: MadeRecord[];
-  zoneId: pulumi.Input<string>;
+  /** As soon as the record may be made. */
+  zoneId: (record: MadeRecord) => pulumi.Input<string>;
   /** What the record that announces a policy waits for. */
   policyHost?: pulumi.Resource[];
   /** What the records that name TLS keys wait for. */
@@ -24,7 +28,7 @@ class OwnerDns extends pulumi.ComponentResource {
       new cloudflare.DnsRecord(
         `${name}/${record.key}`,
         {
-          zoneId: args.zoneId,
+          zoneId: args.zoneId(record),
           ...recordInputs(record, (text) => pulumi.output(text).apply(quoteTxt)),
         },
         {
@@ -63,7 +67,9 @@ export class DomainDns extends OwnerDns {
 export interface PublishArgs extends Pick<DnsArgs, 'policyHost' | 'keyHost'> {
   /** Of all owners. */
   records: MadeRecord[];
-  zoneId: (zone: string) => pulumi.Input<string>;
+  /** Names of the resources of those that the plan makes. */
+  isMade: Set<string>;
+  zoneId: (zone: string) => string;
   /** Whether the zones are to be signed. */
   dnssec: boolean;
 }
@@ -81,19 +87,25 @@ export interface PublishedDns {
  */
 export function publish(
   name: string,
-  { records, zoneId, dnssec, policyHost, keyHost }: PublishArgs,
+  { records, isMade, zoneId, dnssec, policyHost, keyHost }: PublishArgs,
   opts: pulumi.CustomResourceOptions,
 ): PublishedDns {
+  const allZones = [...new Set(records.map(({ zone }) => zone))];
+  const turns = new Turns(allZones.length);
   const names = [...new Set(records.map(({ owner }) => owner.name))];
   const owners = names.map((ownerName) => {
     const own = records.filter(({ owner }) => owner.name === ownerName);
-    const { owner, zone } = own[0]!;
+    const { owner } = own[0]!;
     const Owner = owner.type === 'HostDns' ? HostDns : DomainDns;
-    const args = { zoneId: zoneId(zone), records: own, policyHost, keyHost };
+    const zoneIdOf = (record: MadeRecord) => {
+      const id = zoneId(record.zone);
+      return isMade.has(resourceName(name, record)) ? turns.take(id) : id;
+    };
+    const args = { zoneId: zoneIdOf, records: own, policyHost, keyHost };
     return new Owner(`${name}-${ownerName}`, args, opts);
   });
-  const zones = dnssec ? [...new Set(records.map(({ zone }) => zone))] : [];
-  const dsRecords = zones.map((zone) => {
+  turns.tell(opts.parent);
+  const dsRecords = (dnssec ? allZones : []).map((zone) => {
     const { ds } = new cloudflare.ZoneDnssec(
       `${name}-${zone}`,
       { zoneId: zoneId(zone), status: 'active' },
@@ -103,6 +115,40 @@ export function publish(
     return [zone, ds] as const;
   });
   return { owners, dsRecords: Object.fromEntries(dsRecords) };
+}
+
+/** When records may be made, in the order in which they ask. */
+class Turns {
+  private readonly start = Date.now();
+  /** How long the last one waits, in ms. */
+  private longest = 0;
+
+  /** @param zones whose records are made */
+  constructor(zones: number) {
+    // What is read of a zone: itself, its signing, its records; the preview before this has read the same.
+    for (let calls = 0; calls < 2 * 3 * zones; calls++) this.next();
+  }
+
+  /** @returns the value, as soon as the next record may be made */
+  take(value: string): pulumi.Input<string> {
+    const wait = this.next();
+    this.longest = Math.max(this.longest, wait);
+    return wait > 0 ? sleep(wait, value) : value;
+  }
+
+  /** Says that records wait, where some do. */
+  tell(resource?: pulumi.Resource): void {
+    if (this.longest === 0) return;
+    const minutes = Math.ceil(this.longest / 60_000);
+    void pulumi.log.info(
+      `Cloudflare answers 1,200 calls in 5 minutes, so the last records are made in ${minutes} minutes`,
+      resource,
+    );
+  }
+
+  private next(): number {
+    return pulumi.runtime.isDryRun() ? 0 : cloudflareLimit.next(this.start) - this.start;
+  }
 }
 
 /** The record once its value is known. */

@@ -160,5 +160,7 @@ export function signerMistakes(name: string, content: string, there: string[]): 
  *
  * @param mailHost name of the MailHost
  */
-export const resourceName = (mailHost: string, { owner, key }: DnsRecord): string =>
-  `${mailHost}-${owner.name}/${key}`;
+export const resourceName = (
+  mailHost: string,
+  { owner, key }: Pick<DnsRecord, 'owner' | 'key'>,
+): string => `${mailHost}-${owner.name}/${key}`;

@@ -142,6 +142,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const {
       zones,
       records,
+      madeRecords,
       hasTlsa,
       zoneFile: zoneFileBefore = '',
       summary,
@@ -304,14 +305,15 @@ export class MailHost extends pulumi.ComponentResource<Made> {
             { ...own, dependsOn: [ready] },
           )
         : undefined;
-    const madeRecords = records.map((record) => withValue(record, valueOf));
+    const withValues = records.map((record) => withValue(record, valueOf));
     const dns: PublishedDns =
       settings.dns === 'manual'
         ? { owners: [], dsRecords: {} }
         : publish(
             name,
             {
-              records: madeRecords,
+              records: withValues,
+              isMade: madeRecords,
               zoneId: (zone) => zones.get(zone)!.id,
               dnssec: settings.dnssec,
               policyHost: web,
@@ -427,7 +429,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         host,
         mail,
         records: [
-          ...(settings.dns === 'manual' ? madeRecords : []).map((record) =>
+          ...(settings.dns === 'manual' ? withValues : []).map((record) =>
             known(record).apply(publicRecord),
           ),
           ...foreignRecords(settings).map(publicRecord),
@@ -453,7 +455,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 
     const zoneNameOf = (zone: string) => zones.get(zone)?.name ?? zone;
     const fileOfZones = pulumi
-      .all(madeRecords.map(known))
+      .all(withValues.map(known))
       .apply((all) =>
         zoneFile(all.map((record) => ({ ...record, zone: zoneNameOf(record.zone) }))),
       );

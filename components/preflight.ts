@@ -58,6 +58,8 @@ export interface Preflight {
   serverAdopted: boolean;
   /** What the plan publishes. */
   records: DnsRecord[];
+  /** Names of the resources of those records that the plan makes, or makes anew. */
+  madeRecords: Set<string>;
   /** Whether the stack publishes already which TLS keys the host may have. */
   hasTlsa: boolean;
   /** What later changes are judged against. */
@@ -227,6 +229,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     adopted,
     serverAdopted,
     records,
+    madeRecords: new Set(
+      records
+        .filter((record) => isMade(record, zones.get(record.zone)?.id ?? ''))
+        .map((record) => resourceName(name, record)),
+    ),
     hasTlsa: published.some(
       ({ outputs }) => outputs.type === 'TLSA' && outputs.name === tlsaName(settings.hostName),
     ),
