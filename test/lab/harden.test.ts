@@ -272,8 +272,8 @@ it('mail to others goes through the smarthost, with its login and by TLS', async
 });
 
 /** The ports of the host, of those given, on which somebody answers to a part of the lab. */
-function reachable(ports: number[], from = 'remote'): number[] {
-  const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${outputs.ipv4}/'$port 2>/dev/null`;
+function reachable(ports: number[], from = 'remote', address = outputs.ipv4): number[] {
+  const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
   const script = `for port in ${ports.join(' ')}; do if ${connects}; then echo $port; fi; done`;
   const answer = run('ip', ['netns', 'exec', namespaceOf(lab, from), 'bash', '-c', script]);
   return answer.split('\n').filter(Boolean).map(Number);
@@ -447,11 +447,22 @@ describe('SSH', () => {
   });
 
   it('is open to the networks that are stated, and to no other', async () => {
-    expect(reachable([22, 25])).toEqual([22, 25]);
-    await stack.set('mailhost:adminNetworks[0]', `${addresses(lab).outside.v4}/32`, '--path');
-    const { status, output } = await up();
-    expect(status, output).toBe(0);
-    expect(reachable([22, 25])).toEqual([25]);
+    const { outside, remote } = addresses(lab);
+    const byIpv6 = () => reachable([22, 25], 'remote', outputs.ipv6);
+    expect([reachable([22, 25]), byIpv6()]).toEqual([
+      [22, 25],
+      [22, 25],
+    ]);
+    const push = async (networks: string[]) => {
+      for (const [i, network] of networks.entries())
+        await stack.set(`mailhost:adminNetworks[${i}]`, network, '--path');
+      const { status, output } = await up();
+      expect(status, output).toBe(0);
+    };
+    await push([`${outside.v4}/32`]);
+    expect([reachable([22, 25]), byIpv6()]).toEqual([[25], [25]]);
+    await push([`${outside.v4}/32`, `${remote.v6}/128`]);
+    expect([reachable([22, 25]), byIpv6()]).toEqual([[25], [22, 25]]);
   });
 });
 

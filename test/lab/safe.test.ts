@@ -190,6 +190,7 @@ describe('what is not as the plan has it', () => {
        echo '# mine' >>/etc/amavis/conf.d/60-mailhost; echo '1;' >/etc/amavis/conf.d/99-mine
        echo '1;' >>/etc/amavis/conf.d/50-user
        dpkg --remove libmail-spf-perl; systemctl disable --now nginx; useradd --create-home stranger --shell /bin/bash
+       nft insert rule inet mailhost input tcp dport 8080 accept
        systemd-run --quiet --unit stray python3 -m http.server 8080
        until ss --listening --tcp --numeric | grep -q :8080; do :; done`,
     );
@@ -204,6 +205,7 @@ describe('what is not as the plan has it', () => {
       'the package libmail-spf-perl is not installed',
       'service nginx does not run',
       'service nginx would not start at boot',
+      'the kernel has other rules than /etc/nftables.conf',
       'nothing listens on port 443',
       'something listens on port 8080',
       'the user stranger can log in',

@@ -10,7 +10,7 @@ import subprocess
 import accounts
 import manifests
 from check import open_ports, public_ports, services
-from daemons import wanted
+from daemons import DAEMONS, wanted
 from files import live
 from prepare import MOUNTS, USERS, is_installed
 from system import is_active, succeeds
@@ -20,7 +20,7 @@ SYSTEM = ("program", "system")
 
 
 def drift() -> list:
-    return [*files(), *strange_files(), *packages(), *units(), *ports(), *users()]
+    return [*files(), *strange_files(), *packages(), *units(), *rules(), *ports(), *users()]
 
 
 def files():
@@ -83,6 +83,11 @@ def units():
     for unit in MOUNTS:
         if not is_active(unit):
             yield f"{unit} is not mounted"
+
+
+def rules():
+    if not DAEMONS["firewall"].is_in_force():
+        yield "the kernel has other rules than /etc/nftables.conf: nft list table inet mailhost; systemctl reload nftables"
 
 
 def ports():
