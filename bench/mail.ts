@@ -318,7 +318,7 @@ async function memory(host: Host, label: string, rounds: number, count: number):
 
 async function run({ quick }: Options): Promise<Figure[]> {
   const rounds = quick ? 1 : 3;
-  const count = quick ? 30 : 60;
+  const count = quick ? 30 : 40;
   const half = count / 2;
   // Enough that all workers have some.
   const load = 12;
