@@ -122,7 +122,9 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       outputs,
     ]),
   );
-  const isMade = (record: DnsRecord, zoneId: string) => {
+  const isMade = (record: DnsRecord) => {
+    const zoneId = zones.get(record.zone)?.id;
+    if (zoneId === undefined) return false;
     const inState = present.get(`${resourceName(name, record)} ${zoneId}`);
     return inState === undefined || isReplaced(record, inState);
   };
@@ -157,6 +159,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
         return text('mailhost:index:AcmeAccount', 'account', 'caa') ?? source;
     }
   };
+  const made = records.map((record) => withValue(record, stated)).filter(isMade);
   const [parts, inZones] = await Promise.all([
     ownParts(
       name,
@@ -165,13 +168,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
       outputsOf('hcloud:index/volumeAttachment:VolumeAttachment', 'machine-volume'),
     ),
-    existingRecords(
-      records.map((record) => withValue(record, stated)),
-      zones,
-      published,
-      isMade,
-      announcedMtaSts(settings),
-    ),
+    existingRecords(made, zones, published, announcedMtaSts(settings)),
   ]);
   const machine = {
     location: volume?.location as string | undefined,
@@ -229,11 +226,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     adopted,
     serverAdopted,
     records,
-    madeRecords: new Set(
-      records
-        .filter((record) => isMade(record, zones.get(record.zone)?.id ?? ''))
-        .map((record) => resourceName(name, record)),
-    ),
+    madeRecords: new Set(made.map((record) => resourceName(name, record))),
     hasTlsa: published.some(
       ({ outputs }) => outputs.type === 'TLSA' && outputs.name === tlsaName(settings.hostName),
     ),
@@ -449,14 +442,13 @@ async function offerMistakes(
 /**
  * Zones are listed only where the plan creates a record in them.
  *
+ * @param made records that the plan creates
  * @param published records that the stack has
- * @param isMade whether the plan makes the record anew
  */
 async function existingRecords(
-  records: DnsRecord[],
+  made: DnsRecord[],
   zones: Map<string, Zone>,
   published: OwnResource[],
-  isMade: (record: DnsRecord, zoneId: string) => boolean,
   mtaSts: MtaSts | undefined,
 ): Promise<{ same: ({ zoneId: string } & FoundRecords['same'][number])[]; stops: Danger[] }> {
   const unreadable: Danger[] = [];
@@ -465,7 +457,7 @@ async function existingRecords(
   const own = new Set(published.map(({ outputs }) => textOf(outputs)));
   const found = await Promise.all(
     [...zones].map(async ([zone, { id: zoneId, name: zoneName }]) => {
-      const wanted = records.filter((record) => record.zone === zone && isMade(record, zoneId));
+      const wanted = made.filter((record) => record.zone === zone);
       if (wanted.length === 0) return { zoneId, same: [], conflicts: [] };
       const { results } = await cloudflare
         .getDnsRecords({ zoneId, maxItems: 100_000 })
