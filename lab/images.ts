@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { privateReverseZones } from './dns';
@@ -122,24 +114,26 @@ function image(name: string, packages: string[], setup: string): string {
   if (existsSync(path)) return path;
   mkdirSync(images, { recursive: true });
   say(`building the ${name} image (once, about half a minute)`);
-  const fresh = `${path}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  const hook = join(images, `${name}-setup`);
+  const hook = join(images, `${name}-setup-${version}`);
   writeFileSync(hook, `set -eu\n${setup}`);
+  // Labs that begin side by side build it once; the kernel frees the lock of one that is killed.
+  const build =
+    'path=$1; shift; [ ! -e "$path" ] || exit 0; rm -rf "$path.new"; mmdebstrap "$@"; mv "$path.new" "$path"';
   execFileSync(
-    'mmdebstrap',
+    'flock',
     [
+      `${path}.lock`,
+      ...['sh', '-euc', build, 'build', path],
       '--variant=minbase',
       `--include=${packages.join(',')}`,
       '--aptopt=Acquire::Languages "none"',
       `--customize-hook=sh ${hook} "$1"`,
       'trixie',
-      fresh,
+      `${path}.new`,
       ...sources,
     ],
     { stdio: ['ignore', 2, 2] },
   );
-  renameSync(fresh, path);
   return path;
 }
 
