@@ -69,12 +69,14 @@ describe('ClamAV', () => {
     expect(text).toContain("grep { $_->[0] eq 'ClamAV-clamd' }");
     expect(text).toContain('@av_scanners_backup = ();');
     expect(assigned(text, 'virus_scanners_failure_is_fatal')).toEqual(['1']);
+    expect(text).not.toContain('bypass_decode_parts');
   });
 
   it('is neither installed nor asked else', () => {
     expect(packages(exampleMail()).join(' ')).not.toContain('clam');
     expect(amavis()).toContain('@bypass_virus_checks_maps = (1);');
     expect(amavis()).not.toMatch(/clam|av_scanners/);
+    expect(assigned(amavis(), 'bypass_decode_parts')).toEqual(['1']);
   });
 });
 

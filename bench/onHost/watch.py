@@ -24,7 +24,7 @@ def main() -> None:
                 most[unit] = max(most.get(unit, 0), megabytes)
         if done:
             break
-        time.sleep(0.5 if arguments.memory else 0.02)
+        time.sleep(0.5 if arguments.memory else 0.01)
     print(json.dumps({"time": now, "memory": most, "processor": processor()}))
 
 
