@@ -4,6 +4,7 @@ import email.message
 import email.policy
 import email.utils
 import http.client
+import itertools
 import os
 import pathlib
 import smtplib
@@ -38,7 +39,9 @@ def check(mail: dict) -> None:
         *services(), *name_resolution(), *listeners(), *served_certificates(mail["hostName"]), *web_pages(mail["hostName"])
     ]  # fmt: skip
     if not reasons:
-        reasons = [*spam_probe(), *signing_probes(mail["domains"])]
+        spam = send_spam_probe()
+        signing = [*signing_probes(mail["domains"])]
+        reasons = [*spam_reasons(spam), *signing]
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
     print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
@@ -121,10 +124,15 @@ def web_pages(host_name: str):
             connection.close()
 
 
-def spam_probe():
+def send_spam_probe() -> str:
+    """Gives its subject, by which it is known again."""
     subject = f"probe {uuid.uuid4()}"
     with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
         client.sendmail("", [PROBE], message(f"probe@{socket.getfqdn()}", subject, GTUBE))
+    return subject
+
+
+def spam_reasons(subject: str):
     try:
         probe = arrived(subject)
     except Failure:
@@ -134,24 +142,33 @@ def spam_probe():
         yield f"a spam probe came through unmarked (X-Spam-Status: {probe['X-Spam-Status']}): amavis passes everything as clean"
 
 
+def send_outbound_probe(name: str) -> str:
+    subject = f"probe {uuid.uuid4()}"
+    sender = f"postmaster@{name}"
+    run("/usr/sbin/sendmail", "-f", sender, PROBE, stdin=message(sender, subject, "signed?"))
+    return subject
+
+
 def signing_probes(domains: list):
-    for domain in domains:
-        name, selector = domain["name"], domain["selector"]
-        subject = f"probe {uuid.uuid4()}"
-        sender = f"postmaster@{name}"
-        run("/usr/sbin/sendmail", "-f", sender, PROBE, stdin=message(sender, subject, "signed?"))
-        try:
-            probe = arrived(subject)
-        except Failure:
-            yield f"{name}: an outbound message does not come through amavis: smtpctl show queue"
-            continue
-        if name in dkim.unsigned_domains():
-            continue
-        signatures = ["".join(value.split()) for value in probe.get_all("DKIM-Signature", [])]
-        if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
-            yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
-        elif not dkim.has_announced_key(name, selector):
-            yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: pulumi config set mailhost:drift mend && pulumi up"
+    # Enough for all workers of amavis to have one.
+    for some in itertools.batched(domains, 8):
+        for domain, subject in [(domain, send_outbound_probe(domain["name"])) for domain in some]:
+            yield from signing_reasons(domain["name"], domain["selector"], subject)
+
+
+def signing_reasons(name: str, selector: str, subject: str):
+    try:
+        probe = arrived(subject)
+    except Failure:
+        yield f"{name}: an outbound message does not come through amavis: smtpctl show queue"
+        return
+    if name in dkim.unsigned_domains():
+        return
+    signatures = ["".join(value.split()) for value in probe.get_all("DKIM-Signature", [])]
+    if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
+        yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
+    elif not dkim.has_announced_key(name, selector):
+        yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: pulumi config set mailhost:drift mend && pulumi up"
 
 
 def message(sender: str, subject: str, text: str) -> str:

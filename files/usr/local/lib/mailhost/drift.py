@@ -12,7 +12,7 @@ import manifests
 from check import open_ports, public_ports, services
 from daemons import DAEMONS, wanted
 from files import live
-from prepare import MOUNTS, USERS, is_installed
+from prepare import MOUNTS, USERS, installed_packages
 from system import is_active, succeeds
 
 #: What is pushed besides the daemons.
@@ -56,8 +56,9 @@ def strange_files():
             if path not in planned and not succeeds("dpkg-query", "--search", path):
                 yield f"{daemon.name}: {path} is read too, and is not the plan's"
     # It ends with a status of its own where something differs.
+    ours = sorted(listed_packages() & installed_packages())
     verified = subprocess.run(
-        ["dpkg", "--verify", *installed()], capture_output=True, text=True, check=False
+        ["dpkg", "--verify", *ours], capture_output=True, text=True, check=False
     ).stdout.splitlines()
     for line in verified:
         path = line.split()[-1]
@@ -65,16 +66,12 @@ def strange_files():
             yield f"{path} is not as its package has it"
 
 
-def listed_packages() -> list:
-    return pathlib.Path("/etc/mailhost/packages").read_text().split()
-
-
-def installed() -> list:
-    return [name for name in listed_packages() if succeeds("dpkg-query", "--status", name) and is_installed(name)]
+def listed_packages() -> set:
+    return {*pathlib.Path("/etc/mailhost/packages").read_text().split()}
 
 
 def packages():
-    for name in sorted({*listed_packages()} - {*installed()}):
+    for name in sorted(listed_packages() - installed_packages()):
         yield f"the package {name} is not installed"
 
 

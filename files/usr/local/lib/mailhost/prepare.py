@@ -138,7 +138,7 @@ def install(packages: list) -> None:
 
 
 def install_missing(packages: list) -> None:
-    missing = [name for name in packages if not succeeds("dpkg-query", "--status", name) or not is_installed(name)]
+    missing = sorted({*packages} - installed_packages())
     begun = manifests.read(INSTALLING)
     if not missing and not begun:
         return
@@ -165,8 +165,7 @@ def install_missing(packages: list) -> None:
         run(*apt, "install", "--reinstall", *as_packaged, *torn, env=environment)
     fast = ("--force-unsafe-io",) if first else ()
     install = (*apt, "install", "--no-install-recommends", *dpkg_options("--force-confdef,confold", *fast))
-    run(*install, "--fix-broken", env=environment)
-    run(*install, *missing, env=environment)
+    run(*install, "--fix-broken", *missing, env=environment)
     if first:
         os.sync()
         INSTALLING.unlink()
@@ -209,8 +208,9 @@ def wait_for_package_locks() -> None:
     wait_for("another program ends its work on Debian packages", free, 300)
 
 
-def is_installed(package: str) -> bool:
-    return "ok installed" in run("dpkg-query", "--show", "--showformat=${Status}", package)
+def installed_packages() -> set:
+    listed = run("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
+    return {name for name, state in map(str.split, listed.splitlines()) if state == "installed"}
 
 
 def create_folders() -> None:
