@@ -19,6 +19,8 @@ export interface DaemonArgs {
   files: HostFiles;
   /** Files with secrets: staged by a command of their own, put in place together with `files`. */
   secrets?: pulumi.Input<HostFiles>;
+  /** What has to be in force before these files are. Default: nothing. Secrets are staged without waiting for it. */
+  after?: pulumi.Resource[];
 }
 
 /**
@@ -60,7 +62,7 @@ export class Daemon extends pulumi.ComponentResource {
     const activated = new command.remote.Command(
       name,
       { connection, create, stdin: text, triggers },
-      { parent: this, dependsOn: staged ? [staged] : [] },
+      { parent: this, dependsOn: [...(args.after ?? []), ...(staged ? [staged] : [])] },
     );
     this.fingerprint = pulumi
       .all([activated.id, create])

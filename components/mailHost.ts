@@ -349,8 +349,9 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         host,
         files: dovecotFiles(mail),
         secrets: credentials.apply((hashes) => dovecotSecrets(mail, hashes)),
+        after: [tls, ...accounts],
       },
-      { ...own, dependsOn: [tls, ...accounts] },
+      { ...own, dependsOn: [ready] },
     );
     const antivirus = mail.antivirus
       ? [
@@ -375,9 +376,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
             }),
           )
           .apply(amavisSecrets),
+        // The host refuses to sign with a key that the domain's name servers do not answer.
+        after: [spamAssassin, ...antivirus, ...dns.owners],
       },
-      // The host refuses to sign with a key that the domain's name servers do not answer.
-      { ...own, dependsOn: [spamAssassin, ...antivirus, ...dns.owners] },
+      { ...own, dependsOn: [ready] },
     );
     const openSmtpd = new Daemon(
       `${name}-opensmtpd`,
@@ -388,9 +390,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         secrets: pulumi
           .all([credentials, pulumi.secret(settings.smarthost?.password).apply(checkedPassword)])
           .apply(([hashes, password]) => openSmtpdSecrets(mail, hashes, password)),
+        // While a route is down OpenSMTPD holds mail back, so its next hops come first.
+        after: [tls, dovecot, amavis],
       },
-      // While a route is down OpenSMTPD holds mail back, so its next hops come first.
-      { ...own, dependsOn: [tls, dovecot, amavis] },
+      { ...own, dependsOn: [ready] },
     );
     // The plan was made before the host changed keys. A preview tells what it knows.
     const dkim = pulumi.runtime.isDryRun()
