@@ -41,7 +41,7 @@ export class Host extends pulumi.ComponentResource {
               {
                 connection: firstContact,
                 // A new host has nothing yet.
-                create: 'if command -v mailhost >/dev/null; then mailhost drift; fi',
+                create: 'if [ -d /var/lib/mailhost ]; then mailhost drift; fi',
                 triggers: [...triggers, args.lookedAt],
               },
               { parent: this },
@@ -53,7 +53,7 @@ export class Host extends pulumi.ComponentResource {
       `${name}-program`,
       {
         connection: firstContact,
-        create: `cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
+        create: `timeout 600 cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
         stdin: programText,
         triggers,
       },

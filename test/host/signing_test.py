@@ -243,6 +243,17 @@ class Removal(Signing):
         self.clock.now += 3000
         self.push(self.removal_of_s1())
 
+    def test_forgets_times_of_a_clock_that_was_ahead(self):
+        self.clock.now += 3 * 365 * 86400
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now -= 3 * 365 * 86400
+        self.assertFalse(dkim.newly_visible())
+        self.clock.now += TTL + 1
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
+        self.assertEqual(self.signs("example.org"), {"s2"})
+        self.clock.now += TTL
+        self.push(self.removal_of_s1())
+
     def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
         evidence = dkim.load()

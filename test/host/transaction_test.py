@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
@@ -71,7 +72,7 @@ class Transaction(unittest.TestCase):
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def raises(self, error):
-        def does():
+        def does(*_):
             raise error
 
         return does
@@ -131,6 +132,41 @@ class Transaction(unittest.TestCase):
             self.push({self.one: "2\n"})
         self.assertEqual(self.lying(), self.before)
         self.assertEqual(transaction.unended([self.daemon]), [])
+
+    def test_goes_back_where_nobody_is_left_to_be_told(self):
+        reading, writing = os.pipe()
+        self.addCleanup(setattr, sys, "__stdout__", sys.__stdout__)
+        with os.fdopen(writing, "w") as sys.__stdout__:
+            self.push({self.one: "2\n", self.other: "1\n"})
+            os.close(reading)
+            with self.assertRaisesRegex(Failure, "whoever asked for it is gone"):
+                self.push({self.one: "3\n", self.other: "1\n"})
+        self.assertEqual(self.lying(), {"one": b"2\n", "other": b"1\n"})
+
+    def test_leaves_nothing_where_it_was_killed_before_it_changed_anything(self):
+        def writes_and_is_killed(*file):
+            files.write_beside(*file)
+            raise Killed
+
+        with mock.patch.object(transaction, "write_beside", writes_and_is_killed), self.assertRaises(Killed):
+            self.push({self.one: "2\n", self.third: "2\n"})
+        for daemon in transaction.unended([self.daemon]):
+            transaction.put_back(daemon)
+        self.assertEqual(self.lying(), self.before)
+
+    def test_forgets_the_configuration_of_a_push_that_was_killed_at_its_end(self):
+        past = history.entries("daemon")
+        forgetting = transaction.forget
+        self.addCleanup(setattr, transaction, "forget", forgetting)
+        # keep() calls it before, settle() comes after that.
+        ends = iter([forgetting, self.raises(Killed())])
+        transaction.forget = lambda daemon: next(ends)(daemon)
+        with self.assertRaises(Killed):
+            self.push({self.one: "2\n", self.other: "1\n"})
+        transaction.forget = forgetting
+        transaction.go_back(self.daemon)
+        self.assertEqual(history.entries("daemon"), past)
+        self.assertEqual(self.daemon.restarts[-1], [self.one])
 
     def test_leaves_what_a_killed_push_needs_to_be_undone(self):
         self.cut_off({self.one: "2\n", self.third: "2\n"})

@@ -254,6 +254,27 @@ prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": 
     const again = await stack.up();
     expect(Object.keys(changes(again.output))).toEqual(['unchanged']);
   });
+
+  it('does not keep a change whose up was killed, and that is then taken back', async () => {
+    const level = () => onHost(lab, 'grep ^.sa_tag2_level_deflt /etc/amavis/conf.d/60-mailhost');
+    const before = level();
+    await stack.set('mailhost:spamTagLevel', '2.7');
+    const underWay = () => onHost(lab, 'pgrep -f "mailhost [a]ctivate amavis" || true') !== '';
+    let killed: Promise<void> | undefined;
+    await stack.up((text, kill) => {
+      if (text.includes('mail-amavis updating'))
+        killed ??= waitFor('amavis gets its files', underWay).then(kill);
+    });
+    expect(killed).toBeDefined();
+    await killed;
+    await waitFor('the push ends', () => !underWay());
+    await stack.run(['cancel', '--yes']);
+    await stack.set('mailhost:spamTagLevel', '2.5');
+    const { status, output } = await stack.up();
+    expect(status, output).toBe(0);
+    expect(level()).toBe(before);
+    expect(drift()).toBe('this host is as the plan has it\nstatus 0\n');
+  });
 });
 
 describe('a machine that is killed', () => {

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 
-from failure import Failure
+from failure import ERRORS, Failure
 from files import put_private
 from system import run
 
@@ -120,13 +120,17 @@ def show_snapshots() -> None:
         print(f"{snapshot['short_id']}  {snapshot['time'][:19].replace('T', ' ')}  {size / 1e6:.1f} MB")
 
 
-def backup() -> None:
-    with alone():
-        try:
-            print(make_snapshot())
-        except Failure as failure:
-            tell(failure)
-            raise
+@contextlib.contextmanager
+def failures_told():
+    try:
+        yield
+    except sqlite3.Error as error:
+        failure = Failure(f"{SENT}: {error}")
+        tell(failure)
+        raise failure from error
+    except ERRORS as failure:
+        tell(failure)
+        raise
 
 
 @contextlib.contextmanager
@@ -142,12 +146,12 @@ def alone():
 def make_snapshot() -> str:
     known = settings()
     find_or_make()
-    collect()
     try:
+        collect()
         # What was linked has changed in nothing but the number of its names.
         _, output = restic("backup", "--json", "--ignore-ctime", str(COPY))
     finally:
-        shutil.rmtree(COPY)
+        shutil.rmtree(COPY, ignore_errors=True)
     summary = json.loads(output.splitlines()[-1])
     kept = [part for span in ("daily", "weekly", "monthly") for part in (f"--keep-{span}", known[f"KEEP_{span.upper()}"])]
     restic("forget", "--retry-lock", "10m", *kept, "--prune")
@@ -266,14 +270,16 @@ def note(**changes) -> None:
     put_private(STATE, json.dumps({**state(), **changes}))
 
 
-def tell(failure: Failure) -> None:
+def tell(failure: Exception) -> None:
     """The postmaster, at most once a day."""
-    note(problem=str(failure))
+    # It may be the disk that is full.
+    with contextlib.suppress(OSError):
+        note(problem=str(failure))
     today = datetime.date.today().isoformat()
     if state().get("told") == today:
         return
     text = f"To: root\nSubject: the backup of this host failed\n\n{failure}\n\nOnce more: mailhost backup\n"
-    with contextlib.suppress(Failure, FileNotFoundError):
+    with contextlib.suppress(Failure, OSError):
         run("/usr/sbin/sendmail", "root", stdin=text)
         note(told=today)
 

@@ -49,7 +49,9 @@ def check(mail: dict) -> None:
     for warning in dkim.warnings(mail["domains"]):
         print(warning)
     warn_of_missing_account(mail["hostName"])
-    warn_of_blocked_port()
+    # Else mail leaves by another port, and host.
+    if not pathlib.Path("/etc/smtpd/smarthost").exists():
+        warn_of_blocked_port()
     warn_of_refusing_list()
     warn_of_missing_backup()
     warn_of_reboot()

@@ -12,7 +12,7 @@ import dkim
 import history
 import restore
 import tlsa
-from backup import alone, backup, show_snapshots, unlock
+from backup import alone, failures_told, make_snapshot, show_snapshots, unlock
 from check import check
 from daemons import DAEMONS, host_alone
 from drift import drift
@@ -198,8 +198,9 @@ def run_release(arguments) -> None:
 
 
 def run_backup(arguments) -> None:
-    restore.check_ended()
-    backup()
+    with alone(), failures_told():
+        restore.check_ended()
+        print(make_snapshot())
 
 
 def run_snapshots(arguments) -> None:

@@ -155,6 +155,8 @@ class Ssh(Daemon):
     """sshd, without `unit`: the way in is never stopped."""
 
     name = "ssh"
+    # Before ours, and the first value of a keyword counts.
+    reads = ["/etc/ssh/sshd_config.d/0*"]
 
     def check(self, files, staged, owned):
         staged("sshd", "-t")
@@ -167,6 +169,7 @@ class Ssh(Daemon):
 class Fail2ban(Daemon):
     name = "fail2ban"
     unit = "fail2ban"
+    reads = ["/etc/fail2ban/jail.d/*", "/etc/systemd/system/fail2ban.service.d/*"]
     endpoints = [("/run/fail2ban/fail2ban.sock", b"")]
 
     def check(self, files, staged, owned):
@@ -303,6 +306,7 @@ def host_alone():
 class Resolver(Daemon):
     name = "resolver"
     unit = "unbound"
+    reads = ["/etc/systemd/system/unbound.service.d/*"]
     endpoints = [((resolver.ADDRESS, 53), b"")]
 
     def check(self, files, staged, owned):
@@ -318,6 +322,7 @@ class Resolver(Daemon):
 class ClamAv(Daemon):
     name = "antivirus"
     unit = "clamav-daemon"
+    reads = ["/etc/systemd/system/clamav-daemon.service.d/*"]
 
     def prepare_restart(self):
         # amavis shows it the parts of a message as files.
@@ -356,6 +361,7 @@ class Web(Daemon):
 
     name = "web"
     unit = "nginx"
+    reads = ["/etc/systemd/system/nginx.service.d/*"]
     public_ports = {80, 443}
     endpoints = [((LOOPBACK, port), b"") for port in (80, 443)]
     #: One file for each domain.

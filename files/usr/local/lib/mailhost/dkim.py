@@ -3,7 +3,7 @@ Says when a DKIM key may sign: once others find its record, and for as long as i
 
 The evidence lies on the volume, so that a new server has it: for each domain and selector the key's fingerprint, since when
 all name servers answer with it (`visible`), from when until when it signed, for how long signatures hold (`retention`),
-and until when those hold that there are (`keep`). Times are seconds of the epoch.
+the longest that they ever did (`longest`), and until when those hold that there are (`keep`). Times are seconds of the epoch.
 """
 
 import base64
@@ -56,7 +56,9 @@ def check(files: dict, owned: dict) -> None:
             begin(evidence[domain][plan["signs"]])
     for selectors in evidence.values():
         for selector in signers(selectors):
-            selectors[selector]["retention"] = retention
+            entry = selectors[selector]
+            entry["retention"] = retention
+            entry["longest"] = max(entry.get("longest", 0), retention)
     save(evidence)
     UNSIGNED.mkdir(parents=True, exist_ok=True)
     for domain in set(unsigned) | unsigned_domains():
@@ -150,11 +152,23 @@ def live() -> tuple:
 
 
 def load() -> dict:
+    """Times that are still to come were noted by a clock that was ahead, as one can be that no time server has set yet."""
+    evidence = noted()
+    for selectors in evidence.values():
+        for entry in selectors.values():
+            latest = {"visible": now() + 1, "from": now(), "until": now()}
+            if "longest" in entry:
+                latest["keep"] = now() + entry["longest"]
+            entry.update({what: min(entry[what], at) for what, at in latest.items() if what in entry})
+    return evidence
+
+
+def noted() -> dict:
     return json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
 
 
 def save(evidence: dict) -> None:
-    if evidence == load():
+    if evidence == noted():
         return
     text = f"{json.dumps(evidence, indent=1, sort_keys=True)}\n"
     put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": text})

@@ -21,16 +21,20 @@ def read(entry: pathlib.Path) -> dict:
     return json.loads(entry.read_text())
 
 
+def next_entry(name: str) -> pathlib.Path:
+    """Numbered, because a clock can go back."""
+    past = entries(name)
+    number = int(past[0].stem) + 1 if past else 1
+    return FOLDER / name / f"{number:06}.json"
+
+
 def remember(name: str, files: dict) -> None:
     past = entries(name)
     if past and read(past[0]) == files:
         return
-    folder = FOLDER / name
-    for made in (FOLDER, folder):
+    for made in (FOLDER, FOLDER / name):
         made.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Numbered, because a clock can go back.
-    number = int(past[0].stem) + 1 if past else 1
-    put_private(folder / f"{number:06}.json", json.dumps(files))
+    put_private(next_entry(name), json.dumps(files))
     for old in past[KEPT:]:
         old.unlink()
 

@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import select
 import shutil
 import stat
+import sys
 
 import history
 import manifests
@@ -52,10 +54,12 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
     finally:
         shutil.rmtree(STAGING)
 
+    notes = [*manifests.paths(daemon.name), str(history.next_entry(daemon.name))]
     try:
+        # First, so that what lies beside a file is found also where this is killed.
+        keep(daemon, [*changed, *removed, *notes])
         for path in changed:
             write_beside(path, files[path])
-        keep(daemon, [*changed, *removed, *manifests.paths(daemon.name)])
     except OSError as error:
         for path in changed:
             pathlib.Path(beside(path)).unlink(missing_ok=True)
@@ -67,6 +71,8 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
         for path in removed:
             pathlib.Path(path).unlink(missing_ok=True)
         daemon.restart(changed + removed)
+        if is_abandoned():
+            raise Failure("whoever asked for it is gone, and would not know that it is in force")
     except Exception as failure:
         raise Failure(f"{daemon.name} does not run with its new files; {go_back(daemon)}.\n{failure}") from failure
     except BaseException:
@@ -78,9 +84,16 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
     return f"{daemon.name}: {', '.join(changed + removed) or 'restarted'}"
 
 
+def is_abandoned() -> bool:
+    """Whether nobody is there any more to read the answer: the SSH connection was cut, or `pulumi up` killed."""
+    poll = select.poll()
+    poll.register(sys.__stdout__, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
 def go_back(daemon) -> str:
     """Puts in force again what was before a push that has not ended; gives words for how that went."""
-    changed = [path for path in kept(daemon) if path not in manifests.paths(daemon.name)]
+    changed = [path for path in kept(daemon) if STATE not in pathlib.Path(path).parents]
     put_back(daemon)
     try:
         if manifests.owned(daemon.name):
