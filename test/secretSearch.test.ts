@@ -31,6 +31,13 @@ it.each([
   }
 });
 
+it.each([0, 10, 25, 40, 57])('finds a long one in wrapped Base64, after %i octets', (octets) => {
+  const long = 'MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF';
+  const wrapped = base64(`${'x'.repeat(octets)}${long} and more`).replace(/.{76}/g, '$&\n');
+  expect(wrapped).toContain('\n');
+  expect(new SecretSearch({ key: long }).in(wrapped)).toEqual(['key']);
+});
+
 it('finds none in another text', () => {
   expect(search.in('$6$sa/lt')).toEqual([]);
 });

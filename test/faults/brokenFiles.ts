@@ -13,7 +13,8 @@ export interface Broken {
   words?: RegExp;
 }
 
-const refusal = /refuses the new files|does not run with its new files/;
+const refusal =
+  /refuses the new files|does not run with its new files; the files from before are back, and so is the daemon/;
 
 const smtpd = (what: string, text: string) => ({ what, path: '/etc/smtpd.conf', text });
 const dovecot = (what: string, text: string) => ({ what, path: '/etc/dovecot/dovecot.conf', text });

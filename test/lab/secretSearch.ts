@@ -16,6 +16,11 @@ function forms(text: string): string[] {
     text,
     ...hashes.flatMap((hash) => [hash.toString('hex'), hash.toString('base64')]),
     ...base64,
+    // One of the halves is whole also where lines have 76 characters.
+    ...base64.flatMap((form) => {
+      const half = Math.floor(form.length / 2);
+      return form.length > 76 ? [form.slice(0, half), form.slice(half)] : [];
+    }),
     ...base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_')),
     bytes.toString('hex'),
     bytes.toString('hex').toUpperCase(),
