@@ -27,6 +27,10 @@ class Measured {
     return figure(name, unit, values, goal);
   }
 
+  has(name: string): boolean {
+    return this.series.has(name);
+  }
+
   figures(): Figure[] {
     return [...this.series.keys()].map((name) => this.figure(name));
   }
@@ -134,8 +138,9 @@ function assertLimit(lab: Lab, name: string): void {
 
 async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
   const rounds = quick ? 1 : 3;
+  const others = quick ? contenders.slice(0, 1) : contenders;
   const measured = new Measured();
-  tools();
+  if (!quick) tools();
   if (!quick) {
     const warm = await OurHost.inFreshLab();
     say('an up that is not measured: all packages are in the cache after it');
@@ -152,7 +157,7 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
     await changeOurs(measured, ours);
 
     const machine = new BareMachine(lab);
-    for (const { name, first, again } of contenders) {
+    for (const { name, first, again } of others) {
       await machine.delete();
       const own = kit.messagesPerHour;
       measured.add(
@@ -176,17 +181,19 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
 
   const of = (name: string) => measured.figure(name);
   const against = (what: string, by: string, most: number) =>
-    ratio(of(`${what}: ours`), of(`${what}: ${by}`), { most });
+    measured.has(`${what}: ${by}`)
+      ? [ratio(of(`${what}: ours`), of(`${what}: ${by}`), { most })]
+      : [];
   return [
-    against('first up', 'floor', 1.15),
-    against('first up', 'Ansible', 0.7),
-    against('first up', 'pyinfra', 0.8),
-    against('nothing changed', 'as many resources of the same packages', 1.2),
-    against('nothing changed', 'as many resources of no package', 1.2),
-    against('nothing changed', 'Ansible', 0.25),
+    ...against('first up', 'floor', 1.15),
+    ...against('first up', 'Ansible', 0.7),
+    ...against('first up', 'pyinfra', 0.8),
+    ...against('nothing changed', 'as many resources of the same packages', 1.2),
+    ...against('nothing changed', 'as many resources of no package', 1.2),
+    ...against('nothing changed', 'Ansible', 0.25),
     measured.figure('nothing changed: SSH connections of ours', { most: 0 }),
-    against('one line changed', 'Ansible', 0.4),
-    against('one line changed', 'pyinfra', 0.8),
+    ...against('one line changed', 'Ansible', 0.4),
+    ...against('one line changed', 'pyinfra', 0.8),
     measured.figure('one line changed: SSH connections of ours', { most: 1 }),
     measured.figure('one line changed: services that ours touches', { most: 1 }),
     ...measured.figures().filter(({ unit }) => unit === 's'),

@@ -330,7 +330,7 @@ async function run({ quick }: Options): Promise<Figure[]> {
   const further = async (what: string) => {
     // Not measured.
     await host.deliver(inbound, await inbound.messages(half));
-    const { ratio: share, rates, processor } = await throughput(host, inbound, what, rounds, half);
+    const { ratio: share, rates, processor } = await throughput(host, inbound, what, rounds, count);
     others.push(share, ...rates, ...processor, ...(await memory(host, what, rounds, load)));
   };
   // With one alone amavis ends after 20 messages.
