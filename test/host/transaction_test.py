@@ -158,7 +158,7 @@ class Transaction(unittest.TestCase):
         past = history.entries("daemon")
         forgetting = transaction.forget
         self.addCleanup(setattr, transaction, "forget", forgetting)
-        # keep() calls it before, settle() comes after that.
+        # announce() calls it before, settle() comes after that.
         ends = iter([forgetting, self.raises(Killed())])
         transaction.forget = lambda daemon: next(ends)(daemon)
         with self.assertRaises(Killed):

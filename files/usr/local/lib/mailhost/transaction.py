@@ -56,10 +56,10 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
 
     notes = [*manifests.paths(daemon.name), str(history.next_entry(daemon.name))]
     try:
-        # First, so that what lies beside a file is found also where this is killed.
-        keep(daemon, [*changed, *removed, *notes])
+        announce(daemon, [*changed, *removed, *notes])
         for path in changed:
             write_beside(path, files[path])
+        keep(daemon)
     except OSError as error:
         for path in changed:
             pathlib.Path(beside(path)).unlink(missing_ok=True)
@@ -176,16 +176,19 @@ def kept(daemon) -> dict:
     return json.loads(index.read_text()) if index.exists() else {}
 
 
-def keep(daemon, paths: list) -> None:
-    """By further names of the files themselves, so that whoever they belong to, and whatever is in them, comes back."""
-    folder = kept_in(daemon)
+def announce(daemon, paths: list) -> None:
+    """Before the first of them is written beside another, so that it is found where the push is killed."""
     forget(daemon)
-    folder.mkdir(parents=True, mode=0o700)
+    kept_in(daemon).mkdir(parents=True, mode=0o700)
     index = {path: str(number) if os.path.lexists(path) else None for number, path in enumerate(paths)}
-    for path, name in index.items():
+    put_private(kept_in(daemon) / "index.json", json.dumps(index))
+
+
+def keep(daemon) -> None:
+    """By further names of the files themselves, so that whoever they belong to, and whatever is in them, comes back."""
+    for path, name in kept(daemon).items():
         if name is not None:
-            os.link(path, folder / name, follow_symlinks=False)
-    put_private(folder / "index.json", json.dumps(index))
+            os.link(path, kept_in(daemon) / name, follow_symlinks=False)
 
 
 def forget(daemon) -> None:
