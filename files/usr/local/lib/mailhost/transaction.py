@@ -85,7 +85,7 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
 
 
 def is_abandoned() -> bool:
-    """Whether nobody is there any more to read the answer: the SSH connection was cut, or `pulumi up` killed."""
+    """Whether nobody is there any more to read the answer: the SSH connection was cut."""
     poll = select.poll()
     poll.register(sys.__stdout__, 0)
     return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
