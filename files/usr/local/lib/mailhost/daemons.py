@@ -37,7 +37,7 @@ class Daemon:
     public_ports: set = set()
     #: Services that read these files too, and are restarted with it where they run.
     readers: list = []
-    #: Patterns of files that it reads besides its own.
+    #: Patterns of files that it reads besides its own and the drop-ins of its unit.
     reads: list = []
 
     def completed(self, files: dict, fresh: set = frozenset()) -> dict:
@@ -169,7 +169,7 @@ class Ssh(Daemon):
 class Fail2ban(Daemon):
     name = "fail2ban"
     unit = "fail2ban"
-    reads = ["/etc/fail2ban/jail.d/*", "/etc/systemd/system/fail2ban.service.d/*"]
+    reads = ["/etc/fail2ban/jail.d/*"]
     endpoints = [("/run/fail2ban/fail2ban.sock", b"")]
 
     def check(self, files, staged, owned):
@@ -179,7 +179,6 @@ class Fail2ban(Daemon):
 class OpenSmtpd(Daemon):
     name = "opensmtpd"
     unit = "opensmtpd"
-    reads = ["/etc/systemd/system/opensmtpd.service.d/*"]
     public_ports = {25, 465, 587}
     endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029)] + [((LOOPBACK, 465), b"")]
 
@@ -213,7 +212,6 @@ def check_table(path: str, text: str) -> None:
 class Dovecot(Daemon):
     name = "dovecot"
     unit = "dovecot"
-    reads = ["/etc/systemd/system/dovecot.service.d/*"]
     public_ports = {993, 4190}
     endpoints = [((LOOPBACK, 993), b""), ((LOOPBACK, 4190), b'"IMPLEMENTATION"'), ("/run/dovecot/lmtp", b"220 ")]
     scripts = "/etc/dovecot/sieve"
@@ -242,7 +240,7 @@ class Dovecot(Daemon):
 class Amavis(Daemon):
     name = "amavis"
     unit = "amavis"
-    reads = ["/etc/amavis/conf.d/*", "/etc/systemd/system/amavis.service.d/*"]
+    reads = ["/etc/amavis/conf.d/*"]
     endpoints = [((LOOPBACK, 10024), b"220 "), ((LOOPBACK, 10026), b"220 ")]
 
     def check(self, files, staged, owned):
@@ -306,7 +304,6 @@ def host_alone():
 class Resolver(Daemon):
     name = "resolver"
     unit = "unbound"
-    reads = ["/etc/systemd/system/unbound.service.d/*"]
     endpoints = [((resolver.ADDRESS, 53), b"")]
 
     def check(self, files, staged, owned):
@@ -322,7 +319,6 @@ class Resolver(Daemon):
 class ClamAv(Daemon):
     name = "antivirus"
     unit = "clamav-daemon"
-    reads = ["/etc/systemd/system/clamav-daemon.service.d/*"]
 
     def prepare_restart(self):
         # amavis shows it the parts of a message as files.
@@ -345,7 +341,7 @@ RULE_UPDATES = "spamassassin-maintenance.timer"
 class SpamAssassin(Daemon):
     name = "spamassassin"
     unit = "spamd"
-    reads = ["/etc/spamassassin/*.cf", "/etc/spamassassin/*.pre", "/etc/systemd/system/spamd.service.d/*"]
+    reads = ["/etc/spamassassin/*.cf", "/etc/spamassassin/*.pre"]
     endpoints = [("/run/spamd/spamd.sock", b"")]
     readers = [Amavis()]
 
@@ -361,7 +357,6 @@ class Web(Daemon):
 
     name = "web"
     unit = "nginx"
-    reads = ["/etc/systemd/system/nginx.service.d/*"]
     public_ports = {80, 443}
     endpoints = [((LOOPBACK, port), b"") for port in (80, 443)]
     #: One file for each domain.

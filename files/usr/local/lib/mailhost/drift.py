@@ -52,7 +52,8 @@ def strange_files():
     """In the folders that the daemons read: what neither the plan nor a package brought, or is not as its package has it."""
     planned = {path for name in [*SYSTEM, *(daemon.name for daemon in wanted())] for path in manifests.planned(name)}
     for daemon in wanted():
-        for path in sorted(path for pattern in daemon.reads for path in glob.glob(pattern)):
+        drop_ins = [f"/etc/systemd/system/{daemon.unit}.service.d/*"] if daemon.unit else []
+        for path in sorted(path for pattern in [*daemon.reads, *drop_ins] for path in glob.glob(pattern)):
             if path not in planned and not succeeds("dpkg-query", "--search", path):
                 yield f"{daemon.name}: {path} is read too, and is not the plan's"
     # It ends with a status of its own where something differs.
