@@ -56,10 +56,14 @@ export function figure(name: string, unit: string, values: number[], goal?: Goal
   return { name, value: all.median, unit, spread: all, values, ...(goal ? { goal } : {}) };
 }
 
-/** Run by run, where both were measured in turns: what slows one run down slows down both. */
+/**
+ * Run by run, where both were measured in turns: what slows one run down slows down both. Where one was run more often in each
+ * turn, these runs share the other's.
+ */
 export function ratio(of: Figure, by: Figure, goal?: Goal): Figure {
   const name = `${of.name} / ${by.name.replace(/^.*: /, '')}`;
-  const values = of.values.map((value, i) => value / by.values[i]!);
+  const share = by.values.length / of.values.length;
+  const values = of.values.map((value, i) => value / by.values[Math.floor(i * share)]!);
   return { ...figure(name, 'ratio', values, goal), dividedBy: by.name };
 }
 

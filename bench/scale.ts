@@ -51,7 +51,7 @@ function fit(points: { x: number; y: number }[]): { slope: number; r2: number } 
   return { slope, r2: spread === 0 ? 1 : (slope * sum((x, y) => x * y)) / spread };
 }
 
-async function domains(sizes: number[], runs: number): Promise<Figure[]> {
+async function domains(sizes: number[], quick: boolean): Promise<Figure[]> {
   const figures: Figure[] = [];
   const points = new Map<string, { x: number; y: number }[]>();
   const add = (what: string, size: number, unit: string, values: number[]) => {
@@ -62,6 +62,7 @@ async function domains(sizes: number[], runs: number): Promise<Figure[]> {
     return one;
   };
   for (const size of sizes) {
+    const runs = quick ? 1 : size <= 10 ? 5 : 3;
     const { cloud, stack } = await manyHosts(1, size);
     const measure = async (command: string[]) => {
       const memory = new Memory(stack.env.PULUMI_HOME!);
@@ -129,5 +130,5 @@ cloud APIs with no machine behind them: its SSH server says to every command tha
 costs: the program, the engine, the plugins and the APIs' answers, all on this machine. *Engine only* is a program of as
 many resources that does nothing. The engine writes its state once at the end here (\`PULUMI_SKIP_CHECKPOINTS\`); by
 default it writes all of it after each change, which grows by the square of the number of resources.`,
-  run: ({ quick }) => domains(quick ? [1, 10] : [1, 10, 50, 200], quick ? 1 : 3),
+  run: ({ quick }) => domains(quick ? [1, 10] : [1, 10, 50, 200], quick),
 };
