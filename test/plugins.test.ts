@@ -14,12 +14,13 @@ import { Status } from '@pulumi/pulumi/proto/status_pb';
 import type { FastifyInstance } from 'fastify';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { Struct, type JavaScriptValue } from 'google-protobuf/google/protobuf/struct_pb';
-import { Server, utils } from 'ssh2';
+import { Server } from 'ssh2';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
 import { buildStandIn, type PluginName } from '../lab/plugins/build';
+import { wholePair } from '../lab/plugins/tls/wholePair';
 
 type Values = Record<string, unknown>;
 
@@ -185,8 +186,8 @@ interface Answers {
 const urn = (type: string) => `urn:pulumi:test::mailhost::mailhost:index:Machine$${type}::name`;
 
 describe('command', () => {
-  const { private: hostKey, public: hostKeyPublic } = utils.generateKeyPairSync('ed25519');
-  const { private: privateKey } = utils.generateKeyPairSync('ed25519');
+  const { private: hostKey, public: hostKeyPublic } = wholePair().pair;
+  const { private: privateKey } = wholePair().pair;
   let plugin: Plugin;
   let sshd: Server;
   let connection: Values;
@@ -309,7 +310,7 @@ describe('command', () => {
   });
 
   it('refuses another host key, and gives up after the limit of errors', async () => {
-    const other = utils.generateKeyPairSync('ed25519').public;
+    const other = wholePair().pair.public;
     const wrong = { ...connection, hostKey: other, dialErrorLimit: 1 };
     await expect(plugin.create({ connection: wrong, create: 'x' })).rejects.toThrow(
       /after 1 failed attempts: .*[Hh]ost/,

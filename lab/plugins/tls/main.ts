@@ -4,6 +4,7 @@ import * as x509 from '@peculiar/x509';
 import { utils } from 'ssh2';
 import { serve, type Made, type ResourceKind } from '../resourceProvider';
 import type { Properties } from '../values';
+import { wholePair } from './wholePair';
 
 type Curve = 'P256' | 'P384' | 'P521';
 const curveBits: Record<Curve, 256 | 384 | 521> = { P256: 256, P384: 384, P521: 521 };
@@ -63,15 +64,6 @@ function createKey({ algorithm, rsaBits, ecdsaCurve }: Properties): Made {
       publicKeyFingerprintSha256: `SHA256:${sha256.replace(/=+$/, '')}`,
     },
   };
-}
-
-/** The library makes about one ED25519 key in 300 that it cannot read again. */
-function wholePair(generate: () => { private: string; public: string }) {
-  for (;;) {
-    const pair = generate();
-    const parsed = utils.parseKey(pair.private);
-    if (!(parsed instanceof Error)) return { pair, parsed };
-  }
 }
 
 /** PEM text ends in one newline. */
