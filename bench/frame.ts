@@ -42,9 +42,10 @@ export interface Part {
 
 export function spread(values: number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
   return {
     min: sorted[0]!,
-    median: sorted[Math.floor(sorted.length / 2)]!,
+    median: (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2,
     max: sorted.at(-1)!,
     runs: sorted.length,
   };

@@ -2,7 +2,7 @@ import { figure, ratio, say, timed, type Figure, type Part } from './frame';
 import { manyHosts } from './manyHosts/stack';
 
 /** Seconds of each command on a host. */
-const commandSeconds = 2;
+const commandSeconds = 1;
 
 async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
   const sizes = quick ? [1, 2] : [1, 2, 5, 10];
