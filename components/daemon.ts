@@ -9,6 +9,25 @@ export interface HostAccess {
   connection: pulumi.Input<command.types.input.remote.ConnectionArgs>;
   /** Every push is repeated where one of them changes, as the server's id does. */
   triggers: pulumi.Input<string>[];
+  /** What a command brought to the host last, or was about to, by the name of its resource. */
+  changeBefore: (command: string) => Change | undefined;
+}
+
+/** What a command brings to the host. */
+export interface Change {
+  /** Of all that it brings. */
+  digest: string;
+  /** One more with each other digest. */
+  number: number;
+}
+
+/**
+ * A component keeps it in the state before the command begins, and the command has the number: a command that was cut off
+ * is not the one of the state, so that it is also repeated where what it brought is taken back.
+ */
+export function nextChange(before: Change | undefined, digest: string): Change {
+  const number = before === undefined ? 1 : before.number + (before.digest === digest ? 0 : 1);
+  return { digest, number };
 }
 
 export interface DaemonArgs {
@@ -36,7 +55,7 @@ export class Daemon extends pulumi.ComponentResource {
     const { connection, triggers } = args.host;
     const text = JSON.stringify(args.files);
 
-    let create: pulumi.Input<string> = `mailhost activate ${args.push}`;
+    let activate = pulumi.output(`mailhost activate ${args.push}`);
     let staged: command.remote.Command | undefined;
     if (args.secrets !== undefined) {
       const secretText = pulumi.secret(args.secrets).apply((files) => JSON.stringify(files));
@@ -56,9 +75,14 @@ export class Daemon extends pulumi.ComponentResource {
         },
         { parent: this, additionalSecretOutputs: ['stdout', 'stderr'] },
       );
-      create = pulumi.interpolate`mailhost activate ${args.push} --secrets ${tag}`;
+      activate = pulumi.interpolate`${activate} --secrets ${tag}`;
     }
 
+    const change = activate.apply((of) =>
+      nextChange(args.host.changeBefore(name), sha256(`${of}\n${text}`)),
+    );
+    this.registerOutputs({ changes: { [name]: change } });
+    const create = pulumi.interpolate`${activate} --change ${change.number}`;
     const activated = new command.remote.Command(
       name,
       { connection, create, stdin: text, triggers },
@@ -67,7 +91,6 @@ export class Daemon extends pulumi.ComponentResource {
     this.fingerprint = pulumi
       .all([activated.id, create])
       .apply(([, created]) => sha256(`${created}\n${text}`));
-    this.registerOutputs({ fingerprint: this.fingerprint });
   }
 }
 

@@ -2,7 +2,7 @@ import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { hostProgram, systemFiles } from './hostFiles';
 import { readHostFile } from './files';
-import { sha256, type HostAccess } from './daemon';
+import { nextChange, sha256, type HostAccess } from './daemon';
 import type { MailSettings } from './mailSettings';
 
 export interface HostArgs {
@@ -28,7 +28,7 @@ const firstPatience = { dialErrorLimit: 68, perDialTimeout: 5 };
 export class Host extends pulumi.ComponentResource {
   constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Host', name, {}, opts);
-    const { connection, triggers } = args.access;
+    const { connection, triggers, changeBefore } = args.access;
     const firstContact = pulumi
       .output(connection)
       .apply((known) => ({ ...known, ...firstPatience }));
@@ -49,27 +49,33 @@ export class Host extends pulumi.ComponentResource {
           ];
 
     const programText = JSON.stringify(hostProgram());
+    const systemText = JSON.stringify(systemFiles(args.mail, args.adminSshKeys));
+    // Another program may prepare more.
+    const preparation = `--volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`;
+    const numbered = (of: string, text: string) => nextChange(changeBefore(of), sha256(text));
+    const [programName, systemName] = [`${name}-program`, `${name}-system`];
+    const brought = numbered(programName, programText);
+    const prepared = numbered(systemName, `${preparation}\n${systemText}`);
+    this.registerOutputs({ changes: { [programName]: brought, [systemName]: prepared } });
     const program = new command.remote.Command(
-      `${name}-program`,
+      programName,
       {
         connection: firstContact,
-        create: `timeout 600 cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}'`,
+        create: `timeout 600 cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}' --change ${brought.number}`,
         stdin: programText,
         triggers,
       },
       { parent: this, dependsOn: drift },
     );
     new command.remote.Command(
-      `${name}-system`,
+      systemName,
       {
         connection,
-        // Another program may prepare more.
-        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} --volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`,
-        stdin: JSON.stringify(systemFiles(args.mail, args.adminSshKeys)),
+        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} ${preparation} --change ${prepared.number}`,
+        stdin: systemText,
         triggers,
       },
       { parent: this, dependsOn: [program] },
     );
-    this.registerOutputs({});
   }
 }

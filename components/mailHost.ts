@@ -147,6 +147,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       zoneFile: zoneFileBefore = '',
       summary,
       keyHashOf,
+      changeBefore,
       plannedAt,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
@@ -156,6 +157,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const host: HostAccess = {
       connection: machine.connection,
       triggers: [machine.serverId, ...(settings.drift === 'mend' ? [now] : [])],
+      changeBefore,
     };
 
     const keys = new Map(

@@ -21,6 +21,7 @@ import {
   signerMistakes,
   type FoundRecords,
 } from './existingRecords';
+import type { Change } from './daemon';
 import { signingGenerations } from './mailSettings';
 import { isZoneId, liesIn } from './names';
 import { announcedMtaSts } from './mtaSts';
@@ -69,6 +70,8 @@ export interface Preflight {
    * last, or else as the state has it.
    */
   keyHashOf: (key: string) => string | undefined;
+  /** What a command brought to the host last, or was about to, by the name of its resource. */
+  changeBefore: (command: string) => Change | undefined;
   /** The time that changes of keys have in it. */
   plannedAt: Date;
 }
@@ -210,6 +213,11 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       );
   const zoneFile = state.find(({ urn }) => urn.endsWith(`mailhost:index:MailHost::${name}`))
     ?.outputs.zoneFile as string | undefined;
+  const changes = new Map(
+    state
+      .filter(({ type }) => type.startsWith('mailhost:index:'))
+      .flatMap(({ outputs }) => Object.entries((outputs.changes ?? {}) as Record<string, Change>)),
+  );
   const adopted = new Map([
     ...parts.ids,
     ...inZones.same.map(
@@ -232,6 +240,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ),
     summary: after,
     keyHashOf,
+    changeBefore: (command) => changes.get(command),
     plannedAt,
   };
 }

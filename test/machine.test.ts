@@ -56,7 +56,11 @@ describe('Machine', () => {
   it('puts another server in the place of one that is protected from nothing, and is off before its volume goes', async () => {
     const resources = await build();
     const server = resources.find((r) => r.name === 'machine-server')!;
-    expect(server.options).toMatchObject({ deleteBeforeReplace: true, replacementTrigger: 1 });
+    expect(server.options).toMatchObject({
+      deleteBeforeReplace: true,
+      replacementTrigger: 1,
+      ignoreChanges: ['sshKeys', 'userData'],
+    });
     expect(server.options.protect).not.toBe(true);
     expect(server.inputs).toMatchObject({ shutdownBeforeDeletion: true });
     expect(server.inputs).not.toHaveProperty('deleteProtection');

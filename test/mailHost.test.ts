@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
-import { Daemon } from '../components/daemon';
+import { Daemon, sha256 } from '../components/daemon';
 import { publicKeyHash } from '../components/dnsRecords';
 import type { HostFiles } from '../components/files';
 import { MailHost } from '../components/mailHost';
@@ -80,6 +80,37 @@ describe('MailHost', () => {
       );
     },
   );
+
+  it('repeats what was cut off, also where it is taken back', async () => {
+    const createOf = (resources: Recorded[], command: string) =>
+      opened(commands(resources).find(({ name }) => name === command)!.inputs.create) as string;
+    const begun = ['mail-opensmtpd', 'mail-firewall', 'mail-host-program', 'mail-host-system'];
+    const state = (digests: Record<string, string>): StackState =>
+      Object.fromEntries(
+        Object.entries(digests).map(([command, digest]) => {
+          const component = command.startsWith('mail-host-') ? 'Host' : 'Daemon';
+          const type = `mailhost:index:${component}`;
+          const changes = { [command]: { digest, number: 4 } };
+          return [`urn:pulumi:test::mailhost::${type}::${command}`, { type, outputs: { changes } }];
+        }),
+      );
+    const others = await record(
+      (opts) => void new MailHost('mail', example, opts),
+      false,
+      state(Object.fromEntries(begun.map((command) => [command, 'of another content']))),
+    );
+    for (const command of begun) expect(createOf(others, command)).toMatch(/ --change 5$/);
+    expect(createOf(others, 'mail-amavis')).toMatch(/ --change 1$/);
+
+    const firewall = commands(others).find(({ name }) => name === 'mail-firewall')!;
+    const digest = sha256(`mailhost activate firewall\n${firewall.inputs.stdin as string}`);
+    const same = await record(
+      (opts) => void new MailHost('mail', example, opts),
+      false,
+      state({ 'mail-firewall': digest }),
+    );
+    expect(createOf(same, 'mail-firewall')).toMatch(/ --change 4$/);
+  });
 
   const backup = {
     repository: 'sftp:mail@backup.example:/mail',

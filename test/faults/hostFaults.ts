@@ -308,6 +308,18 @@ export const slowFaults: Row[] = [
       }),
   },
   {
+    name: 'no-room-packages',
+    what: 'no room for the packages that apt gets',
+    expected: "the `up` fails with apt's words; the next one converges",
+    run: (bed) =>
+      installation.around(bed, () => {
+        onHost(bed.lab, 'apt-get clean');
+        return whileFull(bed, '/var/cache/apt/archives', () =>
+          fails(bed, /(free space|No space left)[^\n]*/),
+        );
+      }),
+  },
+  {
     name: 'full-volume',
     what: 'the volume is full while mail comes in',
     expected: '0 messages lost',

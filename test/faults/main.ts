@@ -81,7 +81,8 @@ async function write(): Promise<void> {
   const text = `# Faults
 
 What the fault campaign (\`make faults\`) did, and what was seen of each kind when it was done last. It is made by that
-command. Machines are killed, not cut off from power: the kernel's page cache stays.
+command. Machines are killed, not cut off from power: the kernel's page cache stays. Pulumi's plugins are the lab's
+stand-ins, unless the official ones were on PATH ([lab/README.md](../lab/README.md)).
 
 ${summary()}.${rest > 0 ? ` ${rest} kinds were not done yet.` : ''}
 

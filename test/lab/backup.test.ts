@@ -251,13 +251,19 @@ E
   it('gives back what only an older one has', async () => {
     const before = await allSubjects();
     await deleteAll();
+    const moveTo = (time: string, snapshot: string) =>
+      restic('rewrite', '--forget', '--new-time', `'${time}'`, snapshot);
     // Of one day only the last one is kept.
-    restic('rewrite', '--forget', '--new-time', "'2020-01-30 03:10:00'", 'latest');
+    moveTo('2020-01-30 03:10:00', 'latest');
     onHost(lab, 'mailhost backup');
     const [older, ...newer] = snapshotIds();
     expect(newer).toHaveLength(1);
     expect(restore()).toContain('nothing is missing');
-    expect(restore('--snapshot', older!)).toContain(' messages, in Restored');
+    // As if the clock had been ahead when it was made.
+    moveTo('2099-01-30 03:10:00', older!);
+    expect(restore()).toContain('nothing is missing');
+    moveTo('2020-01-30 03:10:00', snapshotIds().at(-1)!);
+    expect(restore('--snapshot', snapshotIds()[0]!)).toContain(' messages, in Restored');
     expect(await allSubjects()).toEqual(before);
   });
 

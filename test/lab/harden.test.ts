@@ -11,9 +11,9 @@ import { addresses, namespaceOf } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
 import { selfSigned } from '../../lab/selfSigned';
 import type { Result, StackOutputs } from '../../lab/stack';
-import { run, waitFor, type Lab } from '../../lab/state';
+import { waitFor, type Lab } from '../../lab/state';
 import { SecretSearch } from './secretSearch';
-import { endLab, startLab, TestStack } from './testLab';
+import { endLab, reachable, startLab, TestStack } from './testLab';
 
 const name = 'harden';
 const bert = 'bert@example.net';
@@ -271,13 +271,7 @@ it('mail to others goes through the smarthost, with its login and by TLS', async
   });
 });
 
-/** The ports of the host, of those given, on which somebody answers to a part of the lab. */
-function reachable(ports: number[], from = 'remote', address = outputs.ipv4): number[] {
-  const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
-  const script = `for port in ${ports.join(' ')}; do if ${connects}; then echo $port; fi; done`;
-  const answer = run('ip', ['netns', 'exec', namespaceOf(lab, from), 'bash', '-c', script]);
-  return answer.split('\n').filter(Boolean).map(Number);
-}
+const answers = (ports: number[], from?: string) => reachable(lab, outputs.ipv4, ports, from);
 
 describe('the firewall', () => {
   it('lets nothing else in, and not by itself alone', () => {
@@ -286,11 +280,11 @@ describe('the firewall', () => {
       'systemd-run --quiet --unit=listener python3 -m http.server 8080; until ss -ltn | grep -q :8080; do :; done',
     );
     // The router is behind the cloud firewall.
-    expect(reachable([22, 25, 993, 8080], 'router')).toEqual([22, 25, 993]);
+    expect(answers([22, 25, 993, 8080], 'router')).toEqual([22, 25, 993]);
     onHost(lab, 'nft delete table inet mailhost');
-    expect(reachable([8080], 'router')).toEqual([8080]);
+    expect(answers([8080], 'router')).toEqual([8080]);
     onHost(lab, 'systemctl reload nftables; systemctl stop listener');
-    expect(reachable([8080], 'router')).toEqual([]);
+    expect(answers([8080], 'router')).toEqual([]);
   });
 
   it('is asked for by the check', () => {
@@ -343,7 +337,7 @@ describe('who tries passwords', () => {
       const failed = () => Number(/Total failed:\t(\d+)/.exec(fail2ban('status', jail))![1]);
       const most = Number(fail2ban('get', jail, 'maxretry'));
       const before = failed();
-      expect(reachable(ports)).toEqual(ports);
+      expect(answers(ports)).toEqual(ports);
       if (service === 'SSH') {
         // For a while sshd itself takes no further connection of who has failed, or came and went to see whether the port is open.
         fail2ban('set', jail, 'maxretry', '1');
@@ -354,16 +348,16 @@ describe('who tries passwords', () => {
       } else {
         for (let i = 1; i < most; i++) void attempt();
         await waitFor('all but the last attempt are counted', () => failed() >= before + most - 1);
-        expect(reachable([993])).toEqual([993]);
+        expect(answers([993])).toEqual([993]);
         void attempt();
       }
-      await waitFor(`${remote} is shut out`, () => reachable([993]).length === 0);
-      expect(reachable(ports)).toEqual([]);
+      await waitFor(`${remote} is shut out`, () => answers([993]).length === 0);
+      expect(answers(ports)).toEqual([]);
       expect(fail2ban('status', jail)).toContain(remote);
       // Another client is not.
-      expect(reachable([993], 'router')).toEqual([993]);
+      expect(answers([993], 'router')).toEqual([993]);
       fail2ban('unban', remote);
-      expect(reachable(ports)).toEqual(ports);
+      expect(answers(ports)).toEqual(ports);
     },
   );
 });
@@ -422,7 +416,7 @@ describe('an update', () => {
       return now.every((pid, i) => pid === '' || (pid !== '0' && pid !== before[i]));
     });
     const subject = `after an update ${randomUUID()}`;
-    await waitFor('mail is taken', () => reachable([25]).length === 1);
+    await waitFor('mail is taken', () => answers([25]).length === 1);
     await sendFromRemote(lab, { from: 'erika@remote.example', to: bert, subject, text: 'x' });
     await waitForMail(loginOf(outputs, bert), subject);
   });
@@ -448,8 +442,8 @@ describe('SSH', () => {
 
   it('is open to the networks that are stated, and to no other', async () => {
     const { outside, remote } = addresses(lab);
-    const byIpv6 = () => reachable([22, 25], 'remote', outputs.ipv6);
-    expect([reachable([22, 25]), byIpv6()]).toEqual([
+    const byIpv6 = () => reachable(lab, outputs.ipv6, [22, 25]);
+    expect([answers([22, 25]), byIpv6()]).toEqual([
       [22, 25],
       [22, 25],
     ]);
@@ -460,9 +454,9 @@ describe('SSH', () => {
       expect(status, output).toBe(0);
     };
     await push([`${outside.v4}/32`]);
-    expect([reachable([22, 25]), byIpv6()]).toEqual([[25], [25]]);
+    expect([answers([22, 25]), byIpv6()]).toEqual([[25], [25]]);
     await push([`${outside.v4}/32`, `${remote.v6}/128`]);
-    expect([reachable([22, 25]), byIpv6()]).toEqual([[25], [22, 25]]);
+    expect([answers([22, 25]), byIpv6()]).toEqual([[25], [22, 25]]);
   });
 });
 

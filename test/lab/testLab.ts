@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAccess } from '../../lab/env';
+import { namespaceOf } from '../../lab/network';
 import { Stack } from '../../lab/stack';
-import { findLab, type Lab } from '../../lab/state';
+import { findLab, run, type Lab } from '../../lab/state';
 
 export const entry = join(__dirname, '..', '..', 'lab', 'lab');
 
@@ -44,6 +45,14 @@ export class TestStack extends Stack {
     const { status, output } = await this.run(['config', 'rm', '--path', key]);
     if (status !== 0) throw new Error(output);
   }
+}
+
+/** The ports of those given on which somebody at that address answers to a part of the lab. */
+export function reachable(of: Lab, address: string, ports: number[], from = 'remote'): number[] {
+  const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
+  const script = `for port in ${ports.join(' ')}; do if ${connects}; then echo $port; fi; done`;
+  const answer = run('ip', ['netns', 'exec', namespaceOf(of, from), 'bash', '-c', script]);
+  return answer.split('\n').filter(Boolean).map(Number);
 }
 
 /** What the engine says that it did, e.g. `{ created: 3, unchanged: 58 }`. */

@@ -94,7 +94,7 @@ def open_repository() -> None:
     """Makes it where there is none. A host works without: what is wrong is told by the check."""
     try:
         find_or_make(timeout=60)
-        note(problem=None, last=max((snapshot["time"] for snapshot in snapshots()), default=None))
+        note(problem=None, last=latest().get("time"))
     except Failure as failure:
         note(problem=str(failure))
 
@@ -112,6 +112,18 @@ def unlock(timeout: float | None = None) -> int:
 def snapshots() -> list:
     known = settings()
     return json.loads(restic("snapshots", "--json", "--no-lock", "--host", known["RESTIC_HOST"])[1])
+
+
+def latest() -> dict:
+    """Empty where there is none. One of the future was made while the clock was ahead, and would be the latest for long."""
+    known = sorted(snapshots(), key=time_of)
+    now = datetime.datetime.now().astimezone()
+    past = [snapshot for snapshot in known if time_of(snapshot) <= now]
+    return (past or known or [{}])[-1]
+
+
+def time_of(snapshot: dict) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(snapshot["time"])
 
 
 def show_snapshots() -> None:

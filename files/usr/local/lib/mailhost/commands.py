@@ -12,7 +12,7 @@ import dkim
 import history
 import restore
 import tlsa
-from backup import alone, failures_told, make_snapshot, show_snapshots, unlock
+from backup import alone, failures_told, latest, make_snapshot, show_snapshots, unlock
 from check import check
 from daemons import DAEMONS, host_alone
 from drift import drift
@@ -23,6 +23,8 @@ from purge import purge
 from records import warn_of_records
 from system import HOST_LOCK, locked, run
 from transaction import activate, put_back, staged_path, unended
+
+CHANGE = "its number; so that one that was cut off and taken back is made again"
 
 
 def main() -> int:
@@ -64,12 +66,14 @@ def parse() -> argparse.Namespace:
     preparation.add_argument("--volume-device", required=True)
     preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
     preparation.add_argument("--program", help="its hash; so that what a new program prepares is prepared")
+    preparation.add_argument("--change", help=CHANGE)
     staging = command("stage", run_stage, f"keep the secret files of a daemon; {files}")
     staging.add_argument("daemon", choices=DAEMONS)
     staging.add_argument("--tag", required=True, help="what `activate` asks for them by")
     activation = command("activate", run_activate, f"put a daemon's files in force; {files}")
     activation.add_argument("daemon", choices=DAEMONS)
     activation.add_argument("--secrets", help="the tag of the staged secret files that belong to them")
+    activation.add_argument("--change", help=CHANGE)
     command("restart", run_restart, "restart a daemon, with no mail held back or doubled").add_argument(
         "daemon", choices=[name for name, daemon in DAEMONS.items() if daemon.unit is not None]
     )
@@ -210,15 +214,16 @@ def run_snapshots(arguments) -> None:
 def run_restore(arguments) -> None:
     with alone():
         unlock()
+        snapshot = arguments.snapshot if arguments.snapshot != "latest" else latest().get("id", "latest")
         match arguments.what:
             case "volume":
-                restore.restore_volume(arguments.snapshot)
+                restore.restore_volume(snapshot)
             case "all":
-                restore.restore_all(arguments.snapshot)
+                restore.restore_all(snapshot)
             case "queue":
-                restore.restore_queue(arguments.messages, arguments.snapshot)
+                restore.restore_queue(arguments.messages, snapshot)
             case address:
-                restore.restore_account(address, arguments.snapshot, arguments.folder, arguments.message_id)
+                restore.restore_account(address, snapshot, arguments.folder, arguments.message_id)
 
 
 def run_renew(arguments) -> None:
