@@ -1,7 +1,7 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { hostProgram, systemFiles } from './hostFiles';
-import { readHostFile } from './files';
+import { readHostFile, textOfLines } from './files';
 import { nextChange, sha256, type HostAccess } from './daemon';
 import type { MailSettings } from './mailSettings';
 
@@ -10,6 +10,8 @@ export interface HostArgs {
   mail: MailSettings;
   /** Public keys that may log in besides the stack's own. */
   adminSshKeys: string[];
+  /** What is no drift, in the words of `mailhost drift`. */
+  driftAccepted: string[];
   /** Block device of the volume. */
   volumeDevice: pulumi.Input<string>;
   /** GB; the file system grows with it. */
@@ -40,8 +42,10 @@ export class Host extends pulumi.ComponentResource {
               `${name}-drift`,
               {
                 connection: firstContact,
-                // A new host has nothing yet.
-                create: 'if [ -d /var/lib/mailhost ]; then mailhost drift; fi',
+                // A new host has nothing yet; one that there is may have another list.
+                create:
+                  'if [ -d /var/lib/mailhost ]; then mailhost drift --accepted /dev/stdin; fi',
+                stdin: textOfLines(args.driftAccepted),
                 triggers: [...triggers, args.lookedAt],
               },
               { parent: this },
@@ -49,7 +53,7 @@ export class Host extends pulumi.ComponentResource {
           ];
 
     const programText = JSON.stringify(hostProgram());
-    const systemText = JSON.stringify(systemFiles(args.mail, args.adminSshKeys));
+    const systemText = JSON.stringify(systemFiles(args.mail, args));
     // Another program may prepare more.
     const preparation = `--volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`;
     const numbered = (of: string, text: string) => nextChange(changeBefore(of), sha256(text));

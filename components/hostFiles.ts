@@ -39,10 +39,13 @@ export function pushes(mail: MailSettings): string[] {
 
 /**
  * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
- * pushes, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys,
+ * pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys,
  * which holds the stack's own).
  */
-export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFiles {
+export function systemFiles(
+  mail: MailSettings,
+  { adminSshKeys, driftAccepted }: { adminSshKeys: string[]; driftAccepted: string[] },
+): HostFiles {
   const { hostName } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
   const shortName = hostName.split('.')[0]!;
@@ -56,6 +59,7 @@ export function systemFiles(mail: MailSettings, adminSshKeys: string[]): HostFil
     '/etc/mailname': file([hostName]),
     '/etc/mailhost/packages': file(packages(mail).sort()),
     '/etc/mailhost/pushes': file(pushes(mail)),
+    '/etc/mailhost/drift-accepted': file(driftAccepted),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),

@@ -211,6 +211,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         access: host,
         mail,
         adminSshKeys: settings.adminSshKeys,
+        driftAccepted: settings.driftAccepted,
         volumeDevice: machine.volumeDevice,
         volumeSize: settings.volumeSize,
         ...(settings.drift === 'stop' ? { lookedAt: now } : {}),

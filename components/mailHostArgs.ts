@@ -172,6 +172,8 @@ export interface MailHostArgs {
   adminNetworks?: string[];
   /** What each `up` does about a host that is not as the plan has it. Default: ignore. */
   drift?: DriftAction;
+  /** What may differ on the host and is no drift, each in the words of `mailhost drift`. */
+  driftAccepted?: string[];
   /** Keeps volume, addresses and keys from being deleted. Default: true. */
   protect?: boolean;
   /** Dangerous changes that may go on, each in the words with which it was refused, e.g. `remove anna@example.org`. */

@@ -529,6 +529,19 @@ export const settingsShape = z.strictObject({
     description:
       'What each `pulumi up` does about a host that is not as the plan has it: `ignore` it, `stop` before anything is pushed, or `mend` it by pushing everything again.',
   }),
+  driftAccepted: listOf(
+    z
+      .string(expected('a difference in the words of `mailhost drift`'))
+      .regex(/^(?!- |\s)[^\p{Cc}\p{Zl}\p{Zp}]+$/u, {
+        error: 'is no difference: write one line as `mailhost drift` tells it, without the hyphen',
+      }),
+    'a list of differences: set [0], [1] … with --path',
+  )
+    .default([])
+    .meta({
+      description:
+        'What may differ on the host and is no drift, each in the words of `mailhost drift`, e.g. "the user anna can log in, and is not the plan\'s".',
+    }),
   protect: truth.default(true).meta({
     description: 'Keep volume, addresses and SSH keys from being deleted.',
   }),
@@ -596,14 +609,13 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
     ...found,
   ];
   if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes, prefix);
-  const { domains, accounts, aliases, dkimCompromised, adminSshKeys, adminNetworks, ...rest } =
-    parsed.data;
+  const { domains, accounts, aliases, dkimCompromised, ...rest } = parsed.data;
   return {
     ...rest,
     domains: sortedBy('name', domains).map((d) => ({
       ...d,
       zone: d.zone ?? registrableDomain(d.name),
-      spf: [...new Set(d.spf)].sort(),
+      spf: set(d.spf),
     })),
     accounts: sortedBy('address', accounts).map((a) => ({
       ...a,
@@ -613,8 +625,9 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
     })),
     aliases: sortedBy('address', aliases).map((a) => ({ ...a, recipients: a.recipients.sort() })),
     dkimCompromised: [...new Set(dkimCompromised)].sort((a, b) => a - b),
-    adminSshKeys: [...new Set(adminSshKeys)].sort(),
-    adminNetworks: [...new Set(adminNetworks)].sort(),
+    adminSshKeys: set(rest.adminSshKeys),
+    adminNetworks: set(rest.adminNetworks),
+    driftAccepted: set(rest.driftAccepted),
   };
 }
 
@@ -630,6 +643,9 @@ function nameRemedy(key: string, path: PropertyKey[]): string {
   });
   return near.length > 0 ? `write ${closest(key, near)}` : 'remove it, or mend its name';
 }
+
+/** Each once, in one order. */
+const set = (items: string[]): string[] => [...new Set(items)].sort();
 
 /** By code units, so that no locale has a say. */
 const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>

@@ -332,6 +332,7 @@ describe('parseSettings', () => {
     ['a quota below one message', { ...good, quota: 10, messageSize: 35 }, 'quota'],
     ['dropping viruses that nobody looks for', { ...good, virusAction: 'drop' }, 'virusAction'],
     ['half an SSH key', { ...good, adminSshKeys: ['ssh-ed25519 AAAA me'] }, 'adminSshKeys[0]'],
+    ['a difference with its hyphen', { ...good, driftAccepted: ['- x'] }, 'driftAccepted[0]'],
     ['nonsense for an SSH key', { ...good, adminSshKeys: ['ssh-rsa foo'] }, 'adminSshKeys[0]'],
     ['a numeric location', { ...good, location: '2' }, 'location'],
     ['a data center for a location', { ...good, location: 'fsn1-dc14' }, 'location'],
@@ -550,6 +551,7 @@ describe('parseSettings', () => {
     location: 'fsn1',
     adminSshKeys: [`${sshKey} anna`],
     adminNetworks: ['192.0.2.0/24'],
+    driftAccepted: ['nothing listens on port 443'],
   };
   const texts = (value: unknown, path: string[] = []): string[][] => {
     if (typeof value === 'string') return [path];

@@ -251,6 +251,17 @@ prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": 
     await stack.set('mailhost:drift', 'stop');
     const good = await stack.up();
     expect(good.status, good.output).toBe(0);
+
+    onHost(lab, 'useradd --create-home stranger --shell /bin/bash');
+    const stranger = "the user stranger can log in, and is not the plan's";
+    expect((await stack.up()).output).toContain(stranger);
+    await stack.set('mailhost:driftAccepted[0]', stranger, '--path');
+    const accepted = await stack.up();
+    expect(accepted.status, accepted.output).toBe(0);
+    expect(drift()).toBe('this host is as the plan has it\nstatus 0\n');
+    await stack.unset('mailhost:driftAccepted');
+    expect((await stack.up()).status).not.toBe(0);
+    onHost(lab, 'userdel --remove stranger 2>/dev/null');
     await stack.unset('mailhost:drift');
     expect((await stack.up()).status).toBe(0);
     const again = await stack.up();

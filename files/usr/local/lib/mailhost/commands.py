@@ -84,7 +84,9 @@ def parse() -> argparse.Namespace:
     back.add_argument("daemon", choices=DAEMONS)
     back.add_argument("number", nargs="?", type=int, default=1, help="as `mailhost history` tells it; default: 1")
     command("undo", run_undo, "put back the files of pushes that were cut off; before the daemons start")
-    command("drift", run_drift, "tell what on this host is not as the plan has it")
+    command("drift", run_drift, "tell what on this host is not as the plan has it").add_argument(
+        "--accepted", default="/etc/mailhost/drift-accepted", help="a file with what may differ, a line for each"
+    )
     command("sign", run_sign, "look which DKIM and TLSA records are out, and sign for domains whose are now")
     command("release", run_release, "deliver a message that was held").add_argument(
         "id", help="its name in /srv/mailhost/quarantine, as the notice to root says"
@@ -166,13 +168,14 @@ def run_undo(_arguments) -> None:
 
 
 def run_drift(arguments) -> None:
-    differences = drift()
+    accepted = pathlib.Path(arguments.accepted).read_text().splitlines()
+    differences = [difference for difference in drift() if difference not in accepted]
     if differences:
         lines = "\n".join(f"- {difference}" for difference in differences)
         raise Failure(
             f"this host is not as the plan has it:\n{lines}\n"
-            "`pulumi up` with the setting drift=mend puts right what is the plan's. Remove by hand what is not, and make "
-            "a setting of what shall stay"
+            "`pulumi up` with the setting drift=mend puts right what is the plan's. Remove by hand what is not, or put it "
+            "into the setting driftAccepted, in these words"
         )
     print("this host is as the plan has it")
 
