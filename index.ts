@@ -1,3 +1,4 @@
+import './endWithEngine';
 import './stackTraces';
 import * as pulumi from '@pulumi/pulumi';
 import { MailHost } from './components/mailHost';
