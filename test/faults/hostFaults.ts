@@ -193,6 +193,22 @@ export const quickFaults: Row[] = [
       return words;
     },
   },
+  {
+    name: 'dpkg-half-way',
+    what: 'dpkg was killed half-way: a package is unpacked, and what it needs is not there',
+    expected: 'the `up` repairs and installs',
+    run: (bed) =>
+      installation.around(bed, async () => {
+        const words = onHost(
+          bed.lab,
+          `set -e; cd /run; apt-get -qq download ${spare}; dpkg --unpack ${spare}_*.deb >/dev/null 2>&1; rm ${spare}_*.deb
+           if apt-get check 2>&1; then exit 1; fi`,
+        );
+        assert.match(words, /Unmet dependencies/);
+        await succeeds(bed);
+        return 'unmet dependencies before it, none after it';
+      }),
+  },
 ];
 
 /** Those that the campaign alone runs. */
@@ -271,22 +287,6 @@ export const slowFaults: Row[] = [
           `systemd-run --quiet python3 -c 'import fcntl, time; f = open("/var/lib/dpkg/lock-frontend", "a"); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(120)'`,
         );
         return takesAtLeast(110, () => succeeds(bed));
-      }),
-  },
-  {
-    name: 'dpkg-half-way',
-    what: 'dpkg was killed half-way: a package is unpacked, and what it needs is not there',
-    expected: 'the `up` repairs and installs',
-    run: (bed) =>
-      installation.around(bed, async () => {
-        const words = onHost(
-          bed.lab,
-          `set -e; cd /run; apt-get -qq download ${spare}; dpkg --unpack ${spare}_*.deb >/dev/null 2>&1; rm ${spare}_*.deb
-           if apt-get check 2>&1; then exit 1; fi`,
-        );
-        assert.match(words, /Unmet dependencies/);
-        await succeeds(bed);
-        return 'unmet dependencies before it, none after it';
       }),
   },
   {

@@ -165,7 +165,14 @@ def install_missing(packages: list) -> None:
         run(*apt, "install", "--reinstall", *as_packaged, *torn, env=environment)
     fast = ("--force-unsafe-io",) if first else ()
     install = (*apt, "install", "--no-install-recommends", *dpkg_options("--force-confdef,confold", *fast))
-    run(*install, "--fix-broken", *missing, env=environment)
+    try:
+        run(*install, *missing, env=environment)
+    except Failure:
+        if succeeds(*apt, "check"):
+            raise
+        # By itself: beside the names of packages apt mends nothing.
+        run(*install, "--fix-broken", env=environment)
+        run(*install, *missing, env=environment)
     if first:
         os.sync()
         INSTALLING.unlink()
