@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { pulumiProcesses } from '../lab/state';
 import { EngineOnly } from './engineOnly/program';
 import { figure, ratio, say, timed, type Figure, type Part } from './frame';
 import { manyHosts } from './manyHosts/stack';
@@ -18,21 +19,15 @@ class Memory {
   }
 
   private sample(): void {
-    const sizes = readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map((pid) => {
-        try {
-          if (
-            !readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`PULUMI_HOME=${this.home}\0`)
-          )
-            return 0;
-          const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-          return Number(/^Pss:\s+(\d+)/m.exec(rollup)![1]) / 1024;
-        } catch {
-          // It ended meanwhile.
-          return 0;
-        }
-      });
+    const sizes = pulumiProcesses(this.home).map(({ pid }) => {
+      try {
+        const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+        return Number(/^Pss:\s+(\d+)/m.exec(rollup)![1]) / 1024;
+      } catch {
+        // It ended meanwhile.
+        return 0;
+      }
+    });
     this.most = Math.max(
       this.most,
       sizes.reduce((sum, size) => sum + size, 0),

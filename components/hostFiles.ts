@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
 import type { MailSettings } from './mailSettings';
 import { packages } from './packages';
+import type { Settings } from './settings';
 
 /** Where the host program's modules lie on the host. */
 const library = '/usr/local/lib/mailhost';
@@ -39,12 +40,12 @@ export function pushes(mail: MailSettings): string[] {
 
 /**
  * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
- * pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2 besides authorized_keys,
- * which holds the stack's own).
+ * pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2
+ * besides authorized_keys, which holds the stack's own).
  */
 export function systemFiles(
   mail: MailSettings,
-  { adminSshKeys, driftAccepted }: { adminSshKeys: string[]; driftAccepted: string[] },
+  { adminSshKeys, driftAccepted }: Pick<Settings, 'adminSshKeys' | 'driftAccepted'>,
 ): HostFiles {
   const { hostName } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);

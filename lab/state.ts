@@ -162,12 +162,16 @@ export function processes(lab: Lab, role?: string): LabProcess[] {
 
 /** What an engine that was killed left running: its children, now nobody's, which have the lab's home of Pulumi. */
 function orphans(lab: Lab): LabProcess[] {
-  return pids()
-    .filter((entry) => parentOf(entry) === 1)
-    .filter((entry) => readEnvironment(entry)?.includes(`PULUMI_HOME=${pulumiHome(lab)}`))
-    .filter((entry) => /pulumi/.test(readFileSync(`/proc/${entry}/cmdline`, 'latin1')))
-    .map((entry) => ({ pid: Number(entry), role: 'orphan' }));
+  return pulumiProcesses(pulumiHome(lab))
+    .filter(({ pid, command }) => parentOf(pid) === 1 && command.includes('pulumi'))
+    .map(({ pid }) => ({ pid: Number(pid), role: 'orphan' }));
 }
+
+/** What runs with a home of Pulumi: engines, language hosts, programs and plugins, and what has it from its shell. */
+export const pulumiProcesses = (home: string): { pid: string; command: string }[] =>
+  pids()
+    .filter((pid) => readEnvironment(pid)?.includes(`PULUMI_HOME=${home}`))
+    .map((pid) => ({ pid, command: commandLine(pid) }));
 
 const pids = (): string[] => readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
 
@@ -176,6 +180,15 @@ function parentOf(pid: string): number {
     return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
   } catch {
     return 0;
+  }
+}
+
+/** Empty where it has ended meanwhile. */
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
   }
 }
 

@@ -1,9 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiAccess } from '../../lab/env';
 import { onHost } from '../../lab/machines';
 import { selfSigned } from '../../lab/selfSigned';
-import { waitFor, type Lab } from '../../lab/state';
+import { pulumiProcesses, waitFor, type Lab } from '../../lab/state';
 import { done, killAt, type Row } from '../faults/bed';
 import { brokenFiles } from '../faults/brokenFiles';
 import { cloudFaults, holdings, settles, underFaults } from '../faults/cloud';
@@ -300,20 +299,10 @@ prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": 
     await isTakenBack(before);
   });
 
-  /** How many programs of this lab's Pulumi run. */
   const programs = () =>
-    readdirSync('/proc').filter((pid) => {
-      try {
-        const of = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'latin1');
-        return (
-          of('cmdline').includes('@pulumi/pulumi/cmd/run/index.js') &&
-          of('environ').includes(`PULUMI_HOME=${stack.env.PULUMI_HOME!}\0`)
-        );
-      } catch {
-        // No process, or one that has ended meanwhile.
-        return false;
-      }
-    }).length;
+    pulumiProcesses(stack.env.PULUMI_HOME!).filter(({ command }) =>
+      command.includes('@pulumi/pulumi/cmd/run/index.js'),
+    );
 
   it('does not keep a change of an up that was killed, and that is then taken back', async () => {
     const before = level();
@@ -329,7 +318,7 @@ prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": 
     // Pulumi's plugin goes on to the end of the push, and the state does not have it.
     await waitFor('the push ends', () => !isUnderWay());
     expect(level()).toBe('2.8');
-    await waitFor('the program ends with its engine', () => programs() === 0);
+    await waitFor('the program ends with its engine', () => programs().length === 0);
     await isTakenBack(before);
   });
 });
