@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { apiAccess } from '../../lab/env';
 import { addresses } from '../../lab/network';
 import { labResolver } from '../../lab/remote/resolver';
-import { findLab, processes, waitFor, type Lab } from '../../lab/state';
+import { findLab, kill, processes, waitFor, type Lab } from '../../lab/state';
 import { endLab, entry, startLab } from './testLab';
 
 const names = ['left', 'right'];
@@ -66,9 +66,7 @@ describe('a lab', () => {
     const lab = startLab('left');
     await createMachine(lab);
     expect(traces('left', lab.index).length).toBeGreaterThan(10);
-    for (const { pid, role } of processes(lab)) {
-      if (role === 'cloud' || role === 'unbound') process.kill(pid, 'SIGKILL');
-    }
+    await Promise.all([kill(lab, 'cloud'), kill(lab, 'unbound')]);
     endLab('left');
     expect(traces('left', lab.index)).toEqual([]);
   });
