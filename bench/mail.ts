@@ -314,16 +314,16 @@ async function run({ quick }: Options): Promise<Figure[]> {
   // Enough that all workers have some.
   const load = 12;
   const host = await Host.inFreshLab();
-  await host.teachBayes(quick ? 300 : 900);
+  if (!quick) await host.teachBayes(900);
   const { inbound, submission } = host.ways;
   say('one batch that is not measured');
-  await host.deliver(inbound, await inbound.messages(count));
+  await host.deliver(inbound, await inbound.messages(half));
 
   const label = `${await host.workers()} workers`;
   const incoming = await throughput(host, inbound, label, rounds, count);
   const outgoing = await throughput(host, submission, label, rounds, half);
-  const resting = await latency(host, 'at rest', rest, quick ? 3 : 7);
-  const followed = await latency(host, 'after another', 0, quick ? 3 : 7);
+  const resting = await latency(host, 'at rest', rest, quick ? 1 : 5);
+  const followed = await latency(host, 'after another', 0, quick ? 1 : 5);
   const rows = await memory(host, label, rounds, load);
 
   const others: Figure[] = [];

@@ -112,7 +112,7 @@ function lines(figures: Figure[]): string {
     (what) => ({
       what,
       points: figures.flatMap(({ name, value }) => {
-        const size = new RegExp(`^${what}: (\\d+) domains$`).exec(name)?.[1];
+        const size = new RegExp(`^${what}: (\\d+) domains?$`).exec(name)?.[1];
         return size === undefined ? [] : [{ x: Number(size), y: value }];
       }),
     }),

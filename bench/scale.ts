@@ -46,11 +46,13 @@ function fit(points: { x: number; y: number }[]): { slope: number; r2: number } 
   return { slope, r2: spread === 0 ? 1 : (slope * sum((x, y) => x * y)) / spread };
 }
 
+const of = (domains: number) => `${domains} domain${domains === 1 ? '' : 's'}`;
+
 async function domains(sizes: number[], quick: boolean): Promise<Figure[]> {
   const figures: Figure[] = [];
   const points = new Map<string, { x: number; y: number }[]>();
   const add = (what: string, size: number, unit: string, values: number[]) => {
-    const one = figure(`${what}: ${size} domains`, unit, values);
+    const one = figure(`${what}: ${of(size)}`, unit, values);
     say(`${one.name}: ${one.value.toFixed(2)} ${unit}`);
     figures.push(one);
     points.set(what, [...(points.get(what) ?? []), { x: size, y: one.value }]);
@@ -105,7 +107,7 @@ async function domains(sizes: number[], quick: boolean): Promise<Figure[]> {
     const bareSeconds = [];
     for (let run = 0; run < runs; run++) bareSeconds.push(await timed(() => bare.up()));
     const engine = add('nothing changed, engine only', size, 's', bareSeconds);
-    figures.push(ratio(noop, engine));
+    figures.push({ ...ratio(noop, engine), name: `nothing changed / engine only: ${of(size)}` });
     await cloud.close();
   }
   for (const [what, all] of points) {
