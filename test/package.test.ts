@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { ComponentProvider } from '@pulumi/pulumi/provider/experimental';
 import { expect, it } from 'vitest';
 import * as components from '../components';
+import own from '../components/package.json';
+import program from '../package.json';
 
 it('is a component package of which every change of the public interface shows', async () => {
   const dirname = join(__dirname, '..', 'components');
@@ -9,4 +11,8 @@ it('is a component package of which every change of the public interface shows',
   const provider = new ComponentProvider({ components: all, dirname, name: 'mailhost' });
   const { resources, types } = JSON.parse(await provider.getSchema()) as Record<string, unknown>;
   expect({ resources, types }).toMatchSnapshot();
+});
+
+it('is installed with all that the program has, by whoever takes the components alone', () => {
+  expect(own.dependencies).toEqual(program.dependencies);
 });
