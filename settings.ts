@@ -8,7 +8,7 @@ import type {
   SmarthostArgs,
   TlsArgs,
 } from './components/mailHostArgs';
-import { pathText, valueAt, type Mistake, type Settings } from './components/settings';
+import { pathText, valueAt, type Mistake, type Settings } from './components/settings/settings';
 
 const prefix = 'mailhost:';
 

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { createTransport } from 'nodemailer';
-import { domainOf } from '../components/names';
+import { domainOf } from '../components/settings/names';
 
 /** A message of the mix, as it goes over the wire. */
 export interface BenchMessage {

@@ -1,7 +1,7 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { HostAccess } from './daemon';
-import { registrableDomain } from './names';
+import { registrableDomain } from './settings/names';
 
 export interface AcmeAccountArgs {
   host: HostAccess;

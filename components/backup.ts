@@ -1,9 +1,9 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { backupFiles, backupSecrets } from './backupFiles';
 import { Daemon, type HostAccess } from './daemon';
-import { isOverSsh, type MailSettings } from './mailSettings';
+import { backupFiles, backupSecrets } from './hostFiles/backupFiles';
+import { isOverSsh, type MailSettings } from './settings/mailSettings';
 
 export interface BackupArgs {
   host: HostAccess;

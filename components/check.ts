@@ -1,8 +1,8 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { Daemon, HostAccess } from './daemon';
-import type { MailSettings } from './mailSettings';
-import type { PublicRecord } from './recordForms';
+import type { PublicRecord } from './dns/recordForms';
+import type { MailSettings } from './settings/mailSettings';
 
 export interface CheckArgs {
   host: HostAccess;

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
-import type { HostFiles } from './files';
+import type { HostFiles } from './hostFiles/files';
 
 /** How to reach the host, and which host it is. */
 export interface HostAccess {

@@ -1,8 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { dkimSelector, type KeyHistory } from './dkimKeys';
-import { dkimKeyRecord, dkimPublicKey, publicKeyHash, revokedKeyRecord } from './dnsRecords';
-import { publishedKey } from './publishedKey';
+import { dkimSelector, type KeyHistory } from './dns/dkimKeys';
+import { dkimKeyRecord, dkimPublicKey, publicKeyHash, revokedKeyRecord } from './dns/dnsRecords';
+import { publishedKey } from './dns/publishedKey';
 
 export interface DkimArgs {
   domain: string;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
-import { mtaStsKey, type DnsRecord } from './dnsRecords';
-import { resourceName } from './existingRecords';
-import { cloudflareLimit } from './rateLimit';
-import { quoteTxt, recordInputs } from './recordForms';
+import { mtaStsKey, type DnsRecord } from './dns/dnsRecords';
+import { cloudflareLimit } from './dns/rateLimit';
+import { quoteTxt, recordInputs } from './dns/recordForms';
+import { resourceName } from './preflight/existingRecords';
 
 /** A record whose value may be known only later. */
 export type MadeRecord = DnsRecord<pulumi.Input<string>>;

@@ -1,9 +1,9 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
-import { hostProgram, systemFiles } from './hostFiles';
-import { readHostFile, textOfLines } from './files';
 import { nextChange, sha256, type HostAccess } from './daemon';
-import type { MailSettings } from './mailSettings';
+import { readHostFile, textOfLines } from './hostFiles/files';
+import { hostProgram, systemFiles } from './hostFiles/hostFiles';
+import type { MailSettings } from './settings/mailSettings';
 
 export interface HostArgs {
   access: HostAccess;

@@ -2,8 +2,8 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import type { CertificateIssuer } from './mailSettings';
-import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
+import { firewallRules, hostAddress, ownerLabel, userData } from './hostFiles/machineFiles';
+import type { CertificateIssuer } from './settings/mailSettings';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */

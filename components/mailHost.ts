@@ -1,27 +1,42 @@
 import * as pulumi from '@pulumi/pulumi';
 import { AcmeAccount } from './acmeAccount';
-import { accountFiles, accountSecrets } from './accountFiles';
-import { amavisFiles, amavisSecrets } from './amavisFiles';
-import { antivirusFiles } from './antivirusFiles';
 import { Backup } from './backup';
 import { Check } from './check';
 import { Daemon, type HostAccess } from './daemon';
 import { Dkim } from './dkim';
-import { keyCalendar, withChangeAt, type KeyCalendar } from './dkimKeys';
-import { seconds } from './duration';
-import { foreignRecords, tlsKeyName, type RecordSource } from './dnsRecords';
+import { keyCalendar, withChangeAt, type KeyCalendar } from './dns/dkimKeys';
+import { foreignRecords, tlsKeyName, type RecordSource } from './dns/dnsRecords';
+import { publicRecord, withValue, zoneFile } from './dns/recordForms';
 import { known, publish, type PublishedDns } from './domainDns';
-import { dovecotFiles, dovecotSecrets } from './dovecotFiles';
-import { fail2banFiles } from './fail2banFiles';
-import type { HostFiles } from './files';
-import { firewallFiles } from './firewallFiles';
 import { Host } from './host';
+import { accountFiles, accountSecrets } from './hostFiles/accountFiles';
+import { amavisFiles, amavisSecrets } from './hostFiles/amavisFiles';
+import { antivirusFiles } from './hostFiles/antivirusFiles';
+import { dovecotFiles, dovecotSecrets } from './hostFiles/dovecotFiles';
+import { fail2banFiles } from './hostFiles/fail2banFiles';
+import type { HostFiles } from './hostFiles/files';
+import { firewallFiles } from './hostFiles/firewallFiles';
+import { openSmtpdFiles, openSmtpdSecrets } from './hostFiles/openSmtpdFiles';
+import { resolverFiles } from './hostFiles/resolverFiles';
+import { spamAssassinFiles } from './hostFiles/spamAssassinFiles';
+import { sshFiles } from './hostFiles/sshFiles';
+import {
+  acmeSecrets,
+  certificateNames,
+  pairSecrets,
+  tlsaFile,
+  tlsFiles,
+  type Pair,
+} from './hostFiles/tlsFiles';
+import { webFiles } from './hostFiles/webFiles';
 import { Machine } from './machine';
 import type { MailHostArgs } from './mailHostArgs';
-import { mailSettings, type Credential } from './mailSettings';
 import { openTasks } from './nextSteps';
-import { preflight, type Preflight } from './preflight';
-import { openSmtpdFiles, openSmtpdSecrets } from './openSmtpdFiles';
+import { preflight, type Preflight } from './preflight/preflight';
+import { Renewal } from './renewal';
+import { isCertificateChain, isPrivateKey, pairMistake } from './settings/certificates';
+import { seconds } from './settings/duration';
+import { mailSettings, type Credential } from './settings/mailSettings';
 import {
   backupSecretForm,
   chainForm,
@@ -34,24 +49,9 @@ import {
   SettingsError,
   smarthostPasswordForm,
   type Settings,
-} from './settings';
-import { publicRecord, withValue, zoneFile } from './recordForms';
-import { Renewal } from './renewal';
-import { resolverFiles } from './resolverFiles';
-import { spamAssassinFiles } from './spamAssassinFiles';
-import { sshFiles } from './sshFiles';
+} from './settings/settings';
 import { Summary } from './summary';
-import { isCertificateChain, isPrivateKey, pairMistake } from './certificates';
 import { Certificate, WebRequests } from './tls';
-import {
-  acmeSecrets,
-  certificateNames,
-  pairSecrets,
-  tlsaFile,
-  tlsFiles,
-  type Pair,
-} from './tlsFiles';
-import { webFiles } from './webFiles';
 
 /**
  * A complete mail host: machine, DNS, keys, and the daemons with their files.

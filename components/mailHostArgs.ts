@@ -8,7 +8,7 @@ import type {
   MtaSts,
   SpamAction,
   VirusAction,
-} from './mailSettings';
+} from './settings/mailSettings';
 
 /** A hosted domain. */
 export interface DomainArgs {

@@ -1,4 +1,4 @@
-import type { AccountKind } from './mailSettings';
+import type { AccountKind } from './settings/mailSettings';
 
 /** What to fill in at a mail client. */
 export interface MailClient {

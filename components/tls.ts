@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { publishedKey } from './publishedKey';
-import { publicKeyHash, tlsGenerations, tlsKeyName } from './dnsRecords';
+import { publicKeyHash, tlsGenerations, tlsKeyName } from './dns/dnsRecords';
+import { publishedKey } from './dns/publishedKey';
 
 export interface CertificateArgs {
   hostName: string;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import { settingsSchema, settingsShape } from '../components/settings';
+import { settingsSchema, settingsShape } from '../components/settings/settings';
 
 type Scalar = string | number | boolean;
 
@@ -101,7 +101,7 @@ function page(): string {
     });
   return `# Settings
 
-This page is made from the schema in \`components/settings.ts\` by \`make docs\`.
+This page is made from the schema in \`components/settings/settings.ts\` by \`make docs\`.
 
 In stack config each key begins with \`mailhost:\`, as in \`pulumi config set mailhost:quota 5000\`. What is inside a list or structure is set with
 \`--path\`, a secret with \`--secret\`. The arguments of \`MailHost\` have the same names and form. All mistakes are told at once, in the preview, before

@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { domainOf } from '../components/names';
+import { domainOf } from '../components/settings/names';
 import { apiAccess, apiTokens, environment, ports } from './env';
 import { machineImage, serviceImage } from './images';
 import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
+import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './mail';
 import {
   addresses,
   createLink,
@@ -16,7 +17,6 @@ import {
   namespaceOf,
   namespaces,
 } from './network';
-import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './mail';
 import { proofs } from './proof';
 import { received } from './remote/mailbox';
 import { remoteDkimKey } from './remote/zone';

@@ -3,9 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { isCertificateChain, isPrivateKey, pairMistake } from '../components/certificates';
-import { parseSettings, SettingsError } from '../components/settings';
-import { acmeSecrets, certificateNames, pairSecrets, tlsFiles } from '../components/tlsFiles';
+import {
+  acmeSecrets,
+  certificateNames,
+  pairSecrets,
+  tlsFiles,
+} from '../components/hostFiles/tlsFiles';
+import { isCertificateChain, isPrivateKey, pairMistake } from '../components/settings/certificates';
+import { parseSettings, SettingsError } from '../components/settings/settings';
 import { example, exampleMail } from './example';
 
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'));

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { KeyHistory } from '../components/dns/dkimKeys';
+import type { MailHostArgs } from '../components/mailHostArgs';
 import {
   dangers as dangersAt,
   droppedAddresses,
@@ -7,10 +9,8 @@ import {
   serverWarnings,
   summaryOf,
   type Summary,
-} from '../components/changes';
-import type { KeyHistory } from '../components/dkimKeys';
-import type { MailHostArgs } from '../components/mailHostArgs';
-import { parseSettings } from '../components/settings';
+} from '../components/preflight/changes';
+import { parseSettings } from '../components/settings/settings';
 import { example, hash } from './example';
 
 const now = new Date('2026-01-08T00:00:00.000Z');

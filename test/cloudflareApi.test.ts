@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { quoteTxt } from '../components/recordForms';
+import { quoteTxt } from '../components/dns/recordForms';
 import type { Backend, ZoneRecord } from '../lab/backend';
 import { cloudflareApi, nameServers } from '../lab/cloud/cloudflare';
 

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { accountFiles, accountSecrets } from '../components/accountFiles';
-import { amavisFiles, amavisSecrets } from '../components/amavisFiles';
-import { backupFiles } from '../components/backupFiles';
-import { dovecotFiles, dovecotSecrets } from '../components/dovecotFiles';
-import type { HostFiles } from '../components/files';
+import { accountFiles, accountSecrets } from '../components/hostFiles/accountFiles';
+import { amavisFiles, amavisSecrets } from '../components/hostFiles/amavisFiles';
+import { backupFiles } from '../components/hostFiles/backupFiles';
+import { dovecotFiles, dovecotSecrets } from '../components/hostFiles/dovecotFiles';
+import type { HostFiles } from '../components/hostFiles/files';
+import { openSmtpdFiles, openSmtpdSecrets } from '../components/hostFiles/openSmtpdFiles';
+import { packages } from '../components/hostFiles/packages';
+import { resolverFiles } from '../components/hostFiles/resolverFiles';
+import { spamAssassinFiles } from '../components/hostFiles/spamAssassinFiles';
+import { webFiles } from '../components/hostFiles/webFiles';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import type { AccountKind, MailSettings } from '../components/mailSettings';
-import { openSmtpdFiles, openSmtpdSecrets } from '../components/openSmtpdFiles';
-import { packages } from '../components/packages';
-import { resolverFiles } from '../components/resolverFiles';
-import { spamAssassinFiles } from '../components/spamAssassinFiles';
-import { webFiles } from '../components/webFiles';
+import type { AccountKind, MailSettings } from '../components/settings/mailSettings';
 import { example, exampleKeys, exampleMail, hash, sshKey } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>

@@ -9,7 +9,7 @@ import {
   successor,
   withChangeAt,
   type KeyHistory,
-} from '../components/dkimKeys';
+} from '../components/dns/dkimKeys';
 
 const day = 86_400;
 const rules = (days: number, compromised: number[] = []) => ({

@@ -1,14 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dkimKeyRecord, dnsRecords, foreignRecords } from '../components/dnsRecords';
-import type { MailHostArgs } from '../components/mailHostArgs';
-import type { MtaSts } from '../components/mailSettings';
-import { mtaStsId, mtaStsPolicy } from '../components/mtaSts';
-import { liesIn, normalDomain } from '../components/names';
-import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/recordForms';
-import { parseSettings, type Settings } from '../components/settings';
 import { caaValue } from '../components/acmeAccount';
+import { dkimKeyRecord, dnsRecords, foreignRecords } from '../components/dns/dnsRecords';
+import { mtaStsId, mtaStsPolicy } from '../components/dns/mtaSts';
+import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/dns/recordForms';
+import type { MailHostArgs } from '../components/mailHostArgs';
+import type { MtaSts } from '../components/settings/mailSettings';
+import { liesIn, normalDomain } from '../components/settings/names';
+import { parseSettings, type Settings } from '../components/settings/settings';
 import { example } from './example';
 
 const list = (change: Partial<MailHostArgs> = {}) =>

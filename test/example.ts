@@ -1,7 +1,7 @@
-import type { KeyHistory } from '../components/dkimKeys';
+import type { KeyHistory } from '../components/dns/dkimKeys';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { mailSettings, type MailSettings } from '../components/mailSettings';
-import { parseSettings } from '../components/settings';
+import { mailSettings, type MailSettings } from '../components/settings/mailSettings';
+import { parseSettings } from '../components/settings/settings';
 
 /** A hash of the right form. */
 export const hash = `$6$saltsaltsaltsalt$${'a'.repeat(86)}`;

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { dnsRecords, type DnsRecord } from '../components/dns/dnsRecords';
+import { cloudflareContent, withValue } from '../components/dns/recordForms';
+import { MailHost } from '../components/mailHost';
 import {
   findRecords,
   isReplaced,
   resourceName,
   signerMistakes,
   type ExistingRecord,
-} from '../components/existingRecords';
-import { MailHost } from '../components/mailHost';
-import { dnsRecords, type DnsRecord } from '../components/dnsRecords';
-import type { MtaSts } from '../components/mailSettings';
-import { cloudflareContent, withValue } from '../components/recordForms';
-import { parseSettings } from '../components/settings';
+} from '../components/preflight/existingRecords';
+import type { MtaSts } from '../components/settings/mailSettings';
+import { parseSettings } from '../components/settings/settings';
 import { example } from './example';
 import { record } from './mocks';
 

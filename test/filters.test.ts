@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSmtpdFiles } from '../components/openSmtpdFiles';
+import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { exampleMail } from './example';
 
 const programs = join(__dirname, '../files/usr/local/lib/mailhost/filters');

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fail2banFiles } from '../components/fail2banFiles';
-import { serviceFiles } from '../components/files';
-import { firewallFiles } from '../components/firewallFiles';
-import { firewallRules } from '../components/machineFiles';
-import { secretSettings } from '../components/settings';
+import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
+import { serviceFiles } from '../components/hostFiles/files';
+import { firewallFiles } from '../components/hostFiles/firewallFiles';
+import { firewallRules } from '../components/hostFiles/machineFiles';
+import { secretSettings } from '../components/settings/settings';
 import { exampleMail } from './example';
 
 it.each([

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
-import { cloudflareLimit } from '../components/rateLimit';
+import { cloudflareLimit } from '../components/dns/rateLimit';
 
 // The plans of many tests are made in one process, and ask nobody.
 cloudflareLimit.calls = Infinity;

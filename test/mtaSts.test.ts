@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { parsePolicy, resolvePolicy, validateMx } from 'mailauth/lib/mta-sts';
 import { expect, it } from 'vitest';
-import { dnsRecords } from '../components/dnsRecords';
-import { MtaSts } from '../components/mailSettings';
-import { announcedMtaSts, mtaStsId, mtaStsPolicy } from '../components/mtaSts';
-import { parseSettings, type Settings } from '../components/settings';
+import { dnsRecords } from '../components/dns/dnsRecords';
+import { announcedMtaSts, mtaStsId, mtaStsPolicy } from '../components/dns/mtaSts';
+import { MtaSts } from '../components/settings/mailSettings';
+import { parseSettings, type Settings } from '../components/settings/settings';
 import { example } from './example';
 
 it('has a line for each key and each MX, each with the line break of the standard', () => {

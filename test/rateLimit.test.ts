@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RateLimit } from '../components/rateLimit';
+import { RateLimit } from '../components/dns/rateLimit';
 
 test('no period has more calls than the limit, and no call begins before it is asked for', () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { DnsRecord, RecordData } from '../components/dnsRecords';
+import type { DnsRecord, RecordData } from '../components/dns/dnsRecords';
 import {
   cloudflareContent,
   isKnown,
@@ -9,7 +9,7 @@ import {
   recordInputs,
   withValue,
   zoneFile,
-} from '../components/recordForms';
+} from '../components/dns/recordForms';
 
 const printable = fc.string({
   unit: fc.integer({ min: 0x20, max: 0x7e }).map((c) => String.fromCharCode(c)),

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { amavisFiles } from '../components/amavisFiles';
+import { amavisFiles } from '../components/hostFiles/amavisFiles';
+import { packages } from '../components/hostFiles/packages';
+import { resolverFiles } from '../components/hostFiles/resolverFiles';
+import { spamAssassinFiles } from '../components/hostFiles/spamAssassinFiles';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { packages } from '../components/packages';
-import { resolverFiles } from '../components/resolverFiles';
-import { spamAssassinFiles } from '../components/spamAssassinFiles';
 import { exampleKeys, exampleMail } from './example';
 
 const amavis = (change: Partial<MailHostArgs> = {}) => {

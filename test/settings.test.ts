@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { parseSettings, SettingsError, type Mistake } from '../components/settings';
+import { parseSettings, SettingsError, type Mistake } from '../components/settings/settings';
 import { plainSecrets } from '../settings';
 import { example, hash, sshKey } from './example';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSpfMechanism, spfMistake, spfRecord } from '../components/spf';
+import { isSpfMechanism, spfMistake, spfRecord } from '../components/dns/spf';
 
 const zone: Record<string, string[]> = {
   'one.example': ['v=spf1 ip4:192.0.2.1 -all', 'something else'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { HostFiles } from '../components/files';
-import { webFiles } from '../components/webFiles';
+import type { HostFiles } from '../components/hostFiles/files';
+import { webFiles } from '../components/hostFiles/webFiles';
 import { exampleMail } from './example';
 
 const root = '/usr/local/share/mailhost/web';

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import type { HostFiles } from '../../components/files';
+import type { HostFiles } from '../../components/hostFiles/files';
 import { Machines } from '../../lab/machines';
 import type { Stack } from '../../lab/stack';
 import { run, type Lab } from '../../lab/state';

@@ -2,14 +2,14 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { authenticate } from 'mailauth';
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
-import { domainOf } from '../../components/names';
+import { domainOf } from '../../components/settings/names';
 import { serverPair } from '../acme';
 import { addresses } from '../network';
 import { selfSigned } from '../selfSigned';
 import { currentLab } from '../state';
+import type { ReceivedMessage } from './mailbox';
 import { labResolver } from './resolver';
 import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone, smarthost } from './zone';
-import type { ReceivedMessage } from './mailbox';
 
 /**
  * The remote mail system: takes mail for its domains, and as a smarthost with whatever login, judges it by SPF, DKIM and

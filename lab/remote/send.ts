@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { createTransport } from 'nodemailer';
-import { domainOf } from '../../components/names';
+import { domainOf } from '../../components/settings/names';
 import { addresses } from '../network';
 import { currentLab } from '../state';
 import type { OutsideMessage } from './mailbox';

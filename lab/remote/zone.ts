@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dkimKeyRecord } from '../../components/dnsRecords';
-import { quoteTxt } from '../../components/recordForms';
+import { dkimKeyRecord } from '../../components/dns/dnsRecords';
+import { quoteTxt } from '../../components/dns/recordForms';
 import type { ZoneRecord } from '../backend';
 
 /** The domain of the remote mail system, and its host in it. */

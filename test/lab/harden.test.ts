@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { secretSettings } from '../../components/settings';
+import { secretSettings } from '../../components/settings/settings';
 import { apiAccess } from '../../lab/env';
 import { hostRoot, onHost } from '../../lab/machines';
 import { sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';

@@ -1,6 +1,6 @@
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSmtpdFiles, openSmtpdSecrets } from '../../components/openSmtpdFiles';
+import { openSmtpdFiles, openSmtpdSecrets } from '../../components/hostFiles/openSmtpdFiles';
 import { onHost } from '../../lab/machines';
 import { readMailbox, sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';

@@ -1,9 +1,9 @@
-import { dkimSelector, type KeyHistory } from './dkimKeys';
-import { seconds } from './duration';
-import { withMail, type CertificateIssuer, type Dns, type MtaSts } from './mailSettings';
-import { announcedMtaSts, maxAge } from './mtaSts';
-import { domainOf, localPartOf } from './names';
-import type { Settings } from './settings';
+import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
+import { announcedMtaSts, maxAge } from '../dns/mtaSts';
+import { seconds } from '../settings/duration';
+import { withMail, type CertificateIssuer, type Dns, type MtaSts } from '../settings/mailSettings';
+import { domainOf, localPartOf } from '../settings/names';
+import type { Settings } from '../settings/settings';
 
 /** What a later change is judged against: kept in the state once the host has it. */
 export interface Summary {

@@ -1,8 +1,8 @@
 import { createHash, createPublicKey } from 'node:crypto';
-import { hasTlsa, withMail, type DmarcPolicy } from './mailSettings';
+import { hasTlsa, withMail, type DmarcPolicy } from '../settings/mailSettings';
+import { domainOf, liesIn, registrableDomain } from '../settings/names';
+import type { Settings } from '../settings/settings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
-import { domainOf, liesIn, registrableDomain } from './names';
-import type { Settings } from './settings';
 import { spfRecord } from './spf';
 
 /** What is known only once something is made, by what makes it. */

@@ -1,6 +1,6 @@
-import type { DnsRecord } from './dnsRecords';
-import type { MtaSts } from './mailSettings';
-import { cloudflareContent, isKnown, quoteTxt, recordInputs } from './recordForms';
+import type { DnsRecord } from '../dns/dnsRecords';
+import { cloudflareContent, isKnown, quoteTxt, recordInputs } from '../dns/recordForms';
+import type { MtaSts } from '../settings/mailSettings';
 
 /** A record as Cloudflare lists it. */
 export interface ExistingRecord {

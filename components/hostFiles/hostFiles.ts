@@ -1,16 +1,16 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { MailSettings } from '../settings/mailSettings';
+import type { Settings } from '../settings/settings';
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
-import type { MailSettings } from './mailSettings';
 import { packages } from './packages';
-import type { Settings } from './settings';
 
 /** Where the host program's modules lie on the host. */
 const library = '/usr/local/lib/mailhost';
 
 /** The program on the host that every push talks to. */
 export function hostProgram(): HostFiles {
-  const modules = readdirSync(join(__dirname, '..', 'files', library))
+  const modules = readdirSync(join(__dirname, '..', '..', 'files', library))
     .filter((file) => file.endsWith('.py'))
     .sort();
   return Object.assign(

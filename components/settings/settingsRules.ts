@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { clientNames, reportConsentName } from '../dns/dnsRecords';
+import { hasPublicCertificate } from '../dns/mtaSts';
+import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from '../dns/spf';
 import { isCertificateChain, isPrivateKey, pairMistake, uncovered } from './certificates';
-import type { Mistake } from './settings';
 import { durationForm, seconds } from './duration';
 import { isOverSsh, roles } from './mailSettings';
 import {
@@ -13,9 +15,7 @@ import {
   normalRecipient,
   normalZone,
 } from './names';
-import { hasPublicCertificate } from './mtaSts';
-import { clientNames, reportConsentName } from './dnsRecords';
-import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from './spf';
+import type { Mistake } from './settings';
 
 /** A text of the input in its normal form, and where it stands. */
 interface Item {

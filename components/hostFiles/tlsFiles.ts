@@ -1,6 +1,6 @@
-import { clientNames, tlsaName } from './dnsRecords';
+import { clientNames, tlsaName } from '../dns/dnsRecords';
+import type { MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, filledFile, hostFile, type HostFiles } from './files';
-import type { MailSettings } from './mailSettings';
 
 const folder = '/etc/ssl/mailhost';
 

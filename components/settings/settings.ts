@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { isSpfMechanism } from '../dns/spf';
 import { isCertificateChain, isPrivateKey } from './certificates';
 import { durationForm } from './duration';
 import {
@@ -21,7 +22,6 @@ import {
   registrableDomain,
 } from './names';
 import { settingsMistakes } from './settingsRules';
-import { isSpfMechanism } from './spf';
 
 /** A value that the plan may know only later, such as a secret of the stack: checked only where it is plain text. */
 type Later = object;

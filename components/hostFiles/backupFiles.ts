@@ -1,6 +1,5 @@
+import { isOverSsh, type MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
-import { isOverSsh } from './mailSettings';
-import type { MailSettings } from './mailSettings';
 
 const folder = '/etc/mailhost';
 

@@ -12,7 +12,7 @@ export interface HostFile {
 /** Files by their absolute path on the host. */
 export type HostFiles = Record<string, HostFile>;
 
-const root = join(__dirname, '..', 'files');
+const root = join(__dirname, '..', '..', 'files');
 
 /**
  * The text of `files/<path>.hbs` with `values` filled in. A name that `values` lacks is an error, never an empty string.

@@ -1,4 +1,12 @@
 import {
+  probeAddress,
+  probeDomain,
+  roles,
+  type Credential,
+  type MailSettings,
+} from '../settings/mailSettings';
+import { localPartOf } from '../settings/names';
+import {
   fileAsItIs,
   filledFile,
   hostFile,
@@ -6,14 +14,6 @@ import {
   textOfLines,
   type HostFiles,
 } from './files';
-import {
-  probeAddress,
-  probeDomain,
-  roles,
-  type Credential,
-  type MailSettings,
-} from './mailSettings';
-import { localPartOf } from './names';
 import { tlsCiphers } from './tlsFiles';
 
 const mebibyte = 1 << 20;

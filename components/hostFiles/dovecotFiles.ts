@@ -1,3 +1,5 @@
+import { probeAddress, type Credential, type MailSettings } from '../settings/mailSettings';
+import { domainOf, localPartOf } from '../settings/names';
 import {
   fileAsItIs,
   filledFile,
@@ -6,8 +8,6 @@ import {
   textOfLines,
   type HostFiles,
 } from './files';
-import { probeAddress, type Credential, type MailSettings } from './mailSettings';
-import { domainOf, localPartOf } from './names';
 import { tlsCiphers } from './tlsFiles';
 
 /** Dovecot's configuration, with the list of users. */

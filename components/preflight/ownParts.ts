@@ -1,6 +1,6 @@
 import * as hcloud from '@pulumi/hcloud';
-import { ownerLabel } from './machineFiles';
-import type { Settings } from './settings';
+import { ownerLabel } from '../hostFiles/machineFiles';
+import type { Settings } from '../settings/settings';
 
 /** A part of a machine as Hetzner lists it. */
 interface Part {

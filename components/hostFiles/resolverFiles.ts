@@ -1,5 +1,5 @@
+import type { MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, filledFile, serviceFiles, type HostFiles } from './files';
-import type { MailSettings } from './mailSettings';
 
 /** unbound's configuration, and what keeps DHCP clients from writing over /etc/resolv.conf. */
 export function resolverFiles({ ipv6 }: MailSettings): HostFiles {

@@ -1,6 +1,6 @@
+import { type Credential, type MailSettings } from '../settings/mailSettings';
+import { localPartOf } from '../settings/names';
 import { hostFile, textOfLines, type HostFiles } from './files';
-import { type Credential, type MailSettings } from './mailSettings';
-import { localPartOf } from './names';
 
 const names = '/etc/mailhost/system-users';
 

@@ -1,7 +1,7 @@
-import { dkimSelector, type KeyHistory } from './dkimKeys';
-import { seconds } from './duration';
+import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
+import { seconds } from '../settings/duration';
+import { probeDomain, type MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
-import { probeDomain, type MailSettings } from './mailSettings';
 import { mailDomains } from './openSmtpdFiles';
 
 /**

@@ -1,5 +1,5 @@
-import { dkimSelector } from './dkimKeys';
-import { announcedMtaSts } from './mtaSts';
+import { dkimSelector } from '../dns/dkimKeys';
+import { announcedMtaSts } from '../dns/mtaSts';
 import type { Settings } from './settings';
 
 /** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */

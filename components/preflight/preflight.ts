@@ -2,6 +2,28 @@ import { promises as dns } from 'node:dns';
 import * as cloudflare from '@pulumi/cloudflare';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
+import type { Change } from '../daemon';
+import { dkimSelector, nextHistories, type KeyHistory } from '../dns/dkimKeys';
+import {
+  dkimKeyRecord,
+  dnsRecords,
+  publicKeyHash,
+  revokedKeyRecord,
+  tlsaName,
+  tlsKeyName,
+  type DnsRecord,
+  type RecordSource,
+} from '../dns/dnsRecords';
+import { announcedMtaSts } from '../dns/mtaSts';
+import { cloudflareContent, isKnown, quoteTxt, withValue } from '../dns/recordForms';
+import { isSpf, spfMistake, spfRecord, type TxtLookup } from '../dns/spf';
+import { hostAddress } from '../hostFiles/machineFiles';
+import type { Zone } from '../nextSteps';
+import { seconds } from '../settings/duration';
+import { signingGenerations, type MtaSts } from '../settings/mailSettings';
+import { isZoneId, liesIn } from '../settings/names';
+import type { Settings } from '../settings/settings';
+import type { KeptWithKeys } from '../summary';
 import {
   dangers,
   droppedAddresses,
@@ -12,8 +34,6 @@ import {
   type Danger,
   type Summary,
 } from './changes';
-import { dkimSelector, nextHistories, type KeyHistory } from './dkimKeys';
-import { seconds } from './duration';
 import {
   findRecords,
   isReplaced,
@@ -21,28 +41,7 @@ import {
   signerMistakes,
   type FoundRecords,
 } from './existingRecords';
-import type { Change } from './daemon';
-import { signingGenerations } from './mailSettings';
-import { isZoneId, liesIn } from './names';
-import { announcedMtaSts } from './mtaSts';
-import type { MtaSts } from './mailSettings';
-import type { Zone } from './nextSteps';
-import { hostAddress } from './machineFiles';
 import { ownParts } from './ownParts';
-import type { Settings } from './settings';
-import type { KeptWithKeys } from './summary';
-import { isSpf, spfMistake, spfRecord, type TxtLookup } from './spf';
-import {
-  dkimKeyRecord,
-  dnsRecords,
-  publicKeyHash,
-  revokedKeyRecord,
-  tlsaName,
-  tlsKeyName,
-  type DnsRecord,
-  type RecordSource,
-} from './dnsRecords';
-import { cloudflareContent, isKnown, quoteTxt, withValue } from './recordForms';
 
 /** What the checks before a plan have found out. */
 export interface Preflight {

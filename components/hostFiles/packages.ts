@@ -1,4 +1,4 @@
-import type { MailSettings } from './mailSettings';
+import type { MailSettings } from '../settings/mailSettings';
 
 /** Debian packages of the mail host; none is taken along only because another recommends it. */
 export const packages = (mail: MailSettings): string[] => [

@@ -1,5 +1,5 @@
+import type { MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, filledFile, serviceFiles, type HostFiles } from './files';
-import type { MailSettings } from './mailSettings';
 
 /** SpamAssassin's rules, which amavis reads, and its daemon, which learns. */
 export function spamAssassinFiles(mail: MailSettings): HostFiles {

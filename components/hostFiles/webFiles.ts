@@ -1,7 +1,7 @@
-import { clientNames } from './dnsRecords';
+import { clientNames } from '../dns/dnsRecords';
+import { mtaStsPolicy } from '../dns/mtaSts';
+import type { MailSettings } from '../settings/mailSettings';
 import { filledFile, hostFile, renderTemplate, serviceFiles, type HostFiles } from './files';
-import type { MailSettings } from './mailSettings';
-import { mtaStsPolicy } from './mtaSts';
 import { tlsCiphers } from './tlsFiles';
 
 const root = '/usr/local/share/mailhost/web';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { MtaSts } from './mailSettings';
-import type { Settings } from './settings';
+import type { MtaSts } from '../settings/mailSettings';
+import type { Settings } from '../settings/settings';
 
 /** Whether other mail systems trust the host's certificate. */
 export const hasPublicCertificate = (settings: object): boolean => {
