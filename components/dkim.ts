@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { dkimSelector, type KeyHistory } from './dns/dkimKeys';
 import { dkimKeyRecord, dkimPublicKey, publicKeyHash, revokedKeyRecord } from './dns/dnsRecords';
-import { publishedKey } from './dns/publishedKey';
+import { publishedKey } from './publishedKey';
 
 export interface DkimArgs {
   domain: string;

@@ -3,8 +3,7 @@ import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
 import { mtaStsKey, type DnsRecord } from './dns/dnsRecords';
 import { cloudflareLimit } from './dns/rateLimit';
-import { quoteTxt, recordInputs } from './dns/recordForms';
-import { resourceName } from './preflight/existingRecords';
+import { quoteTxt, recordInputs, resourceName } from './dns/recordForms';
 
 /** A record whose value may be known only later. */
 export type MadeRecord = DnsRecord<pulumi.Input<string>>;

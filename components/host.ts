@@ -2,7 +2,7 @@ import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { nextChange, sha256, type HostAccess } from './daemon';
 import { readHostFile, textOfLines } from './hostFiles/files';
-import { hostProgram, systemFiles } from './hostFiles/hostFiles';
+import { hostProgram, systemFiles } from './hostFiles/systemFiles';
 import type { MailSettings } from './settings/mailSettings';
 
 export interface HostArgs {

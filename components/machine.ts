@@ -2,7 +2,7 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { firewallRules, hostAddress, ownerLabel, userData } from './hostFiles/machineFiles';
+import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
 import type { CertificateIssuer } from './settings/mailSettings';
 
 export interface MachineArgs {

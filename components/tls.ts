@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { publicKeyHash, tlsGenerations, tlsKeyName } from './dns/dnsRecords';
-import { publishedKey } from './dns/publishedKey';
+import { publishedKey } from './publishedKey';
 
 export interface CertificateArgs {
   hostName: string;

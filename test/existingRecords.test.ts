@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { dnsRecords, type DnsRecord } from '../components/dns/dnsRecords';
-import { cloudflareContent, withValue } from '../components/dns/recordForms';
+import { cloudflareContent, resourceName, withValue } from '../components/dns/recordForms';
 import { MailHost } from '../components/mailHost';
 import {
   findRecords,
   isReplaced,
-  resourceName,
   signerMistakes,
   type ExistingRecord,
 } from '../components/preflight/existingRecords';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
 import { serviceFiles } from '../components/hostFiles/files';
 import { firewallFiles } from '../components/hostFiles/firewallFiles';
-import { firewallRules } from '../components/hostFiles/machineFiles';
+import { firewallRules } from '../components/machineFiles';
 import { secretSettings } from '../components/settings/settings';
 import { exampleMail } from './example';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as hcloud from '@pulumi/hcloud';
 import { parse } from 'yaml';
-import { firewallRules, userData } from '../components/hostFiles/machineFiles';
 import { Machine } from '../components/machine';
+import { firewallRules, userData } from '../components/machineFiles';
 import { record } from './mocks';
 
 const args = {

@@ -3,15 +3,15 @@ import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
 import { Daemon, sha256 } from '../components/daemon';
 import { publicKeyHash } from '../components/dns/dnsRecords';
-import { publishedKey } from '../components/dns/publishedKey';
 import type { HostFiles } from '../components/hostFiles/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
+import { publishedKey } from '../components/publishedKey';
 import type { DriftAction } from '../components/settings/mailSettings';
 import { example, hash, sshKey } from './example';
 import { newKeyPair, publicKey, record, type Recorded, type StackState } from './mocks';
 
-vi.mock('../components/dns/publishedKey', { spy: true });
+vi.mock('../components/publishedKey', { spy: true });
 
 const build = (change: Partial<MailHostArgs> = {}, preview = false) =>
   record((opts) => void new MailHost('mail', { ...example, ...change }, opts), preview);

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { publicKeyHash } from '../components/dns/dnsRecords';
-import { publishedKey } from '../components/dns/publishedKey';
+import { publishedKey } from '../components/publishedKey';
 
 const [one, other] = [1, 2].map(
   () =>

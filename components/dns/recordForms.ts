@@ -145,3 +145,13 @@ export const withValue = <V>(
   'value' in record && typeof record.value !== 'string'
     ? { ...record, value: valueOf(record.value) }
     : (record as DnsRecord<string>);
+
+/**
+ * Name of the resource that a record is.
+ *
+ * @param mailHost name of the MailHost
+ */
+export const resourceName = (
+  mailHost: string,
+  { owner, key }: Pick<DnsRecord, 'owner' | 'key'>,
+): string => `${mailHost}-${owner.name}/${key}`;

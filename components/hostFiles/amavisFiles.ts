@@ -1,8 +1,7 @@
 import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
 import { seconds } from '../settings/duration';
-import { probeDomain, type MailSettings } from '../settings/mailSettings';
+import { mailDomains, probeDomain, type MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
-import { mailDomains } from './openSmtpdFiles';
 
 /**
  * amavis' configuration: scanning in, signing out.

@@ -1,6 +1,6 @@
+import { publicPorts, sshPort } from '../machineFiles';
 import type { MailSettings } from '../settings/mailSettings';
 import { filledFile, type HostFiles } from './files';
-import { publicPorts, sshPort } from './machineFiles';
 
 /** The host's own firewall: the same ports as the cloud's. */
 export const firewallFiles = (mail: MailSettings): HostFiles =>

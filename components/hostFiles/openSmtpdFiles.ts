@@ -1,4 +1,5 @@
 import {
+  mailDomains,
   probeAddress,
   probeDomain,
   roles,
@@ -90,11 +91,6 @@ function route({ smarthost, ipv6 }: MailSettings): string {
       : '',
     ipv6 ? '' : ' src 0.0.0.0',
   ].join('');
-}
-
-/** The domains that mail is taken in for: the hosted ones, and the host's own name. */
-export function mailDomains(mail: MailSettings): string[] {
-  return [...new Set([...mail.domains.map(({ name }) => name), mail.hostName])];
 }
 
 /** What a user logs in with. */

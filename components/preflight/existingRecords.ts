@@ -154,13 +154,3 @@ export function signerMistakes(name: string, content: string, there: string[]): 
     : `its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: ${mending}`;
   return [`${name} is to sign from now on, but ${what}`];
 }
-
-/**
- * Name of the resource that a record is.
- *
- * @param mailHost name of the MailHost
- */
-export const resourceName = (
-  mailHost: string,
-  { owner, key }: Pick<DnsRecord, 'owner' | 'key'>,
-): string => `${mailHost}-${owner.name}/${key}`;

@@ -1,5 +1,5 @@
 import * as hcloud from '@pulumi/hcloud';
-import { ownerLabel } from '../hostFiles/machineFiles';
+import { ownerLabel } from '../machineFiles';
 import type { Settings } from '../settings/settings';
 
 /** A part of a machine as Hetzner lists it. */

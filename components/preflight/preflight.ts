@@ -15,9 +15,9 @@ import {
   type RecordSource,
 } from '../dns/dnsRecords';
 import { announcedMtaSts } from '../dns/mtaSts';
-import { cloudflareContent, isKnown, quoteTxt, withValue } from '../dns/recordForms';
+import { cloudflareContent, isKnown, quoteTxt, resourceName, withValue } from '../dns/recordForms';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from '../dns/spf';
-import { hostAddress } from '../hostFiles/machineFiles';
+import { hostAddress } from '../machineFiles';
 import type { Zone } from '../nextSteps';
 import { seconds } from '../settings/duration';
 import { signingGenerations, type MtaSts } from '../settings/mailSettings';
@@ -34,13 +34,7 @@ import {
   type Danger,
   type Summary,
 } from './changes';
-import {
-  findRecords,
-  isReplaced,
-  resourceName,
-  signerMistakes,
-  type FoundRecords,
-} from './existingRecords';
+import { findRecords, isReplaced, signerMistakes, type FoundRecords } from './existingRecords';
 import { ownParts } from './ownParts';
 
 /** What the checks before a plan have found out. */

@@ -175,3 +175,8 @@ export const probeAddress = `mailhost-probe@${probeDomain}`;
 
 /** What every domain has to answer (RFC 2142, RFC 7489, RFC 8460); `root` is for the host's own messages. */
 export const roles = ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'];
+
+/** The domains that mail is taken in for: the hosted ones, and the host's own name. */
+export function mailDomains(mail: MailSettings): string[] {
+  return [...new Set([...mail.domains.map(({ name }) => name), mail.hostName])];
+}

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
-import type { CertificateIssuer } from '../settings/mailSettings';
+import type { CertificateIssuer } from './settings/mailSettings';
 
 /** SMTP, submissions, submission, IMAPS, ManageSieve. */
 const mailPorts = [25, 465, 587, 993, 4190];

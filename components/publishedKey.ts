@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import { publicKeyHash } from './dnsRecords';
+import { publicKeyHash } from './dns/dnsRecords';
 
 /**
  * The public half of a key that is in DNS under a name of its own, which never gets another one.
