@@ -58,7 +58,7 @@ export function figure(name: string, unit: string, values: number[], goal?: Goal
 }
 
 /**
- * Run by run, where both were measured in turns: what slows one run down slows down both. Where one was run more often in each
+ * Run by run: where both were measured in turns, what slows one run down slows down both. Where one was run more often in each
  * turn, these runs share the other's.
  */
 export function ratio(of: Figure, by: Figure, goal?: Goal): Figure {

@@ -31,6 +31,6 @@ export const hosts: Part = {
   title: 'Many hosts in one stack',
   method: `1 to 10 hosts in one stack, each with one domain. The step on the hosts is stubbed, as two cores cannot carry ten
 real ones: every command on a host takes ${commandSeconds} s and does nothing. What is seen is whether the hosts are made
-side by side, and what each more costs the engine.`,
+side by side, and what each more costs the engine, which writes its state once at the end, as above.`,
   run,
 };

@@ -47,7 +47,7 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
 export const limits: Part = {
   title: "Within Cloudflare's limit",
   method: `A first \`up\` of one host with 200 domains, where the lab's Cloudflare API answers ${published.requests} requests in ${published.seconds} s, as the real one
-does, and all others with 429. \`up\` lets records begin in turns, so that none is refused; where it fails for the limit
+does, and all others with 429 (the real one for longer than that). \`up\` lets records begin in turns, so that none is refused; where it fails for the limit
 all the same, it is called again, until all is there. No machine is behind it, as above. Once: it is the limit that takes the
 time. (\`make bench\` leaves it out, as it takes a quarter of an hour: \`node --import tsx bench/main.ts limits\`.)`,
   onlyByName: true,

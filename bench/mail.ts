@@ -20,6 +20,8 @@ const folder = '/srv/mailhost/bench';
 const connections = 4;
 /** After so many ms no session within the host is open any more. */
 const rest = 15_000;
+/** Messages, so that all workers have some. */
+const load = 12;
 /** SpamAssassin sees no more octets of a message than these, as Debian's amavis has it. */
 const scanned = 200 * 1024;
 
@@ -275,7 +277,6 @@ async function throughput(host: Host, way: Way, label: string, rounds: number, c
 
 async function latency(host: Host, what: string, pause: number, count: number): Promise<Figure[]> {
   const way = host.ways.inbound;
-  // Spam goes into another folder than the one that is looked at.
   const batch = (await way.messages(count * 2)).filter(({ spam }) => !spam).slice(0, count);
   const name = `latency, inbound, ${what}`;
   const ours = figure(`${name}: host`, 's', await host.latencies(batch, pause));
@@ -311,8 +312,6 @@ async function run({ quick }: Options): Promise<Figure[]> {
   const rounds = quick ? 1 : 3;
   const count = quick ? 30 : 100;
   const half = count / 2;
-  // Enough that all workers have some.
-  const load = 12;
   const host = await Host.inFreshLab();
   if (!quick) await host.teachBayes(900);
   const { inbound, submission } = host.ways;
@@ -363,11 +362,12 @@ export const mail: Part = {
   title: 'Mail',
   method: `A finished host in the lab, and SpamAssassin alone with the same messages, in the same batches, in turns: a Perl program
 that loads SpamAssassin once, as amavis does, and scans in as many processes as amavis has workers, with the same rules,
-resolver, and a copy of the Bayes store as it was before. **Messages a second** count from the first connection until the
+resolver, and a copy of the host's Bayes store. **Messages a second** count from the first connection until the
 last message lies in the mailbox; ${connections} connections send, TLS included, on the same two cores as everything else. Inbound is port 25 to a
-mailbox; submission is port 587, login, scan, signature, and a mailbox of another domain of the host. **Latency** is that of
-inbound messages which are no spam: from the connection until it lies in the mailbox, at rest (no session within the host
-is open any more) and right after another; Dovecot tells a client that waits (IMAP IDLE) half a second later. **Memory** is the proportional set size. The messages come from a seeded
+mailbox, in batches of 100; submission, in batches of 50, is port 587, login, scan, signature, and a mailbox of another domain of the host. **Latency** is that of
+inbound messages which are no spam, each another one: from the connection until it lies in the mailbox, at rest (no session within the host
+is open any more) and right after another; Dovecot tells a client that waits (IMAP IDLE) half a second later. **Memory** is the
+proportional set size: the most while ${load} messages come in (*at full load*), and ${rest / 1000} s later (*at rest*). The messages come from a seeded
 generator (\`bench/messages.ts\`): notes, notifications, newsletters, photos, tables, documents of several MB, and 28 % spam.
 ClamAV has one signature in the lab: its own memory and time with the real ones are more.`,
   run,

@@ -4,7 +4,7 @@ import { EngineOnly } from './engineOnly/program';
 import { figure, ratio, say, timed, type Figure, type Part } from './frame';
 import { manyHosts } from './manyHosts/stack';
 
-/** MB of all processes of the engine, its language host and its plugins together, at most. */
+/** MiB of all processes of the engine, its language host and its plugins together, at most. */
 class Memory {
   private most = 0;
   private readonly timer: NodeJS.Timeout;
@@ -77,7 +77,7 @@ async function domains(sizes: number[], quick: boolean): Promise<Figure[]> {
       add(
         `${what}, memory`,
         size,
-        'MB',
+        'MiB',
         all.map(({ megabytes }) => megabytes),
       );
       return add(
@@ -115,7 +115,9 @@ async function domains(sizes: number[], quick: boolean): Promise<Figure[]> {
     const { slope, r2 } = fit(all);
     const [shown, value] = unit === 's' ? ['ms', slope * 1000] : [unit, slope];
     figures.push(figure(`${what}: each domain more`, shown, [value]));
-    figures.push(figure(`${what}: R² of the straight line`, '', [r2], { least: 0.99 }));
+    // Counts are the same for every domain.
+    if (unit !== '')
+      figures.push(figure(`${what}: R² of the straight line`, '', [r2], { least: 0.99 }));
   }
   return figures;
 }

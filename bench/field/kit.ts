@@ -4,7 +4,7 @@ import { addresses } from '../../lab/network';
 import { run, type Lab } from '../../lab/state';
 import type { Finished } from './finished';
 
-/** The line that figure 3 changes. */
+/** What is changed of the one line. */
 const limit = /--messages-per-hour (\d+)/;
 
 /** What the tools are told, in a file. */
