@@ -26,6 +26,7 @@ import {
   findLab,
   kill,
   labNames,
+  mustRun,
   processes,
   releaseLab,
   run,
@@ -68,10 +69,9 @@ async function up(name: string): Promise<void> {
   createLink(lab, 'acme', acme.v4, `${acme.v6}/128`);
   remoteDkimKey(lab.dir);
   apiTokens(lab.dir);
-  inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
+  const cloud = inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
-    if (processes(lab, 'cloud').length === 0)
-      throw new Error(`the lab's cloud ended: see ${lab.dir}/log/cloud.log`);
+    mustRun(lab, 'cloud', cloud);
     return isReady(lab);
   });
   inNetwork(lab, 'metadata', 'router', 'lab/metadata.ts');
@@ -86,8 +86,8 @@ async function up(name: string): Promise<void> {
 /** How commands name the lab. */
 const optionFor = (name: string) => (name === 'dev' ? '' : ` --lab ${name}`);
 
-function inProject(lab: Lab, role: string, command: string, ...args: string[]): void {
-  start(lab, role, command, args, project);
+function inProject(lab: Lab, role: string, command: string, ...args: string[]): number {
+  return start(lab, role, command, args, project);
 }
 
 function inNetwork(lab: Lab, role: string, part: string, script: string): void {

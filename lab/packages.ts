@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addresses } from './network';
-import { cacheRoot, processes, run, say, start, waitFor, type Lab } from './state';
+import { cacheRoot, mustRun, run, say, start, waitFor, type Lab } from './state';
 
 /**
  * Starts the caching package proxy (squid) on this machine's end of the lab's link. A cache serves one squid at a time:
@@ -37,10 +37,9 @@ pinger_enable off
   run('mount', ['--bind', cache, spool]);
   run('chroot', [root, 'chown', 'proxy:proxy', '/var/spool/squid']);
   run('chroot', [...squid, '-z']);
-  start(lab, 'squid', 'chroot', squid);
+  const pid = start(lab, 'squid', 'chroot', squid);
   await waitFor('the package proxy listens', () => {
-    if (processes(lab, 'squid').length === 0)
-      throw new Error('the package proxy ended: see services/root/var/log/squid');
+    mustRun(lab, 'squid', pid);
     return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
   });
   say(`package proxy on ${outside.v4}:3128`);

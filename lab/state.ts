@@ -147,6 +147,18 @@ export function start(lab: Lab, role: string, command: string, args: string[], c
   return child.pid;
 }
 
+/**
+ * Asks for the process id: the environment of a process is empty for a moment while it becomes another program.
+ *
+ * @param pid from `start`
+ * @throws Error with what it said last, where it has ended
+ */
+export function mustRun(lab: Lab, role: string, pid: number): void {
+  if (existsSync(`/proc/${pid}`)) return;
+  const log = readFileSync(join(lab.dir, 'log', `${role}.log`), 'utf8');
+  throw new Error(`the lab's ${role} ended:\n${log.slice(-2000)}`);
+}
+
 /** The living processes that `start` made for this lab, and what they started with their environment. */
 export function processes(lab: Lab, role?: string): LabProcess[] {
   const found: LabProcess[] = [];
