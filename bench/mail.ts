@@ -22,6 +22,8 @@ const connections = 4;
 const rest = 15_000;
 /** Messages, so that all workers have some. */
 const load = 12;
+/** Messages of an inbound batch; one of submission has half as many. */
+const batchSize = 100;
 /** SpamAssassin sees no more octets of a message than these, as Debian's amavis has it. */
 const scanned = 200 * 1024;
 
@@ -310,7 +312,7 @@ async function memory(host: Host, label: string, rounds: number, count: number):
 
 async function run({ quick }: Options): Promise<Figure[]> {
   const rounds = quick ? 1 : 3;
-  const count = quick ? 30 : 100;
+  const count = quick ? 30 : batchSize;
   const half = count / 2;
   const host = await Host.inFreshLab();
   if (!quick) await host.teachBayes(900);
@@ -364,7 +366,7 @@ export const mail: Part = {
 that loads SpamAssassin once, as amavis does, and scans in as many processes as amavis has workers, with the same rules,
 resolver, and a copy of the host's Bayes store. **Messages a second** count from the first connection until the
 last message lies in the mailbox; ${connections} connections send, TLS included, on the same two cores as everything else. Inbound is port 25 to a
-mailbox, in batches of 100; submission, in batches of 50, is port 587, login, scan, signature, and a mailbox of another domain of the host. **Latency** is that of
+mailbox, in batches of ${batchSize}; submission, in batches of ${batchSize / 2}, is port 587, login, scan, signature, and a mailbox of another domain of the host. **Latency** is that of
 inbound messages which are no spam, each another one: from the connection until it lies in the mailbox, at rest (no session within the host
 is open any more) and right after another; Dovecot tells a client that waits (IMAP IDLE) half a second later. **Memory** is the
 proportional set size: the most while ${load} messages come in (*at full load*), and ${rest / 1000} s later (*at rest*). The messages come from a seeded

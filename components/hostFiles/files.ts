@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Handlebars from 'handlebars';
 
@@ -28,6 +28,9 @@ export function renderTemplate(path: string, values: object): string {
 export function readHostFile(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
+
+/** Names of what is in the folder `files/<path>`, in order. */
+export const namesIn = (path: string): string[] => readdirSync(join(root, path)).sort();
 
 /** A file that all may read and root alone may write, unless said otherwise. */
 export const hostFile = (text: string, mode = '0644', owner = 'root:root'): HostFile => ({

@@ -1,8 +1,6 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { MailSettings } from '../settings/mailSettings';
 import type { Settings } from '../settings/settings';
-import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
+import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './files';
 import { packages } from './packages';
 
 /** Where the host program's modules lie on the host. */
@@ -10,9 +8,7 @@ const library = '/usr/local/lib/mailhost';
 
 /** The program on the host that every push talks to. */
 export function hostProgram(): HostFiles {
-  const modules = readdirSync(join(__dirname, '..', '..', 'files', library))
-    .filter((file) => file.endsWith('.py'))
-    .sort();
+  const modules = namesIn(library).filter((file) => file.endsWith('.py'));
   return Object.assign(
     fileAsItIs('/usr/local/sbin/mailhost', '0755'),
     ...modules.map((file) => fileAsItIs(`${library}/${file}`)),
