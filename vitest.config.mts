@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { cells } from './test/lab/cellPool';
 
-/** Files of test/lab that take minutes, longest first. */
-const long = ['mailHost', 'rotation', 'acme', 'safe', 'backup', 'scan', 'dns', 'harden'];
+/** Files of test/lab that take longest. */
+const long = ['rotation', 'backup', 'safe', 'acme', 'mailHost', 'scan', 'dns', 'harden'];
 
 /** So that none of them runs by itself at the end, while a worker has nothing to do. */
 class LongestFirst extends BaseSequencer {
@@ -15,11 +16,14 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Of labs as a person has them, each with a cell of its own. */
+const labItself = 'test/lab/lab.test.ts';
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // One line a test as it ends, and one each half minute, so that a long run can be watched.
-    reporters: ['verbose'],
+    // One line a test as it ends, and one each half minute, so that a long run can be watched; at the end the slowest.
+    reporters: ['verbose', './test/slowest.ts'],
     globalSetup: ['test/progress.ts'],
     projects: [
       {
@@ -36,14 +40,24 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
+          exclude: [labItself],
+          pool: cells,
           // The limit is for what hangs: slow machines take as long as they take.
           testTimeout: 900_000,
           hookTimeout: 900_000,
-          globalSetup: ['test/lab/images.ts'],
+          globalSetup: ['test/lab/prepare.ts'],
           sequence: { groupOrder: 2 },
-          // Each file tells one story, in a lab of its own; two at a time, as they wait more than they work.
-          maxWorkers: 2,
-          bail: 1,
+          // They wait more than they work.
+          maxWorkers: 3,
+        },
+      },
+      {
+        test: {
+          name: 'labs',
+          include: [labItself],
+          testTimeout: 900_000,
+          globalSetup: ['test/lab/prepare.ts'],
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -55,7 +55,7 @@ class Host {
     private readonly stack: TestStack,
   ) {
     this.machines = new Machines(lab);
-    const outside = addresses(lab).outside.v4;
+    const outside = addresses.outside.v4;
     const by = '\tby mail.example.org (OpenSMTPD)';
     const dkim = {
       domainName: remoteZone,

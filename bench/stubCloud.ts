@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 import type { Backend, MachineSpec } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
-import { apiTokens } from '../lab/env';
+import { apiTokens } from '../lab/apis';
 import { Stack } from '../lab/stack';
 import type { Lab } from '../lab/state';
 
@@ -66,7 +66,7 @@ export class StubCloud {
 
   /** A stack of the project in `folder`, in this cloud. */
   async stack(folder: string, env: Record<string, string>): Promise<Stack> {
-    const lab: Lab = { name: 'bench', index: 0, dir: this.dir };
+    const lab: Lab = { name: 'bench', dir: this.dir };
     const stack = new Stack(lab, undefined, folder);
     const [hcloud, cloudflare] = this.apis.map((api) => (api.server.address() as AddressInfo).port);
     Object.assign(stack.env, {
@@ -118,6 +118,7 @@ export class StubCloud {
         ipv6Networks: octets.map((i) => `fd88:1:0:${i}::/64`),
       },
       createMachine: (spec) => this.startSsh(spec),
+      connectMachine: () => Promise.resolve(),
       deleteMachine: (id) => {
         this.servers.get(id)?.close();
         return done();

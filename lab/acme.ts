@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { join } from 'node:path';
-import { addresses, namespaceOf } from './network';
+import { addresses } from './network';
 import { certificate } from './selfSigned';
 import { kill, run, start, waitFor, type Lab } from './state';
 
@@ -46,8 +46,8 @@ export function serverPair(lab: Lab, hostName: string): { key: string; cert: str
   return certificate(hostName, caFiles(lab));
 }
 
-export const acmeRecords = (lab: Lab) => {
-  const { v4, v6 } = addresses(lab).acme;
+export const acmeRecords = () => {
+  const { v4, v6 } = addresses.acme;
   return [
     { name: host, type: 'A', ttl: 300, rdata: v4 },
     { name: host, type: 'AAAA', ttl: 300, rdata: v6 },
@@ -60,7 +60,7 @@ export async function startAcme(
   { lifetime = 90 * 86400, refused = [], delay = 0 }: AcmeOptions = {},
 ): Promise<void> {
   await stopAcme(lab);
-  const { acme, resolver } = addresses(lab);
+  const { acme, resolver } = addresses;
   const inside = '/lab/acme';
   const root = join(lab.dir, 'services/root');
   mkdirSync(join(root, inside), { recursive: true });
@@ -80,7 +80,7 @@ export async function startAcme(
   };
   writeFileSync(join(root, inside, 'pebble.json'), JSON.stringify({ pebble }));
   start(lab, 'acme', 'ip', [
-    ...['netns', 'exec', namespaceOf(lab, 'acme'), 'chroot', root, 'env'],
+    ...['netns', 'exec', 'acme', 'chroot', root, 'env'],
     delay > 0 ? `PEBBLE_VA_SLEEPTIME=${delay}` : 'PEBBLE_VA_NOSLEEP=1',
     // Every answer is looked at anew. It would refuse one in 20 messages, and two in a row are too many for certbot.
     'PEBBLE_AUTHZREUSE=0',
@@ -102,7 +102,7 @@ export function acmeRoot(lab: Lab): Promise<string> {
   return new Promise((resolve, reject) => {
     get(
       {
-        host: addresses(lab).acme.v4,
+        host: addresses.acme.v4,
         port: 15000,
         path: '/roots/0',
         ca: serverCa(lab),

@@ -33,6 +33,8 @@ export interface ZoneRecord {
 export interface Backend {
   network: { ipv4Pool: string[]; ipv6Networks: string[] };
   createMachine(spec: MachineSpec): Promise<void>;
+  /** Gives a machine that was made before what it has to have when it is powered on. */
+  connectMachine(id: number): Promise<void>;
   deleteMachine(id: number): Promise<void>;
   powerOn(id: number): Promise<void>;
   powerOff(id: number): Promise<void>;

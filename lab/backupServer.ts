@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addresses, namespaceOf } from './network';
+import { addresses } from './network';
 import { run, start, type Lab } from './state';
 
 const user = 'root';
@@ -9,7 +9,7 @@ const folder = '/srv/backups';
 /** The SFTP server of the lab: beside the remote mail system, so that it outlives every machine. */
 export function backupServer(lab: Lab) {
   const root = join(lab.dir, 'services', 'root');
-  const { remote } = addresses(lab);
+  const { remote } = addresses;
   return {
     /** As restic takes it. */
     repository: `sftp:${user}@${remote.v4}:${folder}/mail`,
@@ -32,7 +32,7 @@ export function startBackupServer(lab: Lab, root: string): void {
   mkdirSync(join(root, 'run/sshd'), { recursive: true });
   writeFileSync(
     join(root, 'etc/ssh/lab.conf'),
-    `ListenAddress ${addresses(lab).remote.v4}
+    `ListenAddress ${addresses.remote.v4}
 HostKey ${key}
 AuthorizedKeysFile /etc/ssh/lab_authorized_keys
 AuthenticationMethods publickey
@@ -43,7 +43,7 @@ ForceCommand internal-sftp
 `,
   );
   start(lab, 'sftp', 'ip', [
-    ...['netns', 'exec', namespaceOf(lab, 'remote'), 'chroot', root],
+    ...['netns', 'exec', 'remote', 'chroot', root],
     ...['/usr/sbin/sshd', '-D', '-e', '-f', '/etc/ssh/lab.conf'],
   ]);
 }

@@ -1,44 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { domainOf } from '../components/settings/names';
-import { apiAccess, apiTokens, environment, ports } from './env';
-import { machineImage, serviceImage } from './images';
-import { loopsBelow, Machines, removeTraces, unmountBelow } from './machines';
+import { apiAccess } from './apis';
+import { enterCell, inCell, shellEnvironment } from './cells';
+import { endLab, entry, fill, isReady, optionFor, saveLab, shutDown, startLab } from './lifecycle';
+import { Machines } from './machines';
 import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './mail';
-import {
-  addresses,
-  createLink,
-  createNetwork,
-  deleteNamespace,
-  deleteOutsideLink,
-  inNamespace,
-  namespaceOf,
-  namespaces,
-} from './network';
 import { proofs } from './proof';
 import { received } from './remote/mailbox';
-import { remoteDkimKey } from './remote/zone';
-import { engine, Stack } from './stack';
-import {
-  claimLab,
-  findLab,
-  kill,
-  labNames,
-  mustRun,
-  processes,
-  releaseLab,
-  run,
-  say,
-  start,
-  waitFor,
-  type Lab,
-} from './state';
-
-const node = process.execPath;
-const tsx = ['--import', 'tsx'];
-const project = join(__dirname, '..');
+import { Stack } from './stack';
+import { findLab, labNames, processes, say, type Lab } from './state';
 
 function theLab(name: string): Lab {
   const lab = findLab(name);
@@ -46,77 +18,11 @@ function theLab(name: string): Lab {
   return lab;
 }
 
-const isReady = (lab: Lab) =>
-  existsSync(join(lab.dir, 'ready')) && processes(lab, 'cloud').length > 0;
-
-async function up(name: string): Promise<void> {
-  const found = findLab(name);
-  if (found !== undefined && isReady(found)) {
-    say(`${name} is up`);
-    return;
-  }
-  if (found !== undefined) {
-    say(`${name} is half there: removing it first`);
-    await down(found);
-  }
-  machineImage();
-  serviceImage();
-  const lab = claimLab(name);
-  say(`${name}: network ${addresses(lab).v4Network}`);
-  createNetwork(lab);
-  const { remote, acme } = addresses(lab);
-  createLink(lab, 'remote', remote.v4, `${remote.v6}/128`);
-  createLink(lab, 'acme', acme.v4, `${acme.v6}/128`);
-  remoteDkimKey(lab.dir);
-  apiTokens(lab.dir);
-  const cloud = inProject(lab, 'cloud', node, ...tsx, 'lab/cloud/main.ts');
-  await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
-    mustRun(lab, 'cloud', cloud);
-    return isReady(lab);
-  });
-  inNetwork(lab, 'metadata', 'router', 'lab/metadata.ts');
-  inNetwork(lab, 'remote', 'remote', 'lab/remote/main.ts');
-  await waitFor('the remote mail system listens', () => {
-    const listeners = inNamespace(lab, 'remote', 'ss', '-ltnH');
-    return [25, 587].every((port) => listeners.includes(`:${port} `));
-  });
-  say(`${name} is up: eval "$(./lab/lab env${optionFor(name)})" lets pulumi work in it`);
-}
-
-/** How commands name the lab. */
-const optionFor = (name: string) => (name === 'dev' ? '' : ` --lab ${name}`);
-
-function inProject(lab: Lab, role: string, command: string, ...args: string[]): number {
-  return start(lab, role, command, args, project);
-}
-
-function inNetwork(lab: Lab, role: string, part: string, script: string): void {
-  inProject(lab, role, 'ip', 'netns', 'exec', namespaceOf(lab, part), node, ...tsx, script);
-}
-
-async function down(lab: Lab): Promise<void> {
-  await kill(lab);
-  const own = namespaces(lab);
-  for (const ns of own) await removeTraces(ns);
-  unmountBelow(lab.dir);
-  deleteOutsideLink(lab);
-  for (const ns of own) deleteNamespace(ns);
-  await waitFor('the loop devices are free', () => {
-    const loops = loopsBelow(lab.dir);
-    for (const loop of loops) run('losetup', ['--detach', loop]);
-    return loops.length === 0;
-  });
-  releaseLab(lab);
-  say(`${lab.name} is gone`);
-}
-
 function status(lab: Lab) {
   const machines = new Machines(lab);
   return {
     name: lab.name,
     ready: isReady(lab),
-    network: addresses(lab).v4Network,
-    apis: ports(lab),
     machines: machines.ids().map((id) => {
       const { name, ipv4, ipv6 } = machines.spec(id);
       return { id, name, ipv4, ipv6, running: machines.running(id) };
@@ -136,13 +42,49 @@ const command = (words: string, description: string) =>
 interface LabOption {
   lab: string;
 }
+/** Of a command that talks to what is in the lab: it runs in there. */
+const inside =
+  <Arguments extends unknown[]>(action: (...args: Arguments) => Promise<void>) =>
+  async (...args: Arguments): Promise<void> => {
+    // Commander gives the options, and the command behind them.
+    const { lab } = args.at(-2) as LabOption;
+    if (inCell) await action(...args);
+    else process.exitCode = enterCell(theLab(lab), [entry, ...process.argv.slice(2)]);
+  };
+const hidden = (name: string, action: (lab: Lab) => Promise<void>) =>
+  new Command(name)
+    .requiredOption('--lab <name>')
+    .action((options: LabOption) => action(theLab(options.lab)));
 
-command('up', 'start the lab; says what it does').action((options: LabOption) => up(options.lab));
+command('up', 'start the lab; says what it does')
+  .option('--from <name>', 'start a copy of a lab that was kept')
+  .action(async (options: LabOption & { from?: string }) => {
+    const { name } = await startLab(options.lab, options.from);
+    say(`${name} is up: eval "$(./lab/lab env${optionFor(name)})" lets pulumi work in it`);
+  });
 command('down', 'end the lab and all that is in it').action(async (options: LabOption) => {
   const lab = findLab(options.lab);
-  if (lab === undefined) say(`${options.lab} is not up`);
-  else await down(lab);
+  if (lab === undefined) {
+    say(`${options.lab} is not up`);
+    return;
+  }
+  await endLab(lab);
+  say(`${lab.name} is gone`);
 });
+command('save <name>', 'shut the lab down and keep it: `up --from NAME` starts copies').action(
+  async (name: string, options: LabOption) => {
+    await saveLab(theLab(options.lab), name);
+    say(`${options.lab} is kept: ./lab/lab up --from ${name} starts a copy of it`);
+  },
+);
+// What the two above do in the lab's own namespaces.
+program.addCommand(hidden('fill', fill), { hidden: true });
+program.addCommand(hidden('shut-down', shutDown), { hidden: true });
+command('enter [command...]', 'a root shell in the network of the lab, where its clients are')
+  .passThroughOptions()
+  .action((words: string[], options: LabOption) => {
+    process.exitCode = enterCell(theLab(options.lab), words.length > 0 ? words : ['bash', '-l']);
+  });
 command('status', 'what runs')
   .option('--json', 'as JSON')
   .action((options: LabOption & { json?: boolean }) => {
@@ -156,7 +98,7 @@ command('status', 'what runs')
 command('env', 'shell exports with which plain pulumi works in the lab').action(
   (options: LabOption) => {
     const lab = theLab(options.lab);
-    for (const [key, value] of Object.entries(environment(lab, engine()))) {
+    for (const [key, value] of Object.entries(shellEnvironment(lab))) {
       console.log(`export ${key}='${value.replaceAll("'", "'\\''")}'`);
     }
   },
@@ -186,19 +128,21 @@ command(
   .option('--text <text>', 'body', 'Hello')
   .option('--password <password>', "the sender's: submit on 465 instead")
   .action(
-    async (
-      to: string,
-      options: LabOption & Record<'from' | 'subject' | 'text' | 'password', string>,
-    ) => {
-      const lab = theLab(options.lab);
-      const { from, subject, text, password } = options;
-      const message = { from, to, subject, text };
-      console.log(
-        password
-          ? await submit(await loginOf(lab, from, password), 465, message)
-          : await sendFromRemote(lab, message),
-      );
-    },
+    inside(
+      async (
+        to: string,
+        options: LabOption & Record<'from' | 'subject' | 'text' | 'password', string>,
+      ) => {
+        const lab = theLab(options.lab);
+        const { from, subject, text, password } = options;
+        const message = { from, to, subject, text };
+        console.log(
+          password
+            ? await submit(await loginOf(lab, from, password), 465, message)
+            : await sendFromRemote(lab, message),
+        );
+      },
+    ),
   );
 command(
   'read <address>',
@@ -206,40 +150,46 @@ command(
 )
   .option('--password <password>', "the account's")
   .option('--mailbox <name>', 'mailbox', 'INBOX')
-  .action(async (address: string, options: LabOption & { password?: string; mailbox: string }) => {
-    const lab = theLab(options.lab);
-    if (options.password === undefined) {
-      for (const { spf, dkim, dmarc, raw, to } of received(lab.dir)) {
-        if (!to.includes(address)) continue;
-        const signatures = dkim.map(
-          ({ result, domain, selector }) => `${result} (${selector} of ${domain})`,
-        );
-        console.log(
-          `---- dkim=${signatures.join(', ') || 'none'} spf=${spf} dmarc=${dmarc}\n${raw}`,
-        );
+  .action(
+    inside(async (address: string, options: LabOption & { password?: string; mailbox: string }) => {
+      const lab = theLab(options.lab);
+      if (options.password === undefined) {
+        for (const { spf, dkim, dmarc, raw, to } of received(lab.dir)) {
+          if (!to.includes(address)) continue;
+          const signatures = dkim.map(
+            ({ result, domain, selector }) => `${result} (${selector} of ${domain})`,
+          );
+          console.log(
+            `---- dkim=${signatures.join(', ') || 'none'} spf=${spf} dmarc=${dmarc}\n${raw}`,
+          );
+        }
+        return;
       }
-      return;
-    }
-    const login = await loginOf(lab, address, options.password);
-    for (const { headerLines, text } of await readMailbox(login, options.mailbox)) {
-      console.log(`----\n${headerLines.map(({ line }) => line).join('\n')}\n\n${text ?? ''}`);
-    }
-  });
+      const login = await loginOf(lab, address, options.password);
+      for (const { headerLines, text } of await readMailbox(login, options.mailbox)) {
+        console.log(`----\n${headerLines.map(({ line }) => line).join('\n')}\n\n${text ?? ''}`);
+      }
+    }),
+  );
 command(
   'registrar <zone>',
   'what a person does at the registrar: give the parent the DS record of the zone, once Cloudflare signs it',
-).action(async (zone: string, options: LabOption) => {
-  const { CLOUDFLARE_BASE_URL: base, CLOUDFLARE_API_TOKEN: token } = apiAccess(theLab(options.lab));
-  const response = await fetch(new URL(`/registrar/${zone}`, base), {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}` },
-  });
-  const { ds, errors } = (await response.json()) as { ds: string; errors: { message: string }[] };
-  if (!response.ok) throw new Error(errors[0]!.message);
-  say(`${zone}. DS ${ds}`);
-});
+).action(
+  inside(async (zone: string, options: LabOption) => {
+    const { CLOUDFLARE_BASE_URL: base, CLOUDFLARE_API_TOKEN: token } = apiAccess(
+      theLab(options.lab),
+    );
+    const response = await fetch(new URL(`/registrar/${zone}`, base), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const { ds, errors } = (await response.json()) as { ds: string; errors: { message: string }[] };
+    if (!response.ok) throw new Error(errors[0]!.message);
+    say(`${zone}. DS ${ds}`);
+  }),
+);
 command('deploy', 'pulumi up of the stack dev, and a report of what was proven').action(
-  async (options: LabOption) => {
+  inside(async (options: LabOption) => {
     const lab = theLab(options.lab);
     const stack = new Stack(lab);
     await stack.select();
@@ -249,13 +199,13 @@ command('deploy', 'pulumi up of the stack dev, and a report of what was proven')
       return;
     }
     await report(lab, stack);
-  },
+  }),
 );
 command('prove', 'show from outside that the mail host of the stack dev works').action(
-  (options: LabOption) => {
+  inside((options: LabOption) => {
     const lab = theLab(options.lab);
     return report(lab, new Stack(lab));
-  },
+  }),
 );
 
 async function report(lab: Lab, stack: Stack): Promise<void> {
@@ -292,7 +242,7 @@ async function loginOf(lab: Lab, user: string, password: string): Promise<Login>
 }
 
 function printStatus(lab: ReturnType<typeof status>): void {
-  console.log(`${lab.name}  ${lab.ready ? 'up' : 'half there'}  ${lab.network}`);
+  console.log(`${lab.name}  ${lab.ready ? 'up' : 'half there'}`);
   for (const machine of lab.machines) {
     console.log(
       `  machine ${machine.id} ${machine.name} ${machine.ipv4} ${machine.ipv6} ${machine.running ? 'running' : 'off'}`,

@@ -1,11 +1,14 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { ZoneRecord } from './backend';
 import { nameServers } from './cloud/cloudflare';
-import { addresses, namespaceOf } from './network';
+import { addresses } from './network';
 import { run, say, start, waitFor, type Lab } from './state';
+
+/** Of the addresses of a lab. */
+const reverseZones = ['0.88.10.in-addr.arpa', '0.0.0.0.0.0.0.0.8.8.d.f.ip6.arpa'];
 
 /** A zone that its parent vouches for with another key: whoever validates has no answer from it. */
 export const bogusZone = 'bogus.example';
@@ -25,8 +28,9 @@ export class Dns {
   private readonly serials = new Map<string, number>();
   private readonly reverseNames = new Map<string, string>();
   private readonly signed: Set<string>;
-  /** Zones whose DS record is in the parent. */
+  /** Zones whose DS record is in the parent; of those of customers the lab keeps it over a restart. */
   private readonly delegated: Set<string>;
+  private readonly delegatedFile: string;
 
   /**
    * @param root root file system with knot and unbound in it
@@ -37,26 +41,22 @@ export class Dns {
     private readonly lab: Lab,
     private readonly root: string,
     zones: string[],
-    customerZones: string[],
+    private readonly customerZones: string[],
   ) {
-    const own = [...this.reverseZones, ...zones];
+    const own = [...reverseZones, ...zones];
     const signed = ['', ...topLevels([...own, ...customerZones]), ...own];
     for (const zone of [...signed, ...customerZones]) this.records.set(zone, []);
-    this.signed = new Set(signed);
-    this.delegated = new Set(signed);
-  }
-
-  private get reverseZones(): string[] {
-    const hex = this.lab.index.toString(16).padStart(4, '0');
-    return [
-      `${this.lab.index}.88.10.in-addr.arpa`,
-      `${[...`fd880000${hex}`].reverse().join('.')}.ip6.arpa`,
-    ];
+    this.delegatedFile = join(lab.dir, 'delegated.json');
+    const delegated = existsSync(this.delegatedFile)
+      ? (JSON.parse(readFileSync(this.delegatedFile, 'utf8')) as string[])
+      : [];
+    this.signed = new Set([...signed, ...delegated]);
+    this.delegated = new Set([...signed, ...delegated]);
   }
 
   /** Starts both servers; ready when the resolver validates an answer. */
   async start(): Promise<void> {
-    const { authoritative, resolver } = addresses(this.lab);
+    const { authoritative, resolver } = addresses;
     this.put('etc/knot/lab.conf', this.knotConfig());
     for (const dir of ['lab/zones', 'lab/keys', 'lab/journal', 'lab/timers', 'run/knot']) {
       mkdirSync(join(this.root, dir), { recursive: true });
@@ -81,7 +81,7 @@ export class Dns {
 
   /** What a validating resolver starts from: the root's key and name servers, in the form of Debian's dns-root-data. */
   rootFiles(): RootFiles {
-    const { v4, v6 } = addresses(this.lab).authoritative;
+    const { v4, v6 } = addresses.authoritative;
     return {
       key: this.dsRecords('')
         .map((rdata) => `. IN DS ${rdata}\n`)
@@ -132,6 +132,8 @@ export class Dns {
     const { ds } = this.dnssec(zone);
     if (ds === undefined) throw new Error(`${zone} is no signed zone`);
     this.delegated.add(zone);
+    const ours = [...this.delegated].filter((name) => this.customerZones.includes(name));
+    writeFileSync(this.delegatedFile, JSON.stringify(ours));
     const parent = parentOf(zone, this.records);
     this.writeZone(parent);
     this.knotc('zone-reload', `${parent}.`);
@@ -142,7 +144,7 @@ export class Dns {
     const owner = reverseName(address);
     if (name === undefined) this.reverseNames.delete(owner);
     else this.reverseNames.set(owner, name);
-    const zone = this.reverseZones.find((z) => owner.endsWith(`.${z}`));
+    const zone = reverseZones.find((z) => owner.endsWith(`.${z}`));
     if (zone === undefined) throw new Error(`${address} is no address of the lab`);
     const records = [...this.reverseNames]
       .filter(([o]) => o.endsWith(`.${zone}`))
@@ -152,19 +154,14 @@ export class Dns {
 
   private servedSerial(zone: string): number {
     return Number(
-      this.dig(addresses(this.lab).authoritative.v4, '+short', `${zone}.`, 'SOA').split(' ')[2] ??
-        0,
+      this.dig(addresses.authoritative.v4, '+short', `${zone}.`, 'SOA').split(' ')[2] ?? 0,
     );
   }
 
   private isSigned(zone: string): boolean {
-    return this.dig(
-      addresses(this.lab).authoritative.v4,
-      '+dnssec',
-      '+short',
-      `${zone}.`,
-      'SOA',
-    ).includes('SOA ');
+    return this.dig(addresses.authoritative.v4, '+dnssec', '+short', `${zone}.`, 'SOA').includes(
+      'SOA ',
+    );
   }
 
   private dig(server: string, ...args: string[]): string {
@@ -172,7 +169,7 @@ export class Dns {
       return run('ip', [
         'netns',
         'exec',
-        namespaceOf(this.lab, 'router'),
+        'router',
         'chroot',
         this.root,
         'kdig',
@@ -219,7 +216,7 @@ export class Dns {
   ): void {
     const serial = (this.serials.get(zone) ?? Math.floor(Date.now() / 1000)) + 1;
     this.serials.set(zone, serial);
-    const { authoritative } = addresses(this.lab);
+    const { authoritative } = addresses;
     // That a zone has no DS record is soon forgotten, and a key that is new may sign after seconds.
     const negativeTtl = this.children(zone).length > 0 ? 5 : 20;
     const lines = [
@@ -246,7 +243,7 @@ export class Dns {
   }
 
   private knotConfig(): string {
-    const { v4, v6 } = addresses(this.lab).authoritative;
+    const { v4, v6 } = addresses.authoritative;
     const zones = [...this.records.keys()].map(
       (zone) => `  - domain: ${zone}.
     file: /lab/zones/${zone || 'root'}.zone
@@ -284,14 +281,7 @@ ${zones.join('')}`;
   }
 
   private inRouter(role: string, ...command: string[]): void {
-    start(this.lab, role, 'ip', [
-      'netns',
-      'exec',
-      namespaceOf(this.lab, 'router'),
-      'chroot',
-      this.root,
-      ...command,
-    ]);
+    start(this.lab, role, 'ip', ['netns', 'exec', 'router', 'chroot', this.root, ...command]);
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -6,46 +5,23 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { buildStandIn, type PluginName } from './plugins/build';
+import { apiAccess } from './apis';
+import { bundle } from './bundle';
+import { project } from './sources';
 import { pulumiHome, stateRoot, type Lab } from './state';
 
-/** Loopback ports of the lab's two cloud APIs. */
-export const ports = (lab: Lab) => ({
-  hcloud: 18000 + 10 * lab.index,
-  cloudflare: 18001 + 10 * lab.index,
-});
+const providers = ['command', 'tls', 'hcloud', 'cloudflare'] as const;
 
-/** What the lab's two APIs let in, of the form that the official plugins ask for; made at the first call. */
-export function apiTokens(labDir: string): { hcloud: string; cloudflare: string } {
-  const file = join(labDir, 'tokens.json');
-  if (!existsSync(file)) {
-    const random = (length: number) => randomBytes(length / 2).toString('hex');
-    const tokens = { hcloud: random(64), cloudflare: random(40) };
-    writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
-  }
-  return JSON.parse(readFileSync(file, 'utf8')) as ReturnType<typeof apiTokens>;
-}
-
-/** Where the plugins find the two APIs, and what these let in. */
-export function apiAccess(lab: Lab) {
-  const { hcloud, cloudflare } = ports(lab);
-  const tokens = apiTokens(lab.dir);
-  return {
-    HCLOUD_ENDPOINT: `http://127.0.0.1:${hcloud}/v1`,
-    HCLOUD_TOKEN: tokens.hcloud,
-    CLOUDFLARE_BASE_URL: `http://127.0.0.1:${cloudflare}/client/v4`,
-    CLOUDFLARE_API_TOKEN: tokens.cloudflare,
-  };
-}
-
-const project = join(__dirname, '..');
-const providers: PluginName[] = ['command', 'tls', 'hcloud', 'cloudflare'];
+/** The folder, in the form of the engine's plugin cache, of what stands in for a plugin. */
+export const standIn = (name: (typeof providers)[number]): string =>
+  bundle(`lab/plugins/${name}/main`, `pulumi-resource-${name}`);
 
 /**
  * The environment in which plain `pulumi` works on the stack `dev` in this lab.
@@ -58,8 +34,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   mkdirSync(backend, { recursive: true });
   const plugins = join(home, 'plugins');
   mkdirSync(plugins, { recursive: true });
-  // The user's plugin cache stays in use; the rest of the home is the lab's, and goes with it. In a shell of a lab
-  // PULUMI_HOME is that lab's.
+  // The user's plugin cache stays in use, and only read; the rest of the home is the lab's, and goes with it. In a shell of
+  // a lab PULUMI_HOME is that lab's.
   const given = process.env.PULUMI_HOME;
   const userHome = given && !given.startsWith(stateRoot) ? given : join(homedir(), '.pulumi');
   const cache = join(userHome, 'plugins');
@@ -69,7 +45,7 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   for (const name of providers) {
     const folder = cacheFolder(name);
     if (!onPath(name) && !existsSync(join(cache, folder)))
-      buildStandIn(name, join(plugins, folder));
+      linkPlugin(standIn(name), join(plugins, folder));
   }
 
   const path = [engine, join(project, 'node_modules', '.bin'), process.env.PATH];
@@ -90,11 +66,23 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   };
 }
 
-/** The engine takes no link for a plugin's folder, but links in it. */
+/** The engine takes no link for a plugin's folder, but links in it. What the folder has stays where it is the same. */
 function linkPlugin(from: string, to: string): void {
-  if (!statSync(from).isDirectory() || existsSync(to)) return;
+  if (!statSync(from).isDirectory()) return;
+  const links = readdirSync(from).map((file) => [join(to, file), join(from, file)] as const);
+  if (links.every(([link, target]) => linkTarget(link) === target)) return;
+  // Of links alone: nothing is ever written through one into the user's cache.
+  rmSync(to, { recursive: true, force: true });
   mkdirSync(to);
-  for (const file of readdirSync(from)) symlinkSync(join(from, file), join(to, file));
+  for (const [link, target] of links) symlinkSync(target, link);
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Name of a plugin's folder: the engine takes it for the version that the program's SDK asks for, and no other. */

@@ -137,8 +137,13 @@ function image(name: string, packages: string[], setup: string): string {
   return path;
 }
 
-/** Mounts a writable view of an image; what is written lies in `dir`. */
+/** Names, in the folder of a root file system, of what lies between the image and `upper` in a copy of a kept lab. */
+export const layersFile = 'layers';
+
+/** Mounts a writable view of an image, and of the layers of a kept lab on it; what is written lies in `upper` of `dir`. */
 export function mountOverlay(imagePath: string, dir: string): string {
+  const file = join(dir, layersFile);
+  const layers = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
   const [upper, work, root] = ['upper', 'work', 'root'].map((part) => join(dir, part));
   for (const part of [upper!, work!, root!]) mkdirSync(part, { recursive: true, mode: 0o755 });
   run('mount', [
@@ -146,7 +151,7 @@ export function mountOverlay(imagePath: string, dir: string): string {
     'overlay',
     'overlay',
     '-o',
-    `lowerdir=${imagePath},upperdir=${upper},workdir=${work}`,
+    `lowerdir=${[...layers, imagePath].join(':')},upperdir=${upper},workdir=${work}`,
     root!,
   ]);
   return root!;

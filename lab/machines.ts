@@ -13,7 +13,7 @@ import { stringify } from 'yaml';
 import type { MachineSpec } from './backend';
 import type { RootFiles } from './dns';
 import { machineImage, mountOverlay } from './images';
-import { addresses, createLink, deleteNamespace, namespaceOf, namespaces } from './network';
+import { addresses, createLink, deleteNamespace } from './network';
 import { kill, processes, run, start, waitFor, type Lab } from './state';
 
 /** Debian 13 machines booted with systemd, each from an overlay on the image, in its own network namespace. */
@@ -49,12 +49,12 @@ export class Machines {
    * @param ca PEM of one that the machine trusts besides Debian's
    */
   create(spec: MachineSpec, rootFiles: RootFiles, ca: string): void {
-    const { outside, resolver } = addresses(this.lab);
+    const { outside, resolver } = addresses;
     mkdirSync(this.disks(spec.id), { recursive: true });
     // The user data holds the host key.
     writeFileSync(join(this.dir(spec.id), 'spec.json'), JSON.stringify(spec), { mode: 0o600 });
-    createLink(this.lab, `m${spec.id}`, spec.ipv4, spec.ipv6 && `${spec.ipv6}/64`);
-    const root = mountOverlay(machineImage(), this.dir(spec.id));
+    this.connect(spec.id);
+    const root = this.root(spec.id);
     const put = (path: string, text: string, mode = 0o644) => {
       mkdirSync(join(root, path, '..'), { recursive: true });
       writeFileSync(join(root, path), text, { mode });
@@ -81,9 +81,17 @@ export class Machines {
     put(`${seed}/user-data`, spec.userData, 0o600);
   }
 
+  /** Gives a machine its link, its disk and a place for volumes, as it has to have them before it boots. */
+  connect(id: number): void {
+    const { ipv4, ipv6 } = this.spec(id);
+    mkdirSync(this.disks(id), { recursive: true });
+    createLink(`m${id}`, ipv4, ipv6 && `${ipv6}/64`);
+    mountOverlay(machineImage(), this.dir(id));
+  }
+
   async powerOn(id: number): Promise<void> {
     if (this.running(id)) return;
-    const name = namespaceOf(this.lab, `m${id}`);
+    const name = `m${id}`;
     const nspawn = [
       'systemd-nspawn',
       '--quiet',
@@ -104,7 +112,7 @@ export class Machines {
       '-c',
       bootLoop,
       'machine',
-      ...cgroupsOf(name),
+      ...cgroupsOf(this.lab, name),
       '--',
       ...nspawn,
     ]);
@@ -134,7 +142,7 @@ export class Machines {
   /** Pulls the plug. */
   async powerOff(id: number): Promise<void> {
     await kill(this.lab, `machine-${id}`);
-    await removeCgroups(namespaceOf(this.lab, `m${id}`));
+    await removeCgroups(cgroupsOf(this.lab, `m${id}`));
   }
 
   async shutdown(id: number): Promise<void> {
@@ -162,9 +170,7 @@ export class Machines {
   async delete(id: number): Promise<void> {
     await this.powerOff(id);
     unmountBelow(this.dir(id));
-    const ns = namespaceOf(this.lab, `m${id}`);
-    await removeTraces(ns);
-    if (namespaces(this.lab).includes(ns)) deleteNamespace(ns);
+    deleteNamespace(`m${id}`);
     rmSync(this.dir(id), { recursive: true, force: true });
   }
 
@@ -230,12 +236,28 @@ const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup
   (dir) => existsSync(join(dir, 'cgroup.procs')),
 );
 
-/** A machine's cgroups are its own, so that the init of one does not meet the units of another. */
-const cgroupsOf = (name: string) => cgroupRoots.map((dir) => join(dir, name));
+/**
+ * A machine's cgroups are its own, so that the init of one does not meet the units of another. All labs of this machine
+ * share the one tree of cgroups.
+ */
+const cgroupsOf = ({ name }: Lab, machine: string) =>
+  cgroupRoots.map((dir) => join(dir, `mhlab-${name}-${machine}`));
+
+/** Ends what is left of all machines of a lab, also after a crash. */
+export async function removeAllCgroups({ name }: Lab): Promise<void> {
+  const own = new RegExp(`^mhlab-${name}-m\\d+$`);
+  await removeCgroups(
+    cgroupRoots.flatMap((dir) =>
+      readdirSync(dir)
+        .filter((entry) => own.test(entry))
+        .map((entry) => join(dir, entry)),
+    ),
+  );
+}
 
 /** Ends all that runs in a machine: its init outlives nspawn. */
-async function removeCgroups(name: string): Promise<void> {
-  const cgroups = cgroupsOf(name).filter((dir) => existsSync(dir));
+async function removeCgroups(all: string[]): Promise<void> {
+  const cgroups = all.filter((dir) => existsSync(dir));
   for (const killer of cgroups.map((cgroup) => join(cgroup, 'cgroup.kill'))) {
     if (existsSync(killer)) writeFileSync(killer, '1');
   }
@@ -245,14 +267,6 @@ async function removeCgroups(name: string): Promise<void> {
       return !existsSync(cgroup);
     });
   }
-}
-
-/** Removes what a machine has outside its folder, also after a crash; `name` is that of its network namespace. */
-export async function removeTraces(name: string): Promise<void> {
-  await removeCgroups(name);
-  const propagated = join('/run/systemd/nspawn/propagate', name);
-  unmountBelow(propagated);
-  rmSync(propagated, { recursive: true, force: true });
 }
 
 /** Loop devices whose file is `path` or lies below it. */

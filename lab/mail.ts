@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ImapFlow } from 'imapflow';
 import { simpleParser, type ParsedMail } from 'mailparser';
 import { createTransport } from 'nodemailer';
-import { addresses, namespaceOf } from './network';
+import { programCommand } from './bundle';
+import { addresses } from './network';
 import { received, type OutsideMessage, type ReceivedMessage } from './remote/mailbox';
 import { labResolver, mailExchanger } from './remote/resolver';
 import { waitFor, type Lab } from './state';
@@ -46,19 +46,8 @@ export const trust = ({ ca, hostName }: Login) =>
 export async function sendFromRemote(lab: Lab, message: OutsideMessage): Promise<string> {
   const child = promisify(execFile)(
     'ip',
-    [
-      'netns',
-      'exec',
-      namespaceOf(lab, 'remote'),
-      process.execPath,
-      '--import',
-      'tsx',
-      'lab/remote/send.ts',
-    ],
-    {
-      cwd: join(__dirname, '..'),
-      env: { PATH: process.env.PATH, MAILHOST_LAB: lab.name },
-    },
+    ['netns', 'exec', 'remote', programCommand('lab/remote/send')],
+    { env: { PATH: process.env.PATH, MAILHOST_LAB: lab.name } },
   );
   // Where the program ends before it has read this, its own end tells why.
   child.child.stdin!.on('error', () => undefined).end(JSON.stringify(message));
@@ -162,7 +151,7 @@ export async function waitForReceived(lab: Lab, subject: string): Promise<Receiv
 
 /** The address of a domain's mail host, by the lab's DNS. */
 export async function mailHostOf(lab: Lab, domain: string): Promise<string> {
-  const resolve = labResolver(addresses(lab).resolver.v4);
+  const resolve = labResolver(addresses.resolver.v4);
   const [address] = (await resolve(await mailExchanger(resolve, domain), 'A')) as string[];
   return address!;
 }

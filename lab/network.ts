@@ -1,46 +1,41 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FirewallRule } from './backend';
 import { run, type Lab } from './state';
 
+const v4 = (host: number) => `10.88.0.${host}`;
+const v6 = (subnet: number, host: number) => `fd88:0:0:${subnet.toString(16)}::${host}`;
+
 /**
- * The lab's own networks, all in network namespaces: a router joins the machines, the DNS servers, the remote mail
- * system and, by one link, this machine.
+ * The addresses of a lab, the same in each: a router joins the machines, the DNS servers, the remote mail system and, by
+ * one link, the clients outside.
  */
-export function addresses(lab: Lab) {
-  const v4 = (host: number) => `10.88.${lab.index}.${host}`;
-  const v6 = (subnet: number, host: number) =>
-    `fd88:0:${lab.index.toString(16)}:${subnet.toString(16)}::${host}`;
-  return {
-    v4Network: `${v4(0)}/24`,
-    v6Network: `fd88:0:${lab.index.toString(16)}::/48`,
-    router: { v4: v4(0), v6: v6(0xffff, 2) },
-    /** This machine, as the lab sees it: the outside client. */
-    outside: { v4: v4(1), v6: v6(0xffff, 1) },
-    authoritative: { v4: v4(2), v6: v6(0, 2) },
-    resolver: { v4: v4(3), v6: v6(0, 3) },
-    remote: { v4: v4(4), v6: v6(0, 4) },
-    acme: { v4: v4(5), v6: v6(0, 5) },
-    ipv4Pool: Array.from({ length: 240 }, (_, i) => v4(10 + i)),
-    ipv6Networks: Array.from({ length: 240 }, (_, i) => `${v6(0x100 + i, 0).slice(0, -1)}/64`),
-  };
-}
+export const addresses = {
+  v4Network: `${v4(0)}/24`,
+  v6Network: 'fd88:0:0::/48',
+  router: { v4: v4(0), v6: v6(0xffff, 2) },
+  /** Who works in the lab, as the lab sees it: mail clients, the engine. */
+  outside: { v4: v4(1), v6: v6(0xffff, 1) },
+  authoritative: { v4: v4(2), v6: v6(0, 2) },
+  resolver: { v4: v4(3), v6: v6(0, 3) },
+  remote: { v4: v4(4), v6: v6(0, 4) },
+  acme: { v4: v4(5), v6: v6(0, 5) },
+  ipv4Pool: Array.from({ length: 240 }, (_, i) => v4(10 + i)),
+  ipv6Networks: Array.from({ length: 240 }, (_, i) => `${v6(0x100 + i, 0).slice(0, -1)}/64`),
+};
 
 export const metadataAddress = '169.254.169.254';
 
-export const namespaceOf = (lab: Lab, part: string) => `mhlab-${lab.name}-${part}`;
-const routerLink = (lab: Lab, part: string) => `mh${lab.index}-${part}`;
-
 const ip = (...args: string[]) => run('ip', args);
 
-/** Runs a command in one of the lab's network namespaces. */
-export const inNamespace = (lab: Lab, part: string, ...command: string[]) =>
-  run('ip', ['netns', 'exec', namespaceOf(lab, part), ...command]);
+/** Runs a command in one of the lab's network namespaces: `router`, `remote`, `acme`, or `mID` of a machine. */
+export const inNamespace = (name: string, ...command: string[]) =>
+  run('ip', ['netns', 'exec', name, ...command]);
 
-/** Makes the router and the link to this machine. */
-export function createNetwork(lab: Lab): void {
-  const { router, outside, authoritative, resolver, v4Network, v6Network } = addresses(lab);
-  const ns = namespaceOf(lab, 'router');
+/** Makes the router and the link to who works in the lab. */
+export function createNetwork(): void {
+  const { router, outside, authoritative, resolver, v4Network, v6Network } = addresses;
+  const ns = 'router';
   ip('netns', 'add', ns);
   ip('-n', ns, 'link', 'set', 'lo', 'up');
   for (const address of [authoritative.v4, resolver.v4, metadataAddress]) {
@@ -51,21 +46,19 @@ export function createNetwork(lab: Lab): void {
   }
   // These settings are the namespace's own.
   inNamespace(
-    lab,
-    'router',
+    ns,
     'sh',
     '-c',
     'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding',
   );
 
-  const link = routerLink(lab, 'host');
-  ip('link', 'add', link, 'type', 'veth', 'peer', 'name', 'outside', 'netns', ns);
+  ip('link', 'add', 'lab', 'type', 'veth', 'peer', 'name', 'outside', 'netns', ns);
   ip('-n', ns, 'addr', 'add', `${router.v4}/31`, 'dev', 'outside');
   ip('-n', ns, 'addr', 'add', `${router.v6}/64`, 'dev', 'outside', 'nodad');
   ip('-n', ns, 'link', 'set', 'outside', 'up');
-  ip('addr', 'add', `${outside.v4}/31`, 'dev', link);
-  ip('addr', 'add', `${outside.v6}/64`, 'dev', link, 'nodad');
-  ip('link', 'set', link, 'up');
+  ip('addr', 'add', `${outside.v4}/31`, 'dev', 'lab');
+  ip('addr', 'add', `${outside.v6}/64`, 'dev', 'lab', 'nodad');
+  ip('link', 'set', 'lab', 'up');
   ip('route', 'add', v4Network, 'via', router.v4, 'src', outside.v4);
   ip('-6', 'route', 'add', v6Network, 'via', router.v6, 'src', outside.v6);
 }
@@ -73,18 +66,12 @@ export function createNetwork(lab: Lab): void {
 /**
  * Gives a machine its link as Hetzner does: the address alone on it, the gateway 172.31.1.1 and fe80::1.
  *
- * @param part names the namespace, e.g. `m3`
+ * @param ns name of the namespace, and of the router's end of the link, e.g. `m3`
  * @param ipv6 an address with its prefix length
  */
-export function createLink(
-  lab: Lab,
-  part: string,
-  ipv4: string | undefined,
-  ipv6: string | undefined,
-): void {
-  const router = namespaceOf(lab, 'router');
-  const ns = namespaceOf(lab, part);
-  const link = routerLink(lab, part);
+export function createLink(ns: string, ipv4: string | undefined, ipv6: string | undefined): void {
+  const router = 'router';
+  const link = ns;
   ip('netns', 'add', ns);
   ip('-n', ns, 'link', 'set', 'lo', 'up');
   ip('-n', router, 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns);
@@ -119,37 +106,31 @@ export function createLink(
   }
 }
 
-/** Takes the link to this machine away at once: with its namespace it would go a moment later. */
-export function deleteOutsideLink(lab: Lab): void {
-  const link = routerLink(lab, 'host');
-  if (existsSync(`/sys/class/net/${link}`)) ip('link', 'del', link);
-}
-
 /** Deleting a namespace takes its end of the link along, and so the other end. */
 export function deleteNamespace(name: string): void {
   ip('netns', 'del', name);
 }
 
-export function namespaces(lab: Lab): string[] {
-  const names = run('ip', ['netns', 'list'])
-    .split('\n')
-    .map((line) => line.split(' ')[0] ?? '');
-  return names.filter(
-    (name) =>
-      name.startsWith(namespaceOf(lab, '')) &&
-      !name.slice(namespaceOf(lab, '').length).includes('-'),
-  );
+/** Takes the router and the link to it away, with all other namespaces of the lab. */
+export function deleteNetwork(): void {
+  for (const name of namespaces()) deleteNamespace(name);
 }
+
+export const namespaces = (): string[] =>
+  run('ip', ['netns', 'list'])
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')
+    .filter(Boolean);
 
 /** Puts the cloud firewalls of all machines in force on the router, in one transaction. */
 export function applyFirewalls(lab: Lab, rules: ReadonlyMap<number, FirewallRule[]>): void {
   const file = join(lab.dir, 'firewall.nft');
-  writeFileSync(file, firewallText(lab, rules));
-  inNamespace(lab, 'router', 'nft', '-f', file);
+  writeFileSync(file, firewallText(rules));
+  inNamespace('router', 'nft', '-f', file);
 }
 
 /** As Hetzner's: inbound is dropped but for the rules, outbound is free unless there are outbound rules; answers pass. */
-function firewallText(lab: Lab, rules: ReadonlyMap<number, FirewallRule[]>): string {
+function firewallText(rules: ReadonlyMap<number, FirewallRule[]>): string {
   const lines = ['table inet cloud', 'delete table inet cloud', 'table inet cloud {'];
   lines.push(
     '  chain forward {',
@@ -158,7 +139,7 @@ function firewallText(lab: Lab, rules: ReadonlyMap<number, FirewallRule[]>): str
     '    meta l4proto ipv6-icmp icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept',
   );
   for (const [id, list] of rules) {
-    const link = routerLink(lab, `m${id}`);
+    const link = `m${id}`;
     for (const direction of ['in', 'out'] as const) {
       const own = list.filter((rule) => rule.direction === direction);
       if (direction === 'out' && own.length === 0) continue;

@@ -1,21 +1,51 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { serviceImage } from './images';
+import { withLock } from './lock';
 import { addresses } from './network';
-import { cacheRoot, mustRun, run, say, start, waitFor, type Lab } from './state';
+import {
+  cacheRoot,
+  kill,
+  labNames,
+  mustRun,
+  run,
+  say,
+  start,
+  stateRoot,
+  waitFor,
+  type Lab,
+} from './state';
 
 /**
- * Starts the caching package proxy (squid) on this machine's end of the lab's link. A cache serves one squid at a time:
- * each lab has that of its number, and a lab alone always has the first, which is warm.
- *
- * @param root root file system with squid in it
+ * The one caching package proxy (squid) of this machine. It alone reaches outside, so it runs in no lab; the labs reach it
+ * through a Unix socket, as their networks have no way out.
  */
-export async function startPackageProxy(lab: Lab, root: string): Promise<void> {
-  const { outside, v4Network } = addresses(lab);
-  const cache = join(cacheRoot, 'packages', String(lab.index));
-  writeFileSync(
-    join(root, 'etc/squid/lab.conf'),
-    `http_port ${outside.v4}:3128
-acl lab src ${v4Network}
+const proxy: Lab = { name: '.packages', dir: join(stateRoot, '.packages') };
+const port = 18128;
+const socket = join(proxy.dir, 'socket');
+
+/** Squid, with its own view of the image, and the socket; both end with the first process, and the mounts with them. */
+const script = `
+root=$1 image=$2 cache=$3 socket=$4 port=$5
+mkdir -p "$root/upper" "$root/work" "$root/root"
+mount -t overlay -o "lowerdir=$image,upperdir=$root/upper,workdir=$root/work" overlay "$root/root"
+cd "$root/root"
+mount --bind /dev dev
+mount -t tmpfs -o mode=1777 lab dev/shm
+cp --remove-destination /etc/resolv.conf etc/resolv.conf
+cat >etc/squid/lab.conf
+mount --bind "$cache" var/spool/squid
+chroot . chown proxy:proxy /var/spool/squid
+chroot . squid -N -f /etc/squid/lab.conf -z
+mkdir -p run/lab
+mount --bind "$root" run/lab
+chroot . socat "UNIX-LISTEN:/run/lab/socket,fork,unlink-early" "TCP:127.0.0.1:$port" &
+chroot . squid -N -f /etc/squid/lab.conf
+`;
+
+const config = `http_port 127.0.0.1:${port}
+acl lab src 127.0.0.0/8
 http_access allow lab
 http_access deny all
 cache_dir ufs /var/spool/squid 8192 16 64
@@ -28,19 +58,66 @@ access_log none
 visible_hostname packages.lab
 shutdown_lifetime 0 seconds
 pinger_enable off
-`,
-  );
-  run('cp', ['--remove-destination', '/etc/resolv.conf', join(root, 'etc/resolv.conf')]);
-  mkdirSync(cache, { recursive: true });
-  const spool = join(root, 'var/spool/squid');
-  const squid = [root, 'squid', '-N', '-f', '/etc/squid/lab.conf'];
-  run('mount', ['--bind', cache, spool]);
-  run('chroot', [root, 'chown', 'proxy:proxy', '/var/spool/squid']);
-  run('chroot', [...squid, '-z']);
-  const pid = start(lab, 'squid', 'chroot', squid);
-  await waitFor('the package proxy listens', () => {
-    mustRun(lab, 'squid', pid);
-    return run('ss', ['-ltnH', `src ${outside.v4}`]).includes(':3128');
+`;
+
+/** Starts the proxy where it does not run. Not from within a lab. */
+export const startPackageProxy = (): Promise<void> => withLock('packages', startIfMissing);
+
+async function startIfMissing(): Promise<void> {
+  if (await answers()) return;
+  await kill(proxy);
+  rmSync(proxy.dir, { recursive: true, force: true });
+  const cache = join(cacheRoot, 'packages', 'shared');
+  for (const dir of [cache, proxy.dir]) mkdirSync(dir, { recursive: true });
+  const file = join(proxy.dir, 'lab.conf');
+  writeFileSync(file, config);
+  const pid = start(proxy, 'squid', 'unshare', [
+    ...['--fork', '--kill-child', '--pid', '--mount-proc', '--', 'sh', '-euc'],
+    `exec <${file}; ${script}`,
+    ...['packages', proxy.dir, serviceImage(), cache, socket, String(port)],
+  ]);
+  await waitFor('the package proxy answers', () => {
+    mustRun(proxy, 'squid', pid);
+    return answers();
   });
-  say(`package proxy on ${outside.v4}:3128`);
+  say('the package proxy is up');
+}
+
+/** Ends it where no lab is left that could ask it. */
+export const stopPackageProxy = (): Promise<void> =>
+  withLock('packages', async () => {
+    if (labNames().length > 0) return;
+    await kill(proxy);
+    rmSync(proxy.dir, { recursive: true, force: true });
+  });
+
+/** Whether the socket is there and squid behind it. */
+function answers(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const client = connect(socket, () => client.write('GET / HTTP/1.0\r\n\r\n'));
+    client.on('data', () => {
+      resolve(true);
+      client.destroy();
+    });
+    for (const event of ['error', 'close']) client.on(event, () => resolve(false));
+  });
+}
+
+/**
+ * Lets the lab's machines reach the proxy, at the address of who works in the lab.
+ *
+ * @param root root file system with socat in it
+ */
+export async function connectPackageProxy(lab: Lab, root: string): Promise<void> {
+  const { v4 } = addresses.outside;
+  const inside = join(root, 'run/packages');
+  mkdirSync(inside, { recursive: true });
+  run('mount', ['--bind', proxy.dir, inside]);
+  start(lab, 'packages', 'chroot', [
+    ...[root, 'socat', `TCP-LISTEN:3128,bind=${v4},fork,reuseaddr`],
+    'UNIX-CONNECT:/run/packages/socket',
+  ]);
+  await waitFor('the package proxy is within reach', () =>
+    run('ss', ['-ltnH', `src ${v4}`]).includes(':3128'),
+  );
 }

@@ -6,14 +6,12 @@ import {
   closeSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
-  rmdirSync,
   rmSync,
-  symlinkSync,
-  unlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { project } from './sources';
 
 /** All that labs keep while they are up lies here, and nowhere else but in the cache. */
 export const stateRoot = '/var/lib/mailhost-lab';
@@ -27,23 +25,19 @@ export const cacheRoot = join(
 /** Every process of a lab carries this variable, by which `down` finds it, also after a crash. */
 const marker = 'MAILHOST_LAB_NAME';
 
-/** One lab: its name, and the number from which its networks and ports derive. */
+/** One lab. Nothing inside it depends on its name. */
 export interface Lab {
   name: string;
-  /** 0 to 250. */
-  index: number;
   dir: string;
 }
 
-const dirOf = (name: string) => join(stateRoot, name);
-const claim = (index: number) => join(stateRoot, `.index-${index}`);
+const labOf = (name: string): Lab => ({ name, dir: join(stateRoot, name) });
+const ownerFile = (lab: Lab) => join(lab.dir, 'checkout');
 
 /** The lab of that name, or undefined while it is not up. */
 export function findLab(name: string): Lab | undefined {
-  for (let index = 0; index <= 250; index++) {
-    if (linkTarget(claim(index)) === name) return { name, index, dir: dirOf(name) };
-  }
-  return undefined;
+  const lab = labOf(name);
+  return existsSync(ownerFile(lab)) ? lab : undefined;
 }
 
 /** The lab that this process belongs to, by its environment. */
@@ -57,52 +51,48 @@ export function currentLab(): Lab {
 /** Where the lab's Pulumi keeps its plugins and the like. */
 export const pulumiHome = (lab: Lab) => join(lab.dir, 'pulumi-home');
 
-/** Claims a number for a new lab; a symbolic link is made by one process only. */
+/**
+ * Claims a name for a lab of this checkout; a folder is made by one process only.
+ *
+ * @throws Error where the name is invalid, or in use by another checkout: its lab has that checkout's stack
+ */
 export function claimLab(name: string): Lab {
   if (!/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
     throw new Error(
-      `"${name}" is no lab name: write at most 15 lower-case letters, digits and hyphens`,
+      `"${name}" is not a valid lab name: use at most 15 lower-case letters, digits and hyphens`,
     );
   }
-  const found = findLab(name);
-  if (found) return found;
-  mkdirSync(dirOf(name), { recursive: true, mode: 0o711 });
-  for (let index = 0; index <= 250; index++) {
-    try {
-      symlinkSync(name, claim(index));
-      return { name, index, dir: dirOf(name) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
+  const lab = labOf(name);
+  mkdirSync(lab.dir, { recursive: true, mode: 0o711 });
+  try {
+    writeFileSync(ownerFile(lab), project, { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    mustBeOurs(lab);
   }
-  throw new Error('all 251 labs are in use: ./lab/lab down --lab NAME ends one');
+  return lab;
 }
 
-/** Gives the lab's number and files back; the last step of `down`. */
+/** @throws Error where the lab belongs to another checkout that is still there */
+export function mustBeOurs(lab: Lab): void {
+  const owner = readFileSync(ownerFile(lab), 'utf8');
+  if (owner !== project && existsSync(owner)) {
+    throw new Error(
+      `the lab "${lab.name}" belongs to ${owner}: give this checkout another one, as in \`MAILHOST_LAB=${lab.name}2 make up\`, or end that one there with \`make down\``,
+    );
+  }
+}
+
+/** Deletes the lab's files; the last step of `down`. */
 export function releaseLab(lab: Lab): void {
   rmSync(lab.dir, { recursive: true, force: true });
-  unlinkSync(claim(lab.index));
-  try {
-    rmdirSync(stateRoot);
-  } catch {
-    // Another lab is there.
-  }
 }
 
 export function labNames(): string[] {
   if (!existsSync(stateRoot)) return [];
   return readdirSync(stateRoot)
-    .filter((entry) => entry.startsWith('.index-'))
-    .map((entry) => readlinkSync(join(stateRoot, entry)))
+    .filter((name) => findLab(name) !== undefined)
     .sort();
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Runs a command to its end and gives what it printed; its words are the error's where it fails. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { mustRun, processes, start, waitFor, type Lab } from '../lab/state';
 
-const lab: Lab = { name: 'none', index: 0, dir: mkdtempSync(join(tmpdir(), 'lab-')) };
+const lab: Lab = { name: 'none', dir: mkdtempSync(join(tmpdir(), 'lab-')) };
 afterAll(() => rmSync(lab.dir, { recursive: true }));
 
 it('takes a process for running that has no environment, as one has while it becomes another program', async () => {

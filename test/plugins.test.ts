@@ -19,7 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { Backend } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
-import { buildStandIn, type PluginName } from '../lab/plugins/build';
+import { standIn } from '../lab/env';
 import { wholePair } from '../lab/plugins/tls/wholePair';
 
 type Values = Record<string, unknown>;
@@ -50,7 +50,11 @@ class Plugin {
   ) {}
   private client!: ResourceProviderClient;
 
-  static async start(name: PluginName, type: string, env: NodeJS.ProcessEnv = {}): Promise<Plugin> {
+  static async start(
+    name: Parameters<typeof standIn>[0],
+    type: string,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Plugin> {
     const engine = new grpc.Server();
     const port = await new Promise<number>((resolve, reject) => {
       engine.addService(EngineService, {
@@ -63,7 +67,7 @@ class Plugin {
         error ? reject(error) : resolve(bound),
       );
     });
-    const launcher = buildStandIn(name, mkdtempSync(join(tmpdir(), 'plugin-')));
+    const launcher = join(standIn(name), `pulumi-resource-${name}`);
     const child = spawn(launcher, [`127.0.0.1:${port}`], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],

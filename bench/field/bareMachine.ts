@@ -1,4 +1,4 @@
-import { apiAccess } from '../../lab/env';
+import { apiAccess } from '../../lab/apis';
 import { waitFor, type Lab } from '../../lab/state';
 import type { Finished } from './finished';
 

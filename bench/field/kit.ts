@@ -53,7 +53,7 @@ export class Kit {
       address: finished.ipv4,
       host_name: finished.hostName,
       packages: lines(system!['/etc/mailhost/packages']!.text),
-      resolvers: ['127.0.0.1', addresses(lab).resolver.v4],
+      resolvers: ['127.0.0.1', addresses.resolver.v4],
       files: Object.fromEntries(
         Object.entries(finished.files).map(([group, files]) => [
           group,

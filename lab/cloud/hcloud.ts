@@ -306,7 +306,23 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
     await backend.setFirewall(serverId, own.length > 0 ? rules : undefined);
   };
 
+  /** Brings back what the account has, after a restart of all that it is served from. */
+  const resume = async () => {
+    for (const { dns_ptr } of account.primaryIps) {
+      for (const pointer of dns_ptr) await backend.setReverse(pointer.ip, pointer.dns_ptr);
+    }
+    for (const server of account.servers) await backend.connectMachine(server.id);
+    for (const volume of account.volumes) {
+      if (volume.server !== null) await backend.attachVolume(volume.id, volume.server);
+    }
+    for (const server of account.servers) {
+      await enforce(server.id);
+      if (server.status === 'running') await backend.powerOn(server.id);
+    }
+  };
+
   const app = fastify();
+  app.addHook('onReady', resume);
   app.setErrorHandler((error, _request, reply) => {
     const known =
       error instanceof ApiError

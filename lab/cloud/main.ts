@@ -11,8 +11,8 @@ import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
 import { injectFaults } from './faults';
 import { hcloudApi } from './hcloud';
-import { apiTokens, ports } from '../env';
-import { startPackageProxy } from '../packages';
+import { apiTokens, ports } from '../apis';
+import { connectPackageProxy } from '../packages';
 import { startBackupServer } from '../backupServer';
 import { remoteRecords, remoteZone } from '../remote/zone';
 
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'proc', 'lab', join(root, 'proc')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
-  await startPackageProxy(lab, root);
+  await connectPackageProxy(lab, root);
   startBackupServer(lab, root);
   const dns = new Dns(
     lab,
@@ -34,17 +34,17 @@ async function main(): Promise<void> {
     accountZones,
   );
   await dns.start();
-  const { remote } = addresses(lab);
+  const { remote } = addresses;
   await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
   await dns.putZone(bogusZone, [{ name: bogusZone, type: 'A', ttl: 300, rdata: remote.v4 }]);
-  await dns.putZone(acmeZone, acmeRecords(lab));
+  await dns.putZone(acmeZone, acmeRecords());
   for (const [zone, records] of Object.entries(dnsLists)) await dns.putZone(zone, records);
   for (const address of [remote.v4, remote.v6]) await dns.setReverse(address, `mx.${remoteZone}`);
 
   await startAcme(lab);
 
   const backend = labBackend(lab, dns);
-  const { hcloud, cloudflare } = ports(lab);
+  const { hcloud, cloudflare } = ports;
   const tokens = apiTokens(lab.dir);
   const store = (api: string) => join(lab.dir, `${api}.json`);
   const apis = {
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
 function labBackend(lab: Lab, dns: Dns): Backend {
   const machines = new Machines(lab);
   const firewalls = new Map<number, FirewallRule[]>();
-  const { ipv4Pool, ipv6Networks } = addresses(lab);
+  const { ipv4Pool, ipv6Networks } = addresses;
   const now = (action: () => void) => Promise.resolve().then(action);
   return {
     network: { ipv4Pool, ipv6Networks },
@@ -80,6 +80,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
       firewalls.delete(id);
       applyFirewalls(lab, firewalls);
     },
+    connectMachine: (id) => now(() => machines.connect(id)),
     powerOn: (id) => machines.powerOn(id),
     powerOff: (id) => machines.powerOff(id),
     shutdown: (id) => machines.shutdown(id),

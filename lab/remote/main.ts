@@ -18,7 +18,7 @@ import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone, smarthost } from './
 const lab = currentLab();
 const inbox = join(remoteDir(lab.dir), 'inbox');
 mkdirSync(inbox, { recursive: true });
-const resolver = labResolver(addresses(lab).resolver.v4);
+const resolver = labResolver(addresses.resolver.v4);
 let count = 0;
 
 const taking: SMTPServerOptions = {

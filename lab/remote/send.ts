@@ -14,7 +14,7 @@ import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
 async function main(): Promise<void> {
   const lab = currentLab();
   const message = JSON.parse(await text(process.stdin)) as OutsideMessage;
-  const resolve = labResolver(addresses(lab).resolver.v4);
+  const resolve = labResolver(addresses.resolver.v4);
   const host = await mailExchanger(resolve, domainOf(message.to));
   const [address] = (await resolve(host, message.ipv6 ? 'AAAA' : 'A')) as string[];
   const transport = createTransport({

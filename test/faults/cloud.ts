@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { setFaults, faultsLeft, type Fault } from '../../lab/cloud/faults';
-import { apiAccess } from '../../lab/env';
+import { apiAccess } from '../../lab/apis';
 import type { Lab } from '../../lab/state';
 import { changes } from '../lab/testLab';
 import { succeeds, type Bed, type Row } from './bed';

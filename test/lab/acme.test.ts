@@ -18,7 +18,7 @@ import {
   withImap,
   type Login,
 } from '../../lab/mail';
-import { addresses, namespaceOf } from '../../lab/network';
+import { addresses } from '../../lab/network';
 import { passwords } from '../../lab/proof';
 import { labResolver } from '../../lab/remote/resolver';
 import type { StackOutputs } from '../../lab/stack';
@@ -100,7 +100,7 @@ async function servedAndAnnounced(): Promise<[string, string[]]> {
 }
 
 const ask = <T>(of: string, type: string) =>
-  labResolver(addresses(lab).resolver.v4)(of, type) as Promise<T[]>;
+  labResolver(addresses.resolver.v4)(of, type) as Promise<T[]>;
 
 /** As the timer does it. */
 const renew = (...certificates: string[]) =>
@@ -199,7 +199,7 @@ describe('certificates of a public CA', () => {
 
   it('let other systems have the policy for TLS', async () => {
     setDefaultCACertificates([...getCACertificates('default'), readFileSync(root, 'utf8')]);
-    const resolver = labResolver(addresses(lab).resolver.v4);
+    const resolver = labResolver(addresses.resolver.v4);
     const found = await getPolicy('example.org', undefined, { resolver, strict: true });
     expect(found).toMatchObject({ status: 'found', policy: { mode: 'testing' } });
     expect(validateMx(hostName, found.policy).valid).toBe(true);
@@ -223,7 +223,7 @@ describe('certificates of a public CA', () => {
         await run(
           'ip',
           [
-            ...['netns', 'exec', namespaceOf(lab, 'remote'), 'chroot', services, 'testssl'],
+            ...['netns', 'exec', 'remote', 'chroot', services, 'testssl'],
             ...['--quiet', '--warnings', 'off', '--nodns', 'none', '--ip', outputs.ipv4],
             ...[
               '--jsonfile',

@@ -60,7 +60,7 @@ const onlyServer = async () => (await api<'servers'>('servers')).servers[0]!.id;
 
 /** What others know the host by. */
 const identity = async () => {
-  const resolve = labResolver(addresses(lab).resolver.v4);
+  const resolve = labResolver(addresses.resolver.v4);
   const keys = ['example.org', 'example.net'].map((domain) =>
     resolve(`s1._domainkey.${domain}`, 'TXT'),
   );

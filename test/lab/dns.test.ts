@@ -28,10 +28,10 @@ const unchanged = (output: string) =>
 
 /** Runs a program of Knot beside the lab's name servers. */
 const knot = (...command: string[]): string =>
-  inNamespace(lab, 'router', 'chroot', services(), ...command);
+  inNamespace('router', 'chroot', services(), ...command);
 const services = () => join(lab.dir, 'services/root');
 const dig = (server: 'authoritative' | 'resolver', ...query: string[]): string =>
-  knot('kdig', `@${addresses(lab)[server].v4}`, '+retry=0', '+timeout=5', ...query);
+  knot('kdig', `@${addresses[server].v4}`, '+retry=0', '+timeout=5', ...query);
 
 interface Line {
   zone: string;

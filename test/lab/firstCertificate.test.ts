@@ -52,7 +52,7 @@ const ownCa = () =>
 
 const accounts = async () => {
   // No resolver, which would remember what it has said before.
-  const issuers = await labResolver(addresses(lab).authoritative.v4)(hostName, 'CAA');
+  const issuers = await labResolver(addresses.authoritative.v4)(hostName, 'CAA');
   return (issuers as unknown as { issue?: string }[]).flatMap(
     ({ issue = '' }) => /accounturi=([^;]+)/.exec(issue)?.[1] ?? [],
   );

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { secretSettings } from '../../components/settings/settings';
-import { apiAccess } from '../../lab/env';
+import { apiAccess } from '../../lab/apis';
 import { hostRoot, onHost } from '../../lab/machines';
 import { sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
-import { addresses, namespaceOf } from '../../lab/network';
+import { addresses } from '../../lab/network';
 import { loginOf } from '../../lab/proof';
 import { selfSigned } from '../../lab/selfSigned';
 import type { Result, StackOutputs } from '../../lab/stack';
@@ -320,14 +320,14 @@ describe('who tries passwords', () => {
     'is shut out of all ports until let in again: %s',
     async (service) => {
       const jail = service === 'SSH' ? 'sshd' : 'mailhost';
-      const remote = addresses(lab).remote.v4;
+      const remote = addresses.remote.v4;
       const fail2ban = (...args: string[]) => onHost(lab, `fail2ban-client ${args.join(' ')}`);
       const attempt = () =>
         once(
           spawn(
             'ip',
             [
-              ...['netns', 'exec', namespaceOf(lab, 'remote'), 'bash', '-c'],
+              ...['netns', 'exec', 'remote', 'bash', '-c'],
               attempts[service]!.replaceAll('HOST', outputs.ipv4),
             ],
             { stdio: 'ignore' },
@@ -441,7 +441,7 @@ describe('SSH', () => {
   });
 
   it('is open to the networks that are stated, and to no other', async () => {
-    const { outside, remote } = addresses(lab);
+    const { outside, remote } = addresses;
     const byIpv6 = () => reachable(lab, outputs.ipv6, [22, 25]);
     expect([answers([22, 25]), byIpv6()]).toEqual([
       [22, 25],

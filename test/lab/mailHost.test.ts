@@ -262,7 +262,7 @@ describe('a mail host', () => {
   });
 
   it('says plainly when outbound port 25 is closed', () => {
-    const { v4 } = addresses(lab).remote;
+    const { v4 } = addresses.remote;
     const unused = v4.replace(/\d+$/, '250');
     const out = onHost(
       lab,
@@ -543,7 +543,7 @@ print(json.dumps(files))'`;
     const { status, output } = await stack.up();
     expect(status, output).toBe(0);
     expect(changes(output)).toMatchObject({ created: 6 });
-    const resolve = labResolver(addresses(lab).resolver.v4);
+    const resolve = labResolver(addresses.resolver.v4);
     expect(await resolve('example.com', 'MX')).toEqual([{ priority: 0, exchange: '' }]);
     expect(await resolve('example.com', 'TXT')).toEqual([['v=spf1 -all']]);
     const again = await stack.up();
@@ -596,7 +596,7 @@ print(json.dumps(files))'`;
     const { status, output } = await stack.run(['destroy', '--yes']);
     expect(status).not.toBe(0);
     expect(output).toMatch(/protected/);
-    const resolve = labResolver(addresses(lab).resolver.v4);
+    const resolve = labResolver(addresses.resolver.v4);
     expect(await resolve('example.org', 'MX')).toEqual([
       { priority: 10, exchange: 'mail.example.org' },
     ]);

@@ -58,7 +58,7 @@ function asOfAnotherPlugin(file: string): void {
 }
 /** What the verifier's resolver says, and then remembers. */
 const ask = (selector: string, domain = 'example.org') =>
-  labResolver(addresses(lab).resolver.v4)(`${selector}._domainkey.${domain}`, 'TXT').then(
+  labResolver(addresses.resolver.v4)(`${selector}._domainkey.${domain}`, 'TXT').then(
     (texts) => (texts as string[][]).map((strings) => strings.join('')),
     (error: { code?: string }) => error.code,
   );
@@ -172,7 +172,7 @@ async function servedAndPublished(): Promise<[string, string[]]> {
     `openssl s_client -starttls smtp -connect 127.0.0.1:25 </dev/null 2>/dev/null |
       openssl x509 -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum`,
   );
-  const records = (await labResolver(addresses(lab).resolver.v4)(
+  const records = (await labResolver(addresses.resolver.v4)(
     '_25._tcp.mail.example.org',
     'TLSA',
   )) as unknown as { certUsage: number; selector: number; match: number; data: ArrayBuffer }[];
@@ -185,9 +185,8 @@ async function servedAndPublished(): Promise<[string, string[]]> {
 function isVerified(domain: string): boolean {
   const root = join(lab.dir, 'services/root');
   const resolver = join(lab.dir, 'resolv.conf');
-  writeFileSync(resolver, `nameserver ${addresses(lab).resolver.v4}\n`);
+  writeFileSync(resolver, `nameserver ${addresses.resolver.v4}\n`);
   return inNamespace(
-    lab,
     'remote',
     'sh',
     '-c',
@@ -217,7 +216,7 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
         ip: before.client,
         helo: 'mail.example.org',
         sender: before.from,
-        resolver: labResolver(addresses(lab).resolver.v4),
+        resolver: labResolver(addresses.resolver.v4),
       });
       expect(dkim.results.map(({ status }) => status.result)).toEqual(['pass']);
     }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { apiAccess } from '../../lab/env';
+import { apiAccess } from '../../lab/apis';
 import { onHost } from '../../lab/machines';
 import { selfSigned } from '../../lab/selfSigned';
 import { pulumiProcesses, waitFor, type Lab } from '../../lab/state';

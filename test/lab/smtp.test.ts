@@ -316,7 +316,7 @@ describe('relaying', () => {
 
   it('takes nothing for others without a login, in no form of address, by either family', async () => {
     const accepted: string[] = [];
-    const targets = foreign(addresses(lab).remote);
+    const targets = foreign(addresses.remote);
     let tried = 0;
     for (const host of [outputs.ipv4, outputs.ipv6]) {
       for (const from of senders) {

@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { apiAccess } from '../../lab/env';
-import { namespaceOf } from '../../lab/network';
+import { apiAccess } from '../../lab/apis';
 import { Stack } from '../../lab/stack';
 import { findLab, run, type Lab } from '../../lab/state';
 
@@ -28,12 +27,30 @@ export function passDsOn(name: string, zone: string): void {
   lab('registrar', zone, '--lab', name);
 }
 
-/** The stack `dev` in a lab, with a copy of its config that tests may change. */
+/**
+ * Paths below `mailhost:` in the stack's config, with values as `pulumi config set` takes them. Hosts are kept by them: the
+ * same ones in each run, so a salt or a key in one is a fixed one.
+ */
+export type Settings = Record<string, string | { secret: string }>;
+
+/** The stack `dev` in a lab, with a copy of its config that tests may change; a copy of a lab has that of the lab. */
 export class TestStack extends Stack {
   constructor(lab: Lab) {
     const config = join(lab.dir, 'Pulumi.dev.yaml');
-    copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
+    if (!existsSync(config)) copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
     super(lab, config);
+  }
+
+  /** Sets what stands below `mailhost:`, by paths. */
+  async setAll(settings: Settings): Promise<void> {
+    if (Object.keys(settings).length === 0) return;
+    const options = Object.entries(settings).flatMap(([path, value]) =>
+      typeof value === 'string'
+        ? ['--plaintext', `mailhost:${path}=${value}`]
+        : ['--secret', `mailhost:${path}=${value.secret}`],
+    );
+    const { status, output } = await this.run(['config', 'set-all', '--path', ...options]);
+    if (status !== 0) throw new Error(output);
   }
 
   async set(key: string, value: string, ...options: string[]): Promise<void> {
@@ -51,7 +68,7 @@ export class TestStack extends Stack {
 export function reachable(of: Lab, address: string, ports: number[], from = 'remote'): number[] {
   const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
   const script = `for port in ${ports.join(' ')}; do if ${connects}; then echo $port; fi; done`;
-  const answer = run('ip', ['netns', 'exec', namespaceOf(of, from), 'bash', '-c', script]);
+  const answer = run('ip', ['netns', 'exec', from, 'bash', '-c', script]);
   return answer.split('\n').filter(Boolean).map(Number);
 }
 

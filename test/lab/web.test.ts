@@ -1,30 +1,10 @@
 import { request as requestPlain, type IncomingHttpHeaders } from 'node:http';
 import { request as requestSecured, type RequestOptions } from 'node:https';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onHost } from '../../lab/machines';
-import type { StackOutputs } from '../../lab/stack';
-import type { Lab } from '../../lab/state';
-import { endLab, startLab, TestStack } from './testLab';
+import { describe, expect } from 'vitest';
+import { hostTest, type Host } from './hosts';
 
-const name = 'web';
 const hostName = 'mail.example.org';
-let lab: Lab;
-let stack: TestStack;
-let outputs: StackOutputs;
-
-const up = async (...options: string[]) => {
-  const { status, output } = await stack.run(['up', '--yes', '--skip-preview', ...options]);
-  expect(status, output).toBe(0);
-};
-
-beforeAll(async () => {
-  lab = startLab(name);
-  stack = new TestStack(lab);
-  await stack.select();
-  await up();
-  outputs = stack.outputs();
-});
-afterAll(() => endLab(name));
+const it = hostTest();
 
 interface Answer {
   status: number;
@@ -35,13 +15,19 @@ interface Answer {
 }
 
 /** What the host answers to somebody outside who takes it for the one named in the URL. */
-function ask(url: string, address: string, options: RequestOptions = {}, body?: string) {
+function ask(
+  { outputs }: Host,
+  url: string,
+  family: 'ipv4' | 'ipv6' = 'ipv4',
+  options: RequestOptions = {},
+  body?: string,
+) {
   const { protocol, hostname, pathname, search } = new URL(url);
   const secured = protocol === 'https:';
   return new Promise<Answer>((resolve, reject) => {
     const asked = (secured ? requestSecured : requestPlain)(
       {
-        host: address,
+        host: outputs[family],
         servername: hostname,
         path: pathname + search,
         headers: { host: hostname },
@@ -68,26 +54,27 @@ const element = (xml: string, of: string) =>
   [...xml.matchAll(new RegExp(`<${of}>(.*)</${of}>`, 'g'))].map(([, content]) => content);
 
 describe.each(['ipv4', 'ipv6'] as const)('the web side, by %s', (family) => {
-  const answer = (url: string, options?: RequestOptions, body?: string) =>
-    ask(url, outputs[family], options, body);
+  const answer = (host: Host, url: string, options?: RequestOptions, body?: string) =>
+    ask(host, url, family, options, body);
 
-  it.each([
+  it.for([
     'https://autoconfig.example.org/mail/config-v1.1.xml?emailaddress=anna%40example.org',
     'https://autoconfig.example.net/mail/config-v1.1.xml',
     `https://${hostName}/.well-known/autoconfig/mail/config-v1.1.xml`,
-  ])('tells Thunderbird the settings: %s', async (url) => {
-    const { status, headers, text } = await answer(url);
+  ])('tells Thunderbird the settings: %s', async (url, { host }) => {
+    const { status, headers, text } = await answer(host, url);
     expect([status, headers['content-type']]).toEqual([200, 'text/xml']);
     expect(element(text, 'hostname')).toEqual([hostName, hostName, hostName]);
     expect(element(text, 'username')[0]).toBe('%EMAILADDRESS%');
   });
 
-  it.each([
+  it.for([
     'https://autodiscover.example.net/autodiscover/autodiscover.xml',
     `https://${hostName}/Autodiscover/Autodiscover.xml`,
-  ])('tells Outlook the settings, with the address as the user name: %s', async (url) => {
+  ])('tells Outlook the settings, with the address as the user name: %s', async (url, { host }) => {
     const asked = (address: string) =>
       answer(
+        host,
         url,
         { method: 'POST', headers: { 'content-type': 'text/xml' } },
         `<?xml version="1.0" encoding="utf-8"?>
@@ -107,100 +94,104 @@ describe.each(['ipv4', 'ipv6'] as const)('the web side, by %s', (family) => {
     expect((await asked('x'.repeat(10_000))).status).toBe(413);
   });
 
-  it('tells other mail systems the policy for TLS', async () => {
+  it('tells other mail systems the policy for TLS', async ({ host }) => {
     const { status, headers, text } = await answer(
+      host,
       'https://mta-sts.example.net/.well-known/mta-sts.txt',
     );
     expect([status, headers['content-type']]).toEqual([200, 'text/plain']);
     expect(text.split('\r\n')).toContain('mode: none');
   });
 
-  it('leads every name to the one in the certificate', async () => {
+  it('leads every name to the one in the certificate', async ({ host }) => {
     for (const path of ['/mail/config-v1.1.xml?emailaddress=x', '/autodiscover/autodiscover.xml']) {
-      const { status, headers } = await answer(`http://autoconfig.example.net${path}`);
+      const { status, headers } = await answer(host, `http://autoconfig.example.net${path}`);
       expect([status, headers.location]).toEqual([302, `https://${hostName}${path}`]);
-      expect((await answer(headers.location!)).status).toBe(200);
+      expect((await answer(host, headers.location!)).status).toBe(200);
     }
   });
 
-  it('answers the challenges of a certificate authority without TLS', async () => {
+  it('answers the challenges of a certificate authority without TLS', async ({ host }) => {
     const folder = '/var/www/html/.well-known/acme-challenge';
-    onHost(lab, `mkdir -p ${folder}; printf key >${folder}/token`);
+    host.shell(`mkdir -p ${folder}; printf key >${folder}/token`);
     const challenge = 'http://mta-sts.example.org/.well-known/acme-challenge';
-    expect(await answer(`${challenge}/token`)).toMatchObject({ status: 200, text: 'key' });
-    expect((await answer(`${challenge}/other`)).status).toBe(404);
+    expect(await answer(host, `${challenge}/token`)).toMatchObject({ status: 200, text: 'key' });
+    expect((await answer(host, `${challenge}/other`)).status).toBe(404);
   });
 
-  it('has nothing else, and does not tell its version', async () => {
+  it('has nothing else, and does not tell its version', async ({ host }) => {
     for (const path of ['/', '/mail/', '/index.html', '/.well-known/acme-challenge/token']) {
-      const { status, headers, text } = await answer(`https://${hostName}${path}`);
+      const { status, headers, text } = await answer(host, `https://${hostName}${path}`);
       expect([path, status, headers.server]).toEqual([path, 404, 'nginx']);
       expect(text).not.toMatch(/nginx\/|Debian/);
     }
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
-    await expect(answer(`https://${hostName}/`, old)).rejects.toThrow('alert protocol version');
+    await expect(answer(host, `https://${hostName}/`, old)).rejects.toThrow(
+      'alert protocol version',
+    );
   });
 });
 
 describe('nginx', () => {
-  const main = () => onHost(lab, 'systemctl show --value --property MainPID nginx');
+  const main = (host: Host) => host.shell('systemctl show --value --property MainPID nginx');
 
-  it('sends well-formed XML', () => {
+  it('sends well-formed XML', ({ host }) => {
     const parse = `import pathlib, xml.dom.minidom
 for path in pathlib.Path("/usr/local/share/mailhost/web").rglob("*.xml"): print(xml.dom.minidom.parse(str(path)).documentElement.tagName)`;
-    expect(onHost(lab, `python3 -c '${parse}'`).trim().split('\n').sort()).toEqual([
+    expect(host.shell(`python3 -c '${parse}'`).trim().split('\n').sort()).toEqual([
       'Autodiscover',
       'clientConfig',
     ]);
   });
 
-  it('serves a new certificate at once, and goes on running', async () => {
-    const before = main();
+  it('serves a new certificate at once, and goes on running', async ({ freshHost: host }) => {
+    const before = main(host);
     const url = `https://${hostName}/mail/config-v1.1.xml`;
-    const { certificate } = await ask(url, outputs.ipv4);
+    const { certificate } = await ask(host, url);
     const path = 'mailhost:index:MailHost$mailhost:index:Certificate$tls:index/locallySignedCert';
-    await up('--replace', `urn:pulumi:dev::mailhost::${path}:LocallySignedCert::mail-certificate`);
-    const after = await ask(url, outputs.ipv4);
+    await host.up(
+      {},
+      '--replace',
+      `urn:pulumi:dev::mailhost::${path}:LocallySignedCert::mail-certificate`,
+    );
+    const after = await ask(host, url);
     expect(after).toMatchObject({ status: 200 });
     expect(after.certificate).not.toBe(certificate);
-    expect(main()).toBe(before);
+    expect(main(host)).toBe(before);
   });
 
-  it('goes on with its old files where it cannot take the new ones', () => {
-    const before = onHost(lab, 'sha256sum /etc/nginx/nginx.conf') + main();
+  it('goes on with its old files where it cannot take the new ones', ({ freshHost: host }) => {
+    const before = host.shell('sha256sum /etc/nginx/nginx.conf') + main(host);
     const push = `import json
 files = {p: {"mode": f["mode"], "owner": f["owner"], "text": open(p, newline="").read()} for p, f in json.load(open("/var/lib/mailhost/manifest/web.json")).items()}
 text = files["/etc/nginx/nginx.conf"]["text"]
 files["/etc/nginx/nginx.conf"]["text"] = text.replace("listen 80 ", "listen 25 ")
 print(json.dumps(files))`;
-    const output = onHost(lab, `python3 -c '${push}' | mailhost activate web 2>&1 || true`);
+    const output = host.shell(`python3 -c '${push}' | mailhost activate web 2>&1 || true`);
     expect(output).toContain('the files from before are back, and so is the daemon');
     expect(output).toContain('0.0.0.0:25 failed');
-    expect(onHost(lab, 'sha256sum /etc/nginx/nginx.conf') + main()).toBe(before);
+    expect(host.shell('sha256sum /etc/nginx/nginx.conf') + main(host)).toBe(before);
   });
 
-  it('comes back after it was killed', async () => {
-    onHost(
-      lab,
+  it('comes back after it was killed', async ({ host }) => {
+    host.shell(
       `main() { systemctl show --value --property MainPID nginx; }
        killed=$(main); kill -KILL $killed
        until test $(main) != $killed && systemctl is-active --quiet nginx; do :; done`,
     );
-    expect((await ask(`https://${hostName}/mail/config-v1.1.xml`, outputs.ipv4)).status).toBe(200);
+    expect((await ask(host, `https://${hostName}/mail/config-v1.1.xml`)).status).toBe(200);
   });
 
-  it('is asked by the check', () => {
+  it('is asked by the check', ({ host }) => {
     const file = '/usr/local/share/mailhost/web/.well-known/mta-sts.txt';
-    const output = onHost(
-      lab,
+    const output = host.shell(
       `mv ${file} /run; echo '{"hostName": "${hostName}", "domains": []}' | mailhost check 2>&1 || true; mv /run/mta-sts.txt ${file}`,
     );
     expect(output).toContain(`https://${hostName}/.well-known/mta-sts.txt answers 404`);
   });
 
-  it('serves the certificate that is in its file, or the check tells it', () => {
-    const output = onHost(
-      lab,
+  it('serves the certificate that is in its file, or the check tells it', ({ host }) => {
+    const output = host.shell(
       `cd /run; openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=${hostName} 2>/dev/null
        mount --bind other.pem /etc/ssl/mailhost/fullchain.pem
        echo '{"hostName": "${hostName}", "domains": []}' | mailhost check 2>&1 || true; umount /etc/ssl/mailhost/fullchain.pem`,
@@ -209,10 +200,12 @@ print(json.dumps(files))`;
       expect(output).toContain(`port ${port} serves another certificate`);
   });
 
-  it('is gone, with its files and its ports, where the settings leave it out', async () => {
+  it('is gone, with its files and its ports, where the settings leave it out', async ({
+    freshHost: host,
+  }) => {
     const openPorts = async () => {
-      const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/firewalls`, {
-        headers: { authorization: `Bearer ${stack.env.HCLOUD_TOKEN}` },
+      const response = await fetch(`${host.stack.env.HCLOUD_ENDPOINT}/firewalls`, {
+        headers: { authorization: `Bearer ${host.stack.env.HCLOUD_TOKEN}` },
       });
       const { firewalls } = (await response.json()) as {
         firewalls: { rules: { port?: string }[] }[];
@@ -221,18 +214,16 @@ print(json.dumps(files))`;
     };
     expect(await openPorts()).toEqual(expect.arrayContaining(['80', '443']));
 
-    await stack.set('mailhost:web', 'false');
-    await up();
+    await host.up({ web: 'false' });
     expect(await openPorts()).not.toEqual(expect.arrayContaining(['80']));
     expect(await openPorts()).not.toEqual(expect.arrayContaining(['443']));
     const state = 'systemctl is-active nginx; systemctl is-enabled nginx; pgrep --count nginx';
-    expect(onHost(lab, `{ ${state}; } || true`)).toBe('inactive\ndisabled\n0\n');
+    expect(host.shell(`{ ${state}; } || true`)).toBe('inactive\ndisabled\n0\n');
     expect(
-      onHost(lab, 'find /etc /usr/local /var/lib/mailhost -path "*nginx.conf" -o -name "web.json"'),
+      host.shell('find /etc /usr/local /var/lib/mailhost -path "*nginx.conf" -o -name "web.json"'),
     ).toBe('');
 
-    await stack.unset('mailhost:web');
-    await up();
-    expect((await ask(`https://${hostName}/mail/config-v1.1.xml`, outputs.ipv6)).status).toBe(200);
+    await host.up({ web: 'true' });
+    expect((await ask(host, `https://${hostName}/mail/config-v1.1.xml`, 'ipv6')).status).toBe(200);
   });
 });

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildSync } from 'esbuild';
+import { filesBelow, hashOf, project } from './sources';
+import { cacheRoot } from './state';
+
+let sources: string | undefined;
+
+/**
+ * A program of the lab as one file, built once for each state of the sources: loading these one by one would take most of the
+ * time of programs that are started as often as the engine starts its plugins.
+ *
+ * @param program path of its main file below the project's folder, without `.ts`
+ * @param executable name of the file that runs it
+ * @returns the folder of that file
+ */
+export function bundle(program: string, executable: string): string {
+  sources ??= hashOf(project, [
+    ...filesBelow(project, 'lab'),
+    ...filesBelow(project, 'components').filter((path) => path.endsWith('.ts')),
+    'package-lock.json',
+  ]);
+  const version = createHash('sha256')
+    .update(JSON.stringify([sources, process.execPath, executable]))
+    .digest('hex')
+    .slice(0, 16);
+  const name = `${program.replaceAll('/', '-')}-${version}`;
+  const folder = join(cacheRoot, 'programs', name);
+  if (existsSync(folder)) return folder;
+  mkdirSync(dirname(folder), { recursive: true });
+  const unfinished = mkdtempSync(`${folder}.`);
+  buildSync({
+    entryPoints: [join(project, `${program}.ts`)],
+    outfile: join(unfinished, 'main.js'),
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    define: { 'process.env.MAILHOST_PROJECT': JSON.stringify(project) },
+    // Optional parts of ssh2 in machine code, which it does without.
+    external: ['cpu-features'],
+    loader: { '.node': 'empty' },
+    logLevel: 'error',
+  });
+  writeFileSync(
+    join(unfinished, executable),
+    `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'main.js')}' "$@"\n`,
+    { mode: 0o755 },
+  );
+  try {
+    renameSync(unfinished, folder);
+  } catch (error) {
+    // Another process has built it meanwhile.
+    rmSync(unfinished, { recursive: true });
+    if (!existsSync(folder)) throw error;
+  }
+  return folder;
+}
+
+/** The command that runs a program of the lab. */
+export const programCommand = (program: string): string => join(bundle(program, 'start'), 'start');

@@ -1,0 +1,196 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import { afterAll, test } from 'vitest';
+import { isKept } from '../../lab/keep';
+import { endLab, saveLab, startLab } from '../../lab/lifecycle';
+import { onHost } from '../../lab/machines';
+import { sendFromRemote, type Login } from '../../lab/mail';
+import { loginOf, passwords } from '../../lab/proof';
+import type { OutsideMessage } from '../../lab/remote/mailbox';
+import type { StackOutputs } from '../../lab/stack';
+import { withLock } from '../../lab/lock';
+import { waitFor, type Lab } from '../../lab/state';
+import { keepEvidence } from './evidence';
+import { testLabPrefix } from './leftLabs';
+import { TestStack, type Settings } from './testLab';
+
+/** A lab whose stack `dev` has nothing in it yet. */
+export class BareLab {
+  readonly stack: TestStack;
+
+  constructor(readonly lab: Lab) {
+    this.stack = new TestStack(lab);
+  }
+
+  /**
+   * `pulumi up`, with settings changed before.
+   *
+   * @returns what the engine printed
+   * @throws Error with that, where it fails
+   */
+  async up(settings: Settings = {}, ...options: string[]): Promise<string> {
+    await this.stack.setAll(settings);
+    const { status, output } = await this.stack.run(['up', '--yes', '--skip-preview', ...options]);
+    if (status !== 0) throw new Error(output);
+    return output;
+  }
+}
+
+/** A finished mail host: the stack `dev`, with the settings of the test file on top. */
+export class Host extends BareLab {
+  get outputs(): StackOutputs {
+    return this.stack.outputs();
+  }
+
+  login(user: keyof typeof passwords): Login {
+    return loginOf(this.outputs, user);
+  }
+
+  /** Runs a shell command as root on the host and gives what it printed. */
+  shell(command: string): string {
+    return onHost(this.lab, command);
+  }
+
+  /** Lets the remote mail system send a message, from Erika unless it says otherwise; gives the host's answer. */
+  receive(message: { to: string; subject: string } & Partial<OutsideMessage>): Promise<string> {
+    return sendFromRemote(this.lab, { from: erika, text: 'x', ...message });
+  }
+
+  async queueIsEmpty(): Promise<void> {
+    await waitFor('the queue is empty', () => this.shell('smtpctl show queue') === '');
+  }
+}
+
+/** Somebody at the remote mail system. */
+export const erika = 'erika@remote.example';
+
+interface Fixtures {
+  /** Shared with the other tests of the file that ask for it: a test leaves it as it was, but for mail. */
+  host: Host;
+  /** Of this test alone. */
+  freshHost: Host;
+  /** Of this test alone, for what begins from nothing. */
+  freshLab: BareLab;
+}
+
+/** What a cell has room for: one lab. */
+let current: { lab: Lab; host?: Host; shared: boolean } | undefined;
+
+/**
+ * Vitest's `test` with labs for those that ask. A host is a copy of one that was made once by `pulumi up` from nothing, and
+ * then by another with the settings.
+ */
+export function hostTest(settings: Settings = {}) {
+  afterAll(endCurrent);
+  return test.extend<Fixtures>({
+    host: async ({ task }, use) => {
+      const host = (current?.shared && current.host) || (await begin(settings, true));
+      await use(host);
+      await conclude(task);
+    },
+    freshHost: async ({ task }, use) => {
+      await use(await begin(settings, false));
+      await conclude(task);
+    },
+    freshLab: async ({ task }, use) => {
+      await use(await beginBare());
+      await conclude(task);
+    },
+  });
+}
+
+async function begin(settings: Settings, shared: boolean): Promise<Host> {
+  await endCurrent();
+  const name = await keptHost(settings);
+  const lab = await newLab(name);
+  current = { lab, shared };
+  current.host = new Host(lab);
+  await hostAnswers(current.host.outputs.ipv4);
+  return current.host;
+}
+
+async function beginBare(): Promise<BareLab> {
+  await endCurrent();
+  const lab = await newLab();
+  current = { lab, shared: false };
+  const bare = new BareLab(lab);
+  await bare.stack.select();
+  return bare;
+}
+
+/** A test that failed leaves evidence, and no lab for another. */
+async function conclude(task: Parameters<typeof keepEvidence>[1]): Promise<void> {
+  const failed = task.result?.state === 'fail';
+  if (failed && current) keepEvidence(current.lab, task);
+  if (failed || !current?.shared) await endCurrent();
+}
+
+async function endCurrent(): Promise<void> {
+  const ending = current;
+  current = undefined;
+  if (ending) await endLab(ending.lab);
+}
+
+const newLab = (from?: string) =>
+  startLab(`${testLabPrefix}${randomBytes(4).toString('hex')}`, from);
+
+/** When a host that boots takes mail and logins. */
+export async function hostAnswers(address: string): Promise<void> {
+  const happens = (event: 'connect' | 'data', port: number) =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect({ host: address, port, timeout: 5_000 });
+      const end = (answered: boolean) => {
+        socket.destroy();
+        resolve(answered);
+      };
+      socket.on(event, () => end(true));
+      for (const failure of ['error', 'timeout', 'close']) socket.on(failure, () => end(false));
+    });
+  await waitFor(
+    'the host answers on ports 25 and 993',
+    async () => (await happens('data', 25)) && (await happens('connect', 993)),
+  );
+}
+
+/**
+ * The name of a kept host with these settings on top of the stack `dev`; it is made where there is none.
+ *
+ * @throws Error with what the engine printed, where an `up` fails
+ */
+async function keptHost(settings: Settings): Promise<string> {
+  const finished = 'finished';
+  await onceKept(finished, async () => {
+    const lab = await newLab();
+    await deploy(lab, {});
+    await saveLab(lab, finished);
+  });
+  if (Object.keys(settings).length === 0) return finished;
+  const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+  const name = `${finished}-${hash.slice(0, 12)}`;
+  await onceKept(name, async () => {
+    const lab = await newLab(finished);
+    await hostAnswers(new Host(lab).outputs.ipv4);
+    await deploy(lab, settings);
+    await saveLab(lab, name);
+  });
+  return name;
+}
+
+async function deploy(lab: Lab, settings: Settings): Promise<void> {
+  const bare = new BareLab(lab);
+  try {
+    await bare.stack.select();
+    await bare.up(settings);
+  } catch (error) {
+    await endLab(lab);
+    throw error;
+  }
+}
+
+/** Makes a kept lab where there is none of that name. */
+async function onceKept(name: string, make: () => Promise<void>): Promise<void> {
+  if (isKept(name)) return;
+  await withLock(`kept-${name}`, async () => {
+    if (!isKept(name)) await make();
+  });
+}

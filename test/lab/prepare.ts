@@ -1,0 +1,16 @@
+import { engine } from '../../lab/stack';
+import { machineImage, serviceImage } from '../../lab/images';
+import { startPackageProxy, stopPackageProxy } from '../../lab/packages';
+import { forgetFailures } from './evidence';
+import { endLeftLabs } from './leftLabs';
+
+/** What all tests share, and what none can make in its cell: from there nothing outside is within reach. */
+export default async function setup(): Promise<() => Promise<void>> {
+  forgetFailures();
+  engine();
+  machineImage();
+  serviceImage();
+  await endLeftLabs();
+  await startPackageProxy();
+  return stopPackageProxy;
+}
