@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { filesBelow, hashOf, project } from './sources';
@@ -29,6 +38,7 @@ export function bundle(program: string, executable: string): string {
   const folder = join(cacheRoot, 'programs', name);
   if (existsSync(folder)) return folder;
   mkdirSync(dirname(folder), { recursive: true });
+  removeOld(dirname(folder));
   const unfinished = mkdtempSync(`${folder}.`);
   buildSync({
     entryPoints: [join(project, `${program}.ts`)],
@@ -55,6 +65,16 @@ export function bundle(program: string, executable: string): string {
     if (!existsSync(folder)) throw error;
   }
   return folder;
+}
+
+const week = 7 * 24 * 3600 * 1000;
+
+/** Deletes what was built a week ago: a lab that is up has its programs in memory, and links new ones. */
+function removeOld(folder: string): void {
+  for (const entry of readdirSync(folder)) {
+    const path = join(folder, entry);
+    if (Date.now() - statSync(path).mtimeMs > week) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 /** The command that runs a program of the lab. */

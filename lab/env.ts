@@ -15,7 +15,7 @@ import { delimiter, join } from 'node:path';
 import { apiAccess } from './apis';
 import { bundle } from './bundle';
 import { project } from './sources';
-import { pulumiHome, stateRoot, type Lab } from './state';
+import { cacheRoot, pulumiHome, stateRoot, type Lab } from './state';
 
 const providers = ['command', 'tls', 'hcloud', 'cloudflare'] as const;
 
@@ -59,6 +59,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     PULUMI_STACK: 'dev',
     // The lab's language host is older than the option of that name in Pulumi.yaml.
     PULUMI_NODEJS_TSCONFIG_PATH: join(project, 'tsconfig.run.json'),
+    // The program's modules are compiled once, not at every command: an eighth of the CPU time of one without a change.
+    NODE_COMPILE_CACHE: join(cacheRoot, 'compiled'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     PULUMI_IGNORE_AMBIENT_PLUGINS: 'false',

@@ -47,15 +47,18 @@ const rootsIn = (dir: string): string[] => {
   return ['services', ...ids.map((id) => join('machines', id))];
 };
 
+/** Names, in the folder of a kept lab, the checkout that it was made from. */
+const makerFile = 'made-from';
+
 /** What a copy gets of its own: all but the disks, which it shares, and what a running lab alone has. */
-const notCopied = ['machines', 'volumes', 'services', 'log', 'ready', 'checkout', 'bin', 'cell'];
+const notCopied = ['machines', 'volumes', 'services', makerFile];
 
 /** Whether a lab of that name is kept that is made from what the checkout has now. */
 export const isKept = (name: string): boolean => existsSync(folderOf(name));
 
 /**
- * Moves a lab whose processes have ended, and whose mounts are gone, into the cache. Older ones of that name are deleted
- * unless a lab runs that shares their disks.
+ * Moves a lab whose processes have ended, and whose mounts are gone, into the cache. Those that the checkout made from other
+ * sources are deleted, unless a lab runs that shares their disks.
  *
  * @param name up to 15 lower-case letters, digits and hyphens
  */
@@ -76,17 +79,22 @@ export function keep(lab: Lab, name: string): void {
   for (const entry of ['log', 'ready', 'checkout', 'bin', 'cell'])
     rmSync(join(unfinished, entry), { recursive: true, force: true });
   rmSync(kept, { recursive: true, force: true });
+  writeFileSync(join(unfinished, makerFile), project);
   renameSync(unfinished, kept);
-  removeOld(name);
+  removeOld();
 }
 
-/** Deletes what is kept under that name and made from other sources. */
-function removeOld(name: string): void {
+/** Deletes what this checkout, or one that is gone, has kept of other sources than now. */
+function removeOld(): void {
+  const key = sourcesKey();
   const used = labNames().flatMap((other) => layersOf(findLab(other)?.dir ?? ''));
   for (const entry of readdirSync(keptRoot)) {
     const path = join(keptRoot, entry);
-    const old = entry.startsWith(`${name}@`) && path !== folderOf(name);
-    if (old && !used.some((layer) => layer.startsWith(`${path}/`)))
+    if (entry.endsWith(`@${key}`)) continue;
+    const maker = join(path, makerFile);
+    const from = existsSync(maker) ? readFileSync(maker, 'utf8') : '';
+    const ours = from === project || !existsSync(from);
+    if (ours && !used.some((layer) => layer.startsWith(`${path}/`)))
       rmSync(path, { recursive: true, force: true });
   }
 }

@@ -5,6 +5,7 @@ import { programCommand } from './bundle';
 import { enterCell, inCell, startCell } from './cells';
 import { machineImage, serviceImage } from './images';
 import { copyKept, keep } from './keep';
+import { withLock } from './lock';
 import { loopsBelow, Machines, removeAllCgroups, unmountBelow } from './machines';
 import { addresses, createLink, createNetwork, deleteNetwork, inNamespace } from './network';
 import { startPackageProxy, stopPackageProxy } from './packages';
@@ -114,7 +115,7 @@ export async function saveLab(lab: Lab, name: string): Promise<void> {
   else if (enterCell(lab, [entry, 'shut-down', '--lab', lab.name]) !== 0)
     throw new Error(`the machines of ${lab.name} do not shut down: nothing was kept`);
   await stop(lab);
-  keep(lab, name);
+  await withLock('keep', () => Promise.resolve(keep(lab, name)));
   if (!inCell) await stopPackageProxy();
 }
 

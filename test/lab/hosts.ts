@@ -158,7 +158,7 @@ export async function hostAnswers(address: string): Promise<void> {
  * @throws Error with what the engine printed, where an `up` fails
  */
 async function keptHost(settings: Settings): Promise<string> {
-  const finished = 'finished';
+  const finished = 'test-host';
   await onceKept(finished, async () => {
     const lab = await newLab();
     await deploy(lab, {});
