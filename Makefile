@@ -1,12 +1,13 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test up down bench bench-quick faults
+.PHONY: help install check docs test test-fast up down bench bench-quick faults
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
 	@echo 'make down    end the lab and all that is in it'
 	@echo 'make test    run all tests; installs what they need'
+	@echo 'make test-fast    run those that need no lab: about a minute'
 	@echo 'make check   format, lint, types, dead code'
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
@@ -31,6 +32,9 @@ test: install
 	./lab/engine/build
 	@echo '== running tests'
 	npm test
+
+test-fast: install
+	vitest run --project fast
 
 up: install
 	./lab/bootstrap
