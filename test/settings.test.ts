@@ -440,9 +440,41 @@ describe('parseSettings', () => {
   it.each([
     ['a tag and an apostrophe elsewhere', ["o'brien+work@elsewhere.example"]],
     ['a role address', ['abuse@example.org']],
+    ['a tag of an own address', ['anna+sales@example.org', 'Anna+Sales@Example.org']],
+    ['a tag of a role address', ['abuse+sales@example.org']],
   ])('lets an alias lead to %s', (_, recipients) => {
     const aliases = [{ address: 'team@example.org', recipients }];
     expect(mistakesOf({ ...good, aliases })).toEqual([]);
+  });
+
+  it('finds a circle of aliases behind a tag, and a tag of an address that nobody has', () => {
+    const aliases = [
+      { address: 'team@example.org', recipients: ['team+x@example.org'] },
+      { address: 'sales@example.org', recipients: ['nobody+x@example.org'] },
+    ];
+    expect(mistakesOf({ ...good, aliases }).map((m) => m.path)).toEqual([
+      'aliases[1].recipients[0]',
+      'aliases[0].recipients',
+    ]);
+  });
+
+  it('leaves the case of a local part elsewhere as it is, and of no other', () => {
+    const recipients = ['Erika.Muster+X@Elsewhere.EXAMPLE', 'Anna+X@Example.org'];
+    const aliases = [{ address: 'Team@example.org', recipients }];
+    expect(parseSettings({ ...good, aliases }).aliases).toEqual([
+      {
+        address: 'team@example.org',
+        recipients: ['Erika.Muster+X@elsewhere.example', 'anna+x@example.org'],
+      },
+    ]);
+  });
+
+  it.each(["o'example@example.org", 'r&d@example.org'])('takes %s as an own address', (address) => {
+    const account = { ...anna, address, aliases: [`x${address}`] };
+    expect(mistakesOf({ ...good, accounts: [account], postmaster: address })).toEqual([]);
+    expect(
+      mistakesOf({ ...good, accounts: [account], postmaster: address, accountKind: 'system' }),
+    ).toMatchObject([{ path: 'accounts[0].address' }]);
   });
 
   it.each([

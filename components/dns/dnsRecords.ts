@@ -192,7 +192,8 @@ export const clientNames = (domain: string): string[] =>
 const dmarcPolicy = (policy: DmarcPolicy): string => `v=DMARC1; p=${policy}; adkim=s; aspf=s`;
 
 const dmarcRecord = ({ dmarcReports }: Settings, { name, dmarcPolicy: policy }: Domain): string =>
-  `${dmarcPolicy(policy)}; rua=mailto:${dmarcReports ?? `dmarc-reports@${name}`}`;
+  // In a URI an ampersand is a sign of its own (RFC 6068, section 2).
+  `${dmarcPolicy(policy)}; rua=mailto:${(dmarcReports ?? `dmarc-reports@${name}`).replaceAll('&', '%26')}`;
 
 /** What a domain without mail publishes, so that nobody can send in its name: a null MX (RFC 7505) and no sender at all. */
 const parkedRecords = (domain: string): OwnRecord[] => [

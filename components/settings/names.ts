@@ -3,7 +3,7 @@ import { getDomain } from 'tldts';
 import ipaddr from 'ipaddr.js';
 
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
-const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._'&-]{0,62}[a-z0-9])?$/;
 
 /** Octets that the longest name published below each domain adds to it. */
 const room = '_submissions._tcp.'.length;
@@ -52,16 +52,27 @@ export function normalAddress(address: string): string | undefined {
   return `${local}@${domain}`;
 }
 
-/** As normalAddress(), for an address that others may have made up: it may have a tag, and what other hosts allow. */
+/**
+ * As normalAddress(), for an address that may be another host's: it may have a tag, and what other hosts allow. Its local
+ * part stays as it is, because only that host knows whether letter case makes a difference (RFC 5321, section 2.4).
+ */
 export function normalRecipient(address: string): string | undefined {
-  const local = localPartOf(address).toLowerCase();
+  const local = localPartOf(address);
   const domain = normalDomain(domainOf(address));
   // No form that aliases(5) takes for a file, a command or a list.
-  const isLocal = /^(?!.*\.\.)[a-z0-9_](?:[a-z0-9._+'=&~-]{0,62}[a-z0-9_+=~-])?$/.test(local);
+  const isLocal = /^(?!.*\.\.)[a-z0-9_](?:[a-z0-9._+'=&~-]{0,62}[a-z0-9_+=~-])?$/i.test(local);
   return address.includes('@') && isLocal && domain !== undefined
     ? `${local}@${domain}`
     : undefined;
 }
+
+/** A recipient in lower case where its domain is one of these. */
+export const ownInLowerCase = (recipient: string, domains: (string | undefined)[]): string =>
+  domains.includes(domainOf(recipient)) ? recipient.toLowerCase() : recipient;
+
+/** An address without the `+tag` that its local part may have. */
+export const withoutTag = (address: string): string =>
+  `${localPartOf(address).replace(/\+.*/, '')}@${domainOf(address)}`;
 
 /** A network in CIDR form (RFC 4632, RFC 4291), by its first address in the shortest form. */
 export function normalNetwork(text: string): string | undefined {

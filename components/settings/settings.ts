@@ -18,6 +18,7 @@ import {
   normalDomain,
   normalNetwork,
   normalRecipient,
+  ownInLowerCase,
   normalZone,
   registrableDomain,
 } from './names';
@@ -67,7 +68,7 @@ const domainName = normalised(
 const address = normalised(
   'a mail address, e.g. anna@example.org',
   normalAddress,
-  'is no mail address: write letters, digits, dots, hyphens and underscores before the @, without a +tag, e.g. anna@example.org',
+  "is no mail address: write letters, digits and . - _ ' & before the @, without a +tag, e.g. anna@example.org",
 );
 
 const recipient = normalised(
@@ -610,6 +611,7 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
   ];
   if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes, prefix);
   const { domains, accounts, aliases, dkimCompromised, ...rest } = parsed.data;
+  const ownDomains = [rest.hostName, ...domains.map(({ name }) => name)];
   return {
     ...rest,
     domains: sortedBy('name', domains).map((d) => ({
@@ -623,7 +625,10 @@ export function parseSettings(input: unknown, prefix = '', found: Mistake[] = []
       sendAs: a.sendAs.sort(),
       quota: a.quota ?? rest.quota,
     })),
-    aliases: sortedBy('address', aliases).map((a) => ({ ...a, recipients: a.recipients.sort() })),
+    aliases: sortedBy('address', aliases).map((a) => ({
+      ...a,
+      recipients: a.recipients.map((r) => ownInLowerCase(r, ownDomains)).sort(),
+    })),
     dkimCompromised: [...new Set(dkimCompromised)].sort((a, b) => a - b),
     adminSshKeys: set(rest.adminSshKeys),
     adminNetworks: set(rest.adminNetworks),

@@ -14,6 +14,8 @@ import {
   normalDomain,
   normalRecipient,
   normalZone,
+  ownInLowerCase,
+  withoutTag,
 } from './names';
 import type { Mistake } from './settings';
 
@@ -64,6 +66,11 @@ const items = (path: string, value: unknown, normal = normalAddress): Item[] =>
 function estateOf(input: unknown): Estate {
   const at = <T>(key: string, read: (value: unknown, path: string) => T): T[] =>
     list(field(input, key)).map((value, i) => read(value, `${key}[${i}]`));
+  const hostName = item('hostName', field(input, 'hostName'), normalDomain);
+  const ownDomains = [
+    hostName?.value,
+    ...at('domains', (value, path) => item(path, field(value, 'name'), normalDomain)?.value),
+  ];
   return {
     input,
     domains: at('domains', (value, path) => ({
@@ -76,7 +83,7 @@ function estateOf(input: unknown): Estate {
       dmarcPolicy: field(value, 'dmarcPolicy'),
       dkimGeneration: field(value, 'dkimGeneration'),
     })),
-    hostName: item('hostName', field(input, 'hostName'), normalDomain),
+    hostName,
     postmaster: item('postmaster', field(input, 'postmaster'), normalAddress),
     dmarcReports: item('dmarcReports', field(input, 'dmarcReports'), normalAddress),
     accounts: at('accounts', (value, path) => ({
@@ -89,7 +96,9 @@ function estateOf(input: unknown): Estate {
     aliases: at('aliases', (value, path) => ({
       path,
       address: item(`${path}.address`, field(value, 'address'), normalAddress),
-      recipients: items(`${path}.recipients`, field(value, 'recipients'), normalRecipient),
+      recipients: items(`${path}.recipients`, field(value, 'recipients'), normalRecipient).map(
+        (recipient) => ({ ...recipient, value: ownInLowerCase(recipient.value, ownDomains) }),
+      ),
     })),
   };
 }
@@ -299,7 +308,7 @@ function danglingTargets(estate: Estate): Mistake[] {
   const isHere = (address: string) =>
     domainOf(address) === hostName?.value || domains.some(({ name }) => name === domainOf(address));
   const dangling = ({ path, value }: Item): Mistake[] =>
-    !isHere(value) || known.has(value)
+    !isHere(value) || known.has(withoutTag(value))
       ? []
       : [
           {
@@ -321,7 +330,7 @@ function danglingTargets(estate: Estate): Mistake[] {
   };
   return [
     ...aliases.flatMap(({ recipients }) =>
-      recipients.filter(({ value }) => !isRole(value)).flatMap(dangling),
+      recipients.filter(({ value }) => !isRole(withoutTag(value))).flatMap(dangling),
     ),
     ...(postmaster ? dangling(postmaster) : []),
     ...(dmarcReports && !isRole(dmarcReports.value) ? dangling(dmarcReports) : []),
@@ -337,7 +346,8 @@ function nextHops({ aliases, domains, postmaster }: Estate): Map<string | undefi
   return new Map<string | undefined, string[]>([
     ...ofRoles,
     ...aliases.map(
-      ({ address, recipients }) => [address?.value, recipients.map((r) => r.value)] as const,
+      ({ address, recipients }) =>
+        [address?.value, recipients.map(({ value }) => withoutTag(value))] as const,
     ),
   ]);
 }
@@ -404,7 +414,7 @@ function systemUserMistakes({ input, accounts }: Estate): Mistake[] {
       return [
         {
           path,
-          message: `cannot be a system user: begin "${name}" with a letter, at most 31 characters`,
+          message: `cannot be a system user: begin "${name}" with a letter, with letters, digits and . - _ alone, at most 31`,
         },
       ];
     }
