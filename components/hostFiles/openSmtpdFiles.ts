@@ -55,6 +55,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs(`${filters}/submission`, '0755'),
     ...fileAsItIs(`${filters}/header.py`),
     ...fileAsItIs(`${filters}/limits.py`),
+    ...fileAsItIs(`${filters}/pipelining.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
     ...serviceFiles('opensmtpd'),
   };

@@ -1,17 +1,48 @@
 """OpenSMTPD's side of a filter, see smtpd-filters(7)."""
 
+import heapq
 import os
 import re
+import select
 import sys
+import time
 import traceback
 
 #: What is asked of a filter: the events that it is told of, and the steps at which it may refuse.
-REPORTS = ("link-auth", "link-disconnect", "tx-rcpt")
-STEPS = ("mail-from", "data", "data-line", "commit")
+REPORTS = ("link-connect", "link-auth", "link-disconnect", "tx-rcpt")
+STEPS = ("mail-from", "rcpt-to", "data", "data-line", "commit")
+
+#: Octets of a line of a message. OpenSMTPD reads a filter's answers into 65536, and spins at a longer line for ever.
+LONGEST_LINE = 65_000
+#: Octets of an address between its angle brackets (RFC 5321, 4.5.3.1.3). Of longer recipients there is no report.
+LONGEST_PATH = 254
+#: Octets of a header. It is kept in memory until the message ends.
+LARGEST_HEADER = 1 << 20
+#: Octets of a field that OpenSMTPD unfolds, and of a field's name: it has buffers of 65536, and of 1024 for two names.
+LARGEST_FIELD, LONGEST_NAME = 65_000, 500
+UNFOLDED = (b"to", b"cc", b"from")
+#: Octets that OpenSMTPD may add to an address without a domain: `@` and the host name.
+COMPLETION = 254
 
 
 class Refused(Exception):
     """Its text is the answer to the client, e.g. `550 5.7.1 no`."""
+
+
+class Disconnected(Refused):
+    """The same, and the session ends."""
+
+
+class Session:
+    """A connection. The login is in lower case, and empty before it."""
+
+    def __init__(self):
+        self.login = ""
+        #: The host's port, and the client's address and port, `ADDRESS:PORT`.
+        self.connection = None
+        #: How many messages were begun.
+        self.transactions = 0
+        self.message = None
 
 
 class Message:
@@ -23,18 +54,78 @@ class Message:
         self.recipients = []
         #: The lines of the header, as they are stored.
         self.header = []
+        self.header_size = 0
         self.size = 0
         self.in_header = True
+        #: Why the message cannot be taken, whatever it says: what OpenSMTPD would refuse without a reason among it.
+        self.fault = None
 
     def add(self, line: bytes) -> None:
         self.size += len(line) + 1
+        if b"\r" in line or len(line) > LONGEST_LINE:
+            self.fault = self.fault or fault_of_line(line)
         if self.in_header:
             # A dot at the beginning is doubled on the way, and OpenSMTPD drops one that is not, too.
-            text = line[1:] if line.startswith(b".") else line
-            if text:
-                self.header.append(text)
-            else:
-                self.in_header = False
+            self.add_to_header(line[1:] if line.startswith(b".") else line)
+
+    def add_to_header(self, line: bytes) -> None:
+        if not line:
+            self.end_header()
+            return
+        self.header_size += len(line) + 1
+        if self.header_size > LARGEST_HEADER:
+            self.fault = self.fault or f"the header has more than {LARGEST_HEADER} octets"
+            return
+        self.fault = self.fault or fault_of_header_line(line)
+        self.header.append(line)
+
+    def end_header(self) -> None:
+        """By an empty line, or with the message."""
+        self.in_header = False
+        self.fault = self.fault or fault_of_fields(self.header)
+
+
+def fault_of_line(line: bytes) -> str:
+    """Of one that is too long or has a carriage return, which ends a line to some readers, and none to others."""
+    if len(line) > LONGEST_LINE:
+        return f'the line "{excerpt(line)}" has more than {LONGEST_LINE} octets'
+    if b"\r" in line.rstrip(b"\r"):
+        return f'the line "{excerpt(line)}" has a carriage return (CR) within: only CR LF may end a line'
+    return f'the line "{excerpt(line)}" ends in CR CR LF: only CR LF may end a line'
+
+
+def fault_of_header_line(line: bytes) -> str | None:
+    if line[:1] in b" \t":
+        return None
+    if b":" not in line:
+        return f'the line "{excerpt(line)}" is no header field (Name: value): after the header comes an empty line'
+    if line.index(b":") > LONGEST_NAME:
+        return f'the header field "{excerpt(line)}" has a name of more than {LONGEST_NAME} octets'
+    return None
+
+
+def fault_of_fields(header: list) -> str | None:
+    for name, value in unfolded(header):
+        if name not in UNFOLDED:
+            continue
+        parts = re.sub(rb'"[^"]*"', b"", value).split(b",")
+        bare = sum(b"@" not in part and not part.isspace() for part in parts)
+        if len(value) + COMPLETION * bare > LARGEST_FIELD:
+            field = name.decode().capitalize()
+            return f"{field} has more than {LARGEST_FIELD} octets: use Bcc, or send to fewer recipients at once"
+    return None
+
+
+def unfolded(header: list) -> list:
+    """Pairs of what stands before the first colon of a field, in lower case, and all after it, lines joined as they are."""
+    pairs = []
+    for line in header:
+        if line[:1] in b" \t" and pairs:
+            pairs[-1][1].append(line)
+        else:
+            name, _, value = line.partition(b":")
+            pairs.append((name.lower(), [value]))
+    return [(name, b"\n".join(lines)) for name, lines in pairs]
 
 
 class Filter:
@@ -42,24 +133,46 @@ class Filter:
 
     def __init__(self, max_size: int):
         self.max_size = max_size
-        self.logins = {}
-        self.messages = {}
+        self.host_name = "localhost"
+        self.sessions = {}
+        #: Requests that are answered later: when, their order, and they themselves.
+        self.waiting = []
+        self.requests = 0
 
-    def check_sender(self, message: Message) -> None:
+    def delay(self, step: str, session: Session) -> float:
+        """Seconds until a step is judged."""
+        return 0
+
+    def check_sender(self, session: Session, message: Message) -> None:
         pass
 
     def check_recipients(self, message: Message) -> None:
         pass
 
+    def check_end(self, session: Session) -> None:
+        pass
+
     def check_header(self, message: Message) -> None:
         pass
+
+    def added_fields(self, message: Message) -> list:
+        """Lines that are put at the end of the header."""
+        return []
 
     def run(self) -> None:
         """Until OpenSMTPD ends."""
         pending = b""
-        while chunk := os.read(0, 1 << 16):
-            *lines, pending = (pending + chunk).split(b"\n")
-            answers = [answer for line in lines for answer in self.handle(line)]
+        while True:
+            wait = max(0, self.waiting[0][0] - time.monotonic()) if self.waiting else None
+            answers = []
+            if select.select([0], [], [], wait)[0]:
+                chunk = os.read(0, 1 << 16)
+                if not chunk:
+                    return
+                *lines, pending = (pending + chunk).split(b"\n")
+                answers = [answer for line in lines for answer in self.handle(line)]
+            while self.waiting and self.waiting[0][0] <= time.monotonic():
+                answers += self.answer(*heapq.heappop(self.waiting)[2:])
             sys.stdout.buffer.write(b"".join(answer + b"\n" for answer in answers))
             sys.stdout.buffer.flush()
 
@@ -68,41 +181,84 @@ class Filter:
         if kind == b"filter":
             _, _, _, step, session, token, value = rest.split(b"|", 6)
             if step == b"data-line":
-                if value != b".":
-                    self.messages[session].add(value)
-                yield b"filter-dataline|%s|%s|%s" % (session, token, value)
+                yield from self.data_line(session, token, value)
+                return
+            seconds = self.delay(step.decode(), self.sessions.setdefault(session, Session()))
+            if seconds:
+                self.requests += 1
+                heapq.heappush(
+                    self.waiting, (time.monotonic() + seconds, self.requests, step, session, token, value)
+                )
             else:
-                yield b"filter-result|%s|%s|%s" % (session, token, self.decide(step, session, value))
+                yield from self.answer(step, session, token, value)
         elif kind == b"report":
-            _, _, _, event, session, *values = rest.split(b"|", 7)
-            self.report(event, session, values)
+            try:
+                _, _, _, event, session, *values = rest.split(b"|", 7)
+                self.report(event, session, values)
+            except Exception:
+                # OpenSMTPD would end with its filter.
+                traceback.print_exc()
+        elif line.startswith(b"config|admd|"):
+            self.host_name = text_of(line.split(b"|", 2)[2])
         elif line == b"config|ready":
             yield from (b"register|report|smtp-in|%s" % event.encode() for event in REPORTS)
             yield from (b"register|filter|smtp-in|%s" % step.encode() for step in STEPS)
             yield b"register|ready"
 
     def report(self, event: bytes, session: bytes, values: list) -> None:
-        if event == b"link-auth" and values[0] == b"pass":
-            self.logins[session] = text_of(b"|".join(values[1:]))
+        if event == b"link-disconnect":
+            self.sessions.pop(session, None)
+            return
+        known = self.sessions.setdefault(session, Session())
+        if event == b"link-connect":
+            # That of the host is the one that it listens on, not the one that the client found.
+            client, host = b"|".join(values).decode("latin-1").split("|")[-2:]
+            known.connection = int(host.rpartition(":")[2]), client
+        elif event == b"link-auth" and values[0] == b"pass":
+            known.login = text_of(b"|".join(values[1:]))
         elif event == b"tx-rcpt" and values[1] == b"ok":
-            self.messages[session].recipients.append(text_of(values[2]))
-        elif event == b"link-disconnect":
-            self.logins.pop(session, None)
-            self.messages.pop(session, None)
+            known.message.recipients.append(text_of(values[2]))
 
-    def decide(self, step: bytes, session: bytes, value: bytes) -> bytes:
+    def data_line(self, session: bytes, token: bytes, line: bytes):
+        message = self.sessions[session].message
+        if line != b".":
+            was_in_header = message.in_header
+            message.add(line)
+        elif was_in_header := message.in_header:
+            message.end_header()
+        if was_in_header and not message.in_header:
+            for field in self.added_fields(message):
+                yield b"filter-dataline|%s|%s|%s" % (session, token, field)
+        yield b"filter-dataline|%s|%s|%s" % (session, token, line[:LONGEST_LINE])
+
+    def answer(self, step: bytes, session: bytes, token: bytes, value: bytes) -> list:
+        # One that waited may have gone.
+        if session not in self.sessions:
+            return []
+        decision = self.decide(step, self.sessions[session], value)
+        return [b"filter-result|%s|%s|%s" % (session, token, decision)]
+
+    def decide(self, step: bytes, session: Session, value: bytes) -> bytes:
         try:
             if step == b"mail-from":
-                self.messages[session] = Message(self.logins.get(session, ""), text_of(value))
-                self.check_sender(self.messages[session])
+                session.transactions += 1
+                session.message = Message(session.login, text_of(value))
+                self.check_sender(session, session.message)
+            elif step == b"rcpt-to":
+                if len(value) > LONGEST_PATH:
+                    raise Refused(f"501 5.1.3 the recipient's address has more than {LONGEST_PATH} octets")
             elif step == b"data":
-                self.check_recipients(self.messages[session])
+                self.check_recipients(session.message)
             elif step == b"commit":
-                if self.messages[session].size > self.max_size:
+                self.check_end(session)
+                if session.message.size > self.max_size:
                     raise Refused(f"552 5.3.4 the message is too big: {self.max_size} octets at most")
-                self.check_header(self.messages[session])
+                if session.message.fault:
+                    raise Refused(f"550 5.6.0 {session.message.fault}")
+                self.check_header(session.message)
         except Refused as refused:
-            return b"reject|" + printable(str(refused))
+            kind = b"disconnect|" if isinstance(refused, Disconnected) else b"reject|"
+            return kind + printable(str(refused))
         except Exception:
             # OpenSMTPD would end with its filter. The client tries again later.
             traceback.print_exc()
@@ -112,6 +268,11 @@ class Filter:
 
 def text_of(value: bytes) -> str:
     return value.decode("utf-8", "replace").lower()
+
+
+def excerpt(line: bytes) -> str:
+    text = line.decode("latin-1").rstrip("\r")
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def printable(text: str) -> bytes:
