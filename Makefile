@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test test-fast up down bench bench-quick faults
+.PHONY: help install check docs test test-fast up down bench bench-quick faults fuzz
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -12,6 +12,7 @@ help:
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
+	@echo 'make fuzz    fuzz the mail filters for an hour; MINUTES=5 SEED=7 for less, and from another seed'
 
 install: node_modules/.package-lock.json
 
@@ -58,3 +59,6 @@ faults: install
 	./lab/bootstrap
 	./lab/engine/build
 	node --import tsx test/faults/main.ts
+
+fuzz: install
+	node --import tsx test/fuzz/main.ts --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)

@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
@@ -7,163 +7,27 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
-import { example, exampleMail } from './example';
+import { FilterProgram, headerOf, rewritten, writeTables } from './fuzz/filterProgram';
 
-const programs = join(__dirname, '../files/usr/local/lib/mailhost/filters');
-const mail = exampleMail({
-  accounts: [
-    ...example.accounts!.slice(0, 1),
-    { ...example.accounts![1]!, sendAs: ["o'example@example.org", 'r&d@example.org'] },
-  ],
-  aliases: [
-    { address: 'team@example.org', recipients: ['bert@example.net', 'erika@remote.example'] },
-    { address: 'all@example.org', recipients: ['team@example.org'] },
-    { address: 'both@example.org', recipients: ['anna@example.org', 'bert@example.net'] },
-  ],
-  domains: [
-    { name: 'example.org' },
-    { name: 'example.net', catchAll: 'bert@example.net' },
-    { name: 'parked.example', parked: true },
-  ],
-});
-const files = openSmtpdFiles(mail);
 let folder: string;
+let options: ReturnType<typeof writeTables>;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'filters-'));
-  for (const table of ['identities', 'domains', 'virtuals']) {
-    writeFileSync(join(folder, table), files[`/etc/smtpd/${table}`]!.text);
-  }
+  options = writeTables(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a client says; lines of the message as they are sent, without the last dot. */
-interface Attempt {
-  login?: string;
-  from?: string;
-  to?: string[];
-  lines?: string[];
-}
-
-const headerOf = (...lines: string[]) => [
-  'Received: by mail.example.org;',
-  '\tnow',
-  ...lines,
-  '',
-  'x',
-];
-
-/** Not node:readline: for that a carriage return alone ends a line. */
-async function* linesOf(stream: AsyncIterable<string>): AsyncGenerator<string, void> {
-  let pending = '';
-  for await (const chunk of stream) {
-    const lines = (pending + chunk).split('\n');
-    pending = lines.pop()!;
-    yield* lines;
-  }
-}
-
-/** A filter that OpenSMTPD talks to, as far as one is concerned with it. */
-class Filter {
-  private readonly process: ChildProcessWithoutNullStreams;
-  private readonly answers: AsyncGenerator<string, void>;
-  private sessions = 0;
-  /** The lines of the last message, as the filter gave them back. */
-  passed: string[] = [];
-  errors = '';
-
-  constructor(name: string, options: Record<string, string | number>) {
-    const args = Object.entries(options).flatMap(([key, value]) => [`--${key}`, `${value}`]);
-    this.process = spawn('python3', ['-B', join(programs, name), ...args]);
-    this.process.stderr.on('data', (text) => (this.errors += `${text}`));
-    this.answers = linesOf(this.process.stdout.setEncoding('latin1'));
-    this.say('config|smtpd-version|7.6.0', 'config|admd|mail.example.org', 'config|ready');
-  }
-
-  say(...lines: string[]): void {
-    this.process.stdin.write(lines.map((line) => `${line}\n`).join(''), 'latin1');
-  }
-
-  async answer(): Promise<string> {
-    const { value, done } = await this.answers.next();
-    if (done) throw new Error(`the filter ended: ${this.errors}`);
-    return value;
-  }
-
-  async registered(): Promise<string[]> {
-    const lines: string[] = [];
-    for (let line = ''; line !== 'register|ready'; lines.push(line)) line = await this.answer();
-    return lines;
-  }
-
-  /** @returns the step at which it was refused, and the words; or `accepted` */
-  async send({ login, from = 'anna@example.org', to = ['erika@remote.example'], lines }: Attempt) {
-    const session = (++this.sessions).toString(16).padStart(16, '0');
-    const report = (event: string) => this.say(`report|0.7|1.0|smtp-in|${event}`);
-    const step = async (name: string, value = '') => {
-      this.say(`filter|0.7|1.0|smtp-in|${name}|${session}|00000000000000aa|${value}`);
-      const line = await this.answer();
-      const start = `filter-result|${session}|00000000000000aa|`;
-      expect(line.startsWith(start), line).toBe(true);
-      const [decision, words] = line.slice(start.length).split('|');
-      return decision === 'proceed' ? undefined : `${name}: ${words}`;
-    };
-    try {
-      if (login !== undefined) {
-        report(`link-auth|${session}|fail|bert@example.net`);
-        report(`link-auth|${session}|pass|${login}`);
-      }
-      let refused = await step('mail-from', from);
-      if (refused) return refused;
-      report(`tx-rcpt|${session}|00000001|permfail|refused@example.org`);
-      for (const recipient of to) {
-        refused = await step('rcpt-to', recipient);
-        if (refused) return refused;
-        report(`tx-rcpt|${session}|00000001|ok|${recipient}`);
-      }
-      refused = await step('data');
-      if (refused) return refused;
-      const data = [...(lines ?? headerOf('From: anna@example.org')), '.'];
-      for (const line of data) {
-        this.say(`filter|0.7|1.0|smtp-in|data-line|${session}|00000000000000aa|${line}`);
-      }
-      this.passed = [];
-      while (this.passed.at(-1) !== '.') {
-        const line = await this.answer();
-        const start = `filter-dataline|${session}|00000000000000aa|`;
-        expect(line.startsWith(start), line).toBe(true);
-        // OpenSMTPD reads it into so many octets, and waits for ever where the end is not among them.
-        expect(line.length + 1).toBeLessThanOrEqual(65_536);
-        this.passed.push(line.slice(start.length));
-      }
-      return (await step('commit')) ?? 'accepted';
-    } finally {
-      report(`link-disconnect|${session}`);
-    }
-  }
-
-  end(): void {
-    this.process.stdin.end();
-  }
-}
-
-const submission = (options: Record<string, string | number> = {}) =>
-  new Filter('submission', {
-    'max-size': 10_000,
-    'messages-per-hour': 1000,
-    'recipients-per-day': 1000,
-    'new-recipients-per-day': 1000,
-    identities: join(folder, 'identities'),
-    database: join(folder, 'sent.sqlite'),
-    ...options,
-  });
+const submission = (change: Record<string, string | number> = {}) =>
+  new FilterProgram('submission', { ...options.submission, ...change });
+const inbound = (change: Record<string, string | number> = {}) =>
+  new FilterProgram('inbound', { ...options.inbound, ...change });
 
 describe('the submission filter', () => {
-  let filter: Filter;
+  let filter: FilterProgram;
   beforeAll(async () => {
     filter = submission();
-    await filter.registered();
+    await filter.registered;
   });
   afterAll(() => filter.end());
   const anna = (...lines: string[]) =>
@@ -445,10 +309,10 @@ describe('the limits of a login', () => {
   const limited = async (
     name: string,
     options: Record<string, number>,
-    work: (f: Filter) => Promise<void>,
+    work: (f: FilterProgram) => Promise<void>,
   ) => {
     const filter = submission({ database: join(folder, `${name}.sqlite`), ...options });
-    await filter.registered();
+    await filter.registered;
     try {
       await work(filter);
     } finally {
@@ -551,14 +415,10 @@ describe('the limits of a login', () => {
 });
 
 describe('the inbound filter', () => {
-  let filter: Filter;
+  let filter: FilterProgram;
   beforeAll(async () => {
-    filter = new Filter('inbound', {
-      'max-size': 10_000,
-      domains: join(folder, 'domains'),
-      virtuals: join(folder, 'virtuals'),
-    });
-    await filter.registered();
+    filter = inbound();
+    await filter.registered;
   });
   afterAll(() => filter.end());
   const from = (author: string, ...to: string[]) =>
@@ -612,6 +472,8 @@ describe('the inbound filter', () => {
     'x@sub.example.org',
     'X@EXAMPLE.ORG',
     'x@example.org.',
+    'x@example.org- {',
+    'x@example.org\u00c3\u00a1 <erika@remote.example>',
     'erika@remote.example, anna@example.org',
     'anna@example.org <erika@remote.example>',
     'anna @ example . org <erika@remote.example>',
@@ -711,28 +573,6 @@ describe('the inbound filter', () => {
       filter.send({ from: sender, to, lines: headerOf('From: erika@remote.example') });
     const tooLong = "data: 550 5.1.7 team@example.org leads elsewhere: the sender's address";
 
-    /** What srs_encode() of OpenSMTPD 7.6 makes of a sender, in buffers of 256 octets; undefined where it gives up. */
-    const rewritten = (sender: string, to: string): string | undefined => {
-      const fits = (text: string) => (text.length < 256 ? text : undefined);
-      const split = (text: string) => {
-        const at = text.lastIndexOf('@');
-        return [text.slice(0, at), text.slice(at + 1)] as const;
-      };
-      const scheme = sender.slice(0, 5).toUpperCase();
-      if (scheme === 'SRS0=') {
-        const [user, domain] = split(sender.slice(5));
-        const text = fits(`${domain}==${user}@${to}`);
-        return text && fits(`SRS1=HHHH=${text}`);
-      }
-      if (scheme === 'SRS1=') {
-        const text = fits(`${split(sender.slice(5))[0]}@${to}`);
-        return text && /^.{4}[=+-]/.test(text) ? fits(`SRS1=HHHH=${text.slice(5)}`) : undefined;
-      }
-      const [user, domain] = split(sender);
-      const text = fits(`TT=${domain}=${user}@${to}`);
-      return text && fits(`SRS0=HHHH=${text}`);
-    };
-
     it.each([
       ['one of 255 octets', `${'b'.repeat(215)}@remote.example`, true],
       ['one of 256 octets', `${'b'.repeat(216)}@remote.example`, false],
@@ -809,8 +649,8 @@ describe('the inbound filter', () => {
         },
       };
     };
-    const connected = async (options: { port: number; host: string }) => {
-      const socket = connect(options);
+    const connected = async (address: { port: number; host: string }) => {
+      const socket = connect(address);
       await once(socket, 'connect');
       return socket;
     };
@@ -818,53 +658,45 @@ describe('the inbound filter', () => {
 
     it('ends the session at the end of a message, and at the next one', async () => {
       const { report, client, end } = await connection();
-      const session = 'b'.repeat(16);
-      const step = async (name: string, value = '') => {
-        filter.say(`filter|0.7|1.0|smtp-in|${name}|${session}|00000000000000aa|${value}`);
-        return (await filter.answer()).split('|').slice(3).join('|');
-      };
-      filter.say(`report|0.7|1.0|smtp-in|link-connect|${session}|${report}`);
-      expect(await step('mail-from', 'erika@remote.example')).toBe('proceed');
-      expect(await step('commit')).toBe('proceed');
-      expect(await step('mail-from', 'erika@remote.example')).toBe('proceed');
+      const session = filter.session();
+      session.report('link-connect', report);
+      const step = (name: string) => session.step(name, 'erika@remote.example');
+      expect(await step('mail-from')).toBeUndefined();
+      expect(await step('commit')).toBeUndefined();
+      expect(await step('mail-from')).toBeUndefined();
       await new Promise((resolve) => client.write('MAIL FROM:<x@remote.example>\r\n', resolve));
-      expect(await step('commit')).toBe(`disconnect|${ahead}`);
-      expect(await step('mail-from', 'erika@remote.example')).toBe(`disconnect|${ahead}`);
+      expect(await step('commit')).toBe(`commit: ${ahead}`);
+      expect(await step('mail-from')).toBe(`mail-from: ${ahead}`);
+      session.disconnect();
       end();
     });
 
     it('takes one that has closed its side, and answers others while one has to wait', async () => {
       const { report, client, end } = await connection();
-      const session = 'c'.repeat(16);
-      const say = (name: string) =>
-        filter.say(`filter|0.7|1.0|smtp-in|${name}|${session}|00000000000000aa|x@remote.example`);
-      filter.say(`report|0.7|1.0|smtp-in|link-connect|${session}|${report}`);
+      const session = filter.session();
+      session.report('link-connect', report);
       await new Promise<void>((resolve) => client.end(resolve));
-      say('mail-from');
-      expect(await filter.answer()).toMatch(/\|proceed$/);
-      say('commit');
-      expect(await filter.answer()).toMatch(/\|proceed$/);
-      say('mail-from');
+      expect(await session.step('mail-from', 'x@remote.example')).toBeUndefined();
+      expect(await session.step('commit')).toBeUndefined();
+      session.ask('mail-from', 'x@remote.example');
+      const other = await from('x@remote.example', 'anna@example.org');
+      expect(session.isAnswered).toBe(false);
+      expect(other).toBe('accepted');
+      expect(await session.result('mail-from')).toBeUndefined();
+      session.ask('mail-from', 'x@remote.example');
+      session.disconnect();
       expect(await from('x@remote.example', 'anna@example.org')).toBe('accepted');
-      expect(await filter.answer()).toMatch(/^filter-result\|c+\|0+aa\|proceed$/);
-      say('mail-from');
-      filter.say(`report|0.7|1.0|smtp-in|link-disconnect|${session}`);
-      say('data-line');
       end();
     });
   });
 });
 
 describe('both filters', () => {
-  const filters: Record<string, Filter> = {};
+  const filters: Record<string, FilterProgram> = {};
   beforeAll(async () => {
     filters.submission = submission({ 'max-size': 3_000_000 });
-    filters.inbound = new Filter('inbound', {
-      'max-size': 3_000_000,
-      domains: join(folder, 'domains'),
-      virtuals: join(folder, 'virtuals'),
-    });
-    for (const filter of Object.values(filters)) await filter.registered();
+    filters.inbound = inbound({ 'max-size': 3_000_000 });
+    for (const filter of Object.values(filters)) await filter.registered;
   });
   afterAll(() => {
     for (const filter of Object.values(filters)) filter.end();
@@ -909,13 +741,14 @@ describe('both filters', () => {
       ['a long line', [...header, '', 'x'.repeat(65_490)], `the line "${'x'.repeat(57)}..." has more than 65000 octets`],
       ['a long line in the header', [...header, `X: ${'x'.repeat(65_490)}`, '', 'x'], `the line "X: ${'x'.repeat(54)}..." has more than 65000 octets`],
       ['a long name', [...header, `${'X'.repeat(501)}: y`, '', 'x'], `the header field "${'X'.repeat(57)}..." has a name of more than 500 octets`],
+      ['a From that is too long', [...header.slice(0, 2), `From: ${'x'.repeat(66_000)}`, '', 'x'], `the line "From: ${'x'.repeat(51)}..." has more than 65000 octets`],
       ['a large header', [...header, ...Array<string>(12_000).fill(`X: ${'x'.repeat(96)}`), '', 'x'], 'the header has more than 1048576 octets'],
     ])('says what is wrong with %s', async (_what, lines, words) => {
       expect(await send(...lines)).toBe(`commit: 550 5.6.0 ${words}`);
     });
 
     it('judges in time whatever is in a header', async () => {
-      const long = 60_000;
+      const long = 9_600;
       for (const value of [
         '('.repeat(long),
         '()'.repeat(long / 2),
@@ -931,8 +764,8 @@ describe('both filters', () => {
         '?= '.repeat(long / 3),
         `a@b${' '.repeat(long)}`,
         '<'.repeat(long),
-        ','.repeat(60),
-        `=?punycode?q?${'a'.repeat(900)}-${'b'.repeat(90)}?=`.repeat(59),
+        ','.repeat(long),
+        `=?punycode?q?${'a'.repeat(900)}-${'b'.repeat(90)}?=`.repeat(9),
         'x <a@b.example>,'.repeat(long / 16),
       ]) {
         // prettier-ignore
@@ -959,6 +792,7 @@ describe('both filters', () => {
         'report|',
         'report|0.7|1.0|smtp-in|tx-rcpt|0000000000000099|00000001|ok|x@y',
         'report|0.7|1.0|smtp-in|link-connect|0000000000000099|x|pass|unix:/run/smtpd.sock|unix:/x',
+        'filter|0.7|1.0|smtp-in|data-line|0000000000000098|00000000000000aa|x',
         'something|else',
         '',
       );

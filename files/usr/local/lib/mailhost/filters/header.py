@@ -37,6 +37,8 @@ BEGIN_OF_ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?", re.IGNORECASE)
 BETWEEN_ENCODED_WORDS = re.compile(r"(\?=)\s+(=\?[^?\s]*\?[bq]\?)", re.IGNORECASE)
 #: Characters of one. RFC 2047 has 75.
 LONGEST_ENCODED_WORD = 1000
+#: Octets of a field with addresses that is judged: to judge takes time, and meanwhile nothing else is judged.
+LONGEST_FIELD = 10_000
 
 #: What ends a word that could be an address.
 SPECIALS = re.compile(r"""[\s<>()\[\],;:"\\]""")
@@ -63,6 +65,7 @@ def addresses(pairs: list, name: str) -> set:
     """
     found = set()
     for value in (value for given, value in pairs if given == name.lower()):
+        check_length(name, value)
         try:
             found |= plain_addresses(text_of(value))
         except ValueError as reason:
@@ -75,6 +78,11 @@ def authors(pairs: list) -> set:
     if [name for name, _ in pairs].count("from") != 1:
         raise Refused("550 5.6.0 the message must have one From")
     return addresses(pairs, "From")
+
+
+def check_length(name: str, value: bytes) -> None:
+    if len(value) > LONGEST_FIELD:
+        raise Refused(f"550 5.6.0 {name} has more than {LONGEST_FIELD} octets")
 
 
 def plain_addresses(text: str) -> set:
@@ -175,6 +183,7 @@ def decoded_word(word: re.Match) -> str:
 
 def domains(value: bytes) -> set:
     """The domains of all that could be taken for an address in a From, but for what is quoted."""
+    check_length("From", value)
     text = text_of(value)
     found = set()
     try:
@@ -184,8 +193,10 @@ def domains(value: bytes) -> set:
     for unquoted in (unquoted for view in views for unquoted in without_quotes(view)):
         for form in (unquoted, without(unquoted, "(", ")")):
             for match in re.finditer(r"@\s*([\w-]+(?:\s*\.\s*[\w-]+)*)", shown_as(form)):
-                found.add(ascii_domain(re.sub(r"\s", "", match[1])))
-    return found
+                domain = re.sub(r"\s", "", match[1])
+                # Some stop at the first letter that they do not know.
+                found |= {ascii_domain(domain), ascii_domain(re.match("[0-9A-Za-z.-]*", domain)[0])}
+    return found - {""}
 
 
 def check_complete(value: bytes) -> None:
@@ -223,7 +234,8 @@ def without(text: str, opening: str, closing: str, escape: str = "") -> str:
 
 
 def ascii_domain(domain: str) -> str:
+    plain = domain.lower().strip("-_.")
     try:
-        return domain.encode("idna").decode().lower() if len(domain) < 256 else domain.lower()
+        return plain.encode("idna").decode().lower() if len(plain) < 256 else plain
     except UnicodeError:
-        return domain.lower()
+        return plain

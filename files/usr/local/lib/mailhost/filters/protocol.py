@@ -220,7 +220,10 @@ class Filter:
             known.message.recipients.append(text_of(values[2]))
 
     def data_line(self, session: bytes, token: bytes, line: bytes):
-        message = self.sessions[session].message
+        known = self.sessions.get(session)
+        if known is None or known.message is None:
+            return
+        message = known.message
         if line != b".":
             was_in_header = message.in_header
             message.add(line)
