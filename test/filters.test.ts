@@ -473,6 +473,8 @@ describe('the inbound filter', () => {
     'X@EXAMPLE.ORG',
     'x@example.org.',
     'x@example.org- {',
+    'x@example.org.\r\n anna',
+    'x@example . org . anna <erika@remote.example>',
     'x@example.org\u00c3\u00a1 <erika@remote.example>',
     'erika@remote.example, anna@example.org',
     'anna@example.org <erika@remote.example>',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSmtpdFiles, openSmtpdSecrets } from '../../components/hostFiles/openSmtpdFiles';
@@ -16,6 +17,16 @@ const name = 'smtp';
 const erika = 'erika@remote.example';
 const anna = 'anna@example.org';
 const bert = 'bert@example.net';
+const oNeill = "o'neill&co@example.org";
+const oNeillPassword = 'o-password';
+const oNeillHash = execFileSync(
+  'openssl',
+  ['passwd', '-6', '-salt', 'x'.repeat(16), oNeillPassword],
+  {
+    encoding: 'utf8',
+  },
+).trim();
+const someone = 'someone@elsewhere.example';
 let lab: Lab;
 let outputs: StackOutputs;
 
@@ -28,6 +39,10 @@ beforeAll(async () => {
     'aliases[0].recipients[0]': bert,
     'aliases[0].recipients[1]': erika,
     'accounts[1].sendAs[0]': 'team@example.org',
+    'accounts[2].address': oNeill,
+    'aliases[1].address': 'sales@example.org',
+    'aliases[1].recipients[0]': 'anna+Sales@example.org',
+    'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
     'domains[1].catchAll': bert,
     messageSize: '1',
     newRecipientsPerDay: '12',
@@ -35,6 +50,7 @@ beforeAll(async () => {
   for (const [key, value] of Object.entries(settings)) {
     await stack.set(`mailhost:${key}`, value, '--path');
   }
+  await stack.set('mailhost:accounts[2].passwordHash', oNeillHash, '--path', '--secret');
   const { status, output } = await stack.up();
   if (status !== 0) throw new Error(output);
   outputs = stack.outputs();
@@ -467,5 +483,229 @@ ${JSON.stringify(files).replaceAll("'", '\\u0027')}
 FILES
 rm -r /run/stage-of-the-test`,
     );
+  });
+});
+
+describe('clients that are odd, and clients that mean harm', () => {
+  const port25 = () => ({ host: outputs.ipv4, port: 25 }) as const;
+  const port465 = () => ({ host: outputs.ipv6, port: 465, login: loggedIn(anna) }) as const;
+  const header = (subject: string, from = someone) => [`From: ${from}`, `Subject: ${subject}`];
+  const message = (subject: string, from = someone) => [...header(subject, from), '', 'x'];
+  const ofSubject = (subject: string) =>
+    received(lab.dir).filter(({ raw }) => raw.includes(`Subject: ${subject}`));
+  /** What waits for all that was sent before: mail takes its turn. */
+  const settled = async (mark: string) => {
+    expect(await attempt(port25(), someone, [anna], message(mark))).toMatch(/^250 /);
+    await Promise.any(['INBOX', 'Junk'].map((box) => waitForMail(login(anna), mark, box)));
+    await queueIsEmpty();
+  };
+  const subjects = async () =>
+    (await Promise.all(['INBOX', 'Junk'].map((box) => readMailbox(login(anna), box))))
+      .flat()
+      .map(({ subject }) => subject);
+
+  it('never sends a sender that is neither the given one nor one by SRS', async () => {
+    const senders: [sender: string, expected: RegExp | undefined][] = [
+      [`${'b'.repeat(212)}@elsewhere.example`, /^SRS0=.{4}=..=elsewhere\.example=b{212}@example\.org$/],
+      [`${'b'.repeat(213)}@elsewhere.example`, undefined],
+      [`${'b'.repeat(255)}@elsewhere.example`, undefined],
+      [`b@${'d.'.repeat(110)}example`, /^SRS0=.{4}=..=(?:d\.){110}example=b@example\.org$/],
+      [`b@${'d.'.repeat(112)}example`, undefined],
+      ['SRS0=abcd=TT=x.example=y@elsewhere.example', /^SRS1=.{4}=elsewhere\.example==abcd=TT=x\.example=y@example\.org$/],
+      [`SRS0=${'c'.repeat(230)}@elsewhere.example`, undefined],
+      ['SRS1=abcd=x.example==hhhh=TT=y.example=z@elsewhere.example', /^SRS1=.{4}=x\.example==hhhh=TT=y\.example=z@example\.org$/],
+      ['SRS1=x@elsewhere.example', undefined],
+      ['srs1=abcdxe==f@elsewhere.example', undefined],
+    ]; // prettier-ignore
+    for (const [i, [sender, expected]] of senders.entries()) {
+      const answer = await attempt(port25(), sender, ['team@example.org'], message(`srs ${i}`));
+      expect(answer, sender).toMatch(expected ? /^250 / : /^550 5\.1\.7 team@example\.org /);
+      if (expected) expect((await waitForReceived(lab, `srs ${i}`)).from).toMatch(expected);
+      // In a mailbox it is what it is.
+      expect(await attempt(port25(), sender, [anna], message(`mailbox ${i}`))).toMatch(/^250 /);
+    }
+    await settled('after senders');
+    for (const [i, [, expected]] of senders.entries()) {
+      expect(ofSubject(`srs ${i}\r`)).toHaveLength(expected ? 1 : 0);
+    }
+  });
+
+  it.each([25, 465] as const)('goes on after lines of any length, on %d', async (port) => {
+    const [target, from] =
+      port === 25 ? ([port25(), someone] as const) : ([port465(), anna] as const);
+    for (const length of [65_000, 65_470, 65_490, 65_533]) {
+      expect(
+        await attempt(
+          target,
+          from,
+          [anna],
+          [...header(`long ${length}`, from), '', 'x'.repeat(length)],
+        ),
+      ).toMatch(
+        length > 65_000 ? /^550 5\.6\.0 the line "x+\.\.\." has more than 65000 octets$/ : /^250 /,
+      );
+    }
+    expect(
+      await attempt(target, from, [anna], message(`after long lines on ${port}`, from)),
+    ).toMatch(/^250 /);
+    await queueIsEmpty();
+  });
+
+  it.each([25, 465] as const)(
+    'says what is wrong with the form of a message, on %d',
+    async (port) => {
+      const [target, from] =
+        port === 25 ? ([port25(), someone] as const) : ([port465(), anna] as const);
+      const many = Array.from({ length: 4000 }, (_, i) => ` p${i}@remote.example,`);
+      for (const [lines, words] of [
+        [
+          message('x', from).map((line) => `${line}\r`),
+          `the line "From: ${from}" ends in CR CR LF: only CR LF may end a line`,
+        ],
+        [
+          [...message('x', from), 'y\rz'],
+          'the line "y?z" has a carriage return (CR) within: only CR LF may end a line',
+        ],
+        [
+          ['Hello Anna', 'how are you?'],
+          'the line "Hello Anna" is no header field (Name: value): after the header comes an empty line',
+        ],
+        [
+          [`From: ${from}`, 'To: x@remote.example,', ...many, ' y@remote.example', '', 'x'],
+          'To has more than 65000 octets: use Bcc, or send to fewer recipients at once',
+        ],
+      ] as const) {
+        // prettier-ignore
+        expect(await attempt(target, from, [anna], [...lines])).toBe(`550 5.6.0 ${words}`);
+      }
+    },
+  );
+
+  describe('who smuggle a message', () => {
+    const ends = [
+      '\n.\n',
+      '\n.\r\n',
+      '\r\n.\n',
+      '\r.\r',
+      '\r\n.\r',
+      '\r.\r\n',
+      '\n.\r\r\n',
+      '\r\n.\0x\r\n',
+    ];
+    /** A message, and another that is hidden in its body: line by line, each to be sent at once. */
+    const smuggling = (end: string, mark: string) => [
+      `${header(`outer ${mark}`).join('\r\n')}\r\n\r\nx${end}`,
+      'MAIL FROM:<postmaster@elsewhere.example>\r\n',
+      `RCPT TO:<${anna}>\r\n`,
+      'DATA\r\n',
+      `${header(`smuggled ${mark}`).join('\r\n')}\r\n\r\nx\r\n.\r\nQUIT\r\n`,
+    ];
+    const inData = async (tls: boolean) => {
+      const dialogue = await SmtpDialogue.open(port25());
+      if (tls) await dialogue.startTls();
+      for (const line of [`MAIL FROM:<${someone}>`, `RCPT TO:<${anna}>`, 'DATA']) {
+        expect(await dialogue.say(line)).toMatch(/^[23]/);
+      }
+      return dialogue;
+    };
+
+    it.each([
+      ['at once', false, (lines: string[]) => [lines.join('')], 0],
+      ['at once, under TLS', true, (lines: string[]) => [lines.join('')], 0],
+      ['line by line', false, (lines: string[]) => lines, 0],
+      ['line by line, under TLS', true, (lines: string[]) => lines, 0],
+      ['line by line, 20 ms apart', false, (lines: string[]) => lines, 20],
+      ['line by line, 20 ms apart, under TLS', true, (lines: string[]) => lines, 20],
+    ])('gets it refused: %s', async (how, tls, cut, pause) => {
+      for (const [i, end] of ends.entries()) {
+        const dialogue = await inData(tls);
+        for (const text of cut(smuggling(end, `${how} ${i}`))) {
+          await dialogue.write(text);
+          await new Promise((resolve) => setTimeout(resolve, pause));
+        }
+        const answers = await dialogue.answersToEnd();
+        expect(
+          answers.filter((answer) => answer.startsWith('354')),
+          `${how} ${i}`,
+        ).toEqual([]);
+        expect(answers.join('\n'), `${how} ${i}`).toMatch(
+          /^(?:500 5\.5\.1|554 5\.5\.0|550 5\.6\.0) /m,
+        );
+      }
+      await settled(`after ${how}`);
+      expect((await subjects()).filter((subject) => subject?.startsWith('smuggled'))).toEqual([]);
+    });
+
+    it('finds no BDAT, and no PIPELINING', async () => {
+      const dialogue = await SmtpDialogue.open(port25());
+      expect(dialogue.extensions).not.toMatch(/PIPELINING|CHUNKING|BDAT/i);
+      expect(await dialogue.say(`MAIL FROM:<${someone}>`)).toMatch(/^250 /);
+      expect(await dialogue.say(`RCPT TO:<${anna}>`)).toMatch(/^250 /);
+      expect(await dialogue.say('BDAT 5 LAST')).toMatch(/^500 /);
+      dialogue.end();
+    });
+
+    it('hinders none who sends several messages in turn', async () => {
+      const dialogue = await SmtpDialogue.open(port25());
+      await dialogue.startTls();
+      for (const i of [1, 2, 3]) {
+        for (const line of [`MAIL FROM:<${someone}>`, `RCPT TO:<${anna}>`, 'DATA']) {
+          expect(await dialogue.say(line)).toMatch(/^[23]/);
+        }
+        expect(await dialogue.say(`${message(`in turn ${i}`).join('\r\n')}\r\n.`)).toMatch(/^250 /);
+      }
+      dialogue.end();
+      await queueIsEmpty();
+    });
+  });
+
+  it.each([
+    ['bare', 'From: anna@example.org', 'anna@example.org'],
+    ['coded quoted', 'From: "=?utf-8?Q?M=C3=BCller_Anna?=" <anna@example.org>', 'Müller Anna'],
+    ['coded close', 'From: =?utf-8?Q?Anna_M=C3=BCller?=<anna@example.org>', 'Anna Müller'],
+    ['twice', 'From: anna@example.org <anna@example.org>', 'anna@example.org'],
+    ['raw', `From: ${Buffer.from('Müller').toString('latin1')} <anna@example.org>`, 'Müller'],
+    ['company', 'From: Example Inc. <anna@example.org>', 'Example Inc.'],
+  ])(
+    'sends without Date as with it, signed and without a notice: %s',
+    async (name, from, shown) => {
+      const subject = `from ${name}`;
+      expect(
+        await attempt(port465(), anna, [erika], [from, `Subject: ${subject}`, '', 'x']),
+      ).toMatch(/^250 /);
+      const { raw, dkim, dmarc } = await waitForReceived(lab, subject);
+      expect([dkim.map(({ result }) => result), dmarc]).toEqual([['pass'], 'pass']);
+      const mail = await simpleParser(raw);
+      expect(mail.from!.text).toContain(shown);
+      const signed = /\sh=([\s\S]*?);/.exec(raw)![1]!.replace(/\s/g, '').split(':');
+      expect(signed).toEqual(expect.arrayContaining(['date', 'message-id', 'from']));
+      expect(mail.date).toBeInstanceOf(Date);
+      expect(mail.messageId).toMatch(/@mail\.example\.org>$/);
+      expect(raw).not.toContain('X-Amavis-Alert: BAD HEADER SECTION, Missing');
+      await queueIsEmpty();
+      const notices = (await subjects()).filter((each) => /header|BAD/i.test(each ?? ''));
+      expect(notices).toEqual([]);
+    },
+  );
+
+  it('has an account with signs in its name, an alias to a tag, and case where it belongs to others', async () => {
+    const own = { ...login(anna), user: oNeill, password: oNeillPassword };
+    await submit(own, 465, {
+      from: `"O'Neill & Co" <${oNeill}>`,
+      to: 'Erika.Case@remote.example',
+      subject: 'with signs',
+      text: 'x',
+    });
+    const sent = await waitForReceived(lab, 'with signs');
+    expect([sent.from, sent.to, sent.dmarc]).toEqual([
+      oNeill,
+      ['Erika.Case@remote.example'],
+      'pass',
+    ]);
+    await fromRemote({ to: "O'Neill&Co+x@Example.org", subject: 'to signs' });
+    await waitForMail(own, 'to signs');
+    await fromRemote({ to: 'sales@example.org', subject: 'to sales' });
+    await waitForMail(login(anna), 'to sales');
+    expect((await waitForReceived(lab, 'to sales')).to).toEqual(['Erika.Muster@remote.example']);
   });
 });

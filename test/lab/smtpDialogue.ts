@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
@@ -16,17 +17,21 @@ export class SmtpDialogue {
   private closed = false;
   private change = () => {};
 
-  private constructor(private readonly socket: Socket) {
-    socket.setEncoding('latin1').on('data', (text: string) => {
+  private constructor(private socket: Socket) {
+    this.listen();
+  }
+
+  private listen(): void {
+    this.socket.setEncoding('latin1').on('data', (text: string) => {
       this.pending += text;
       this.change();
     });
-    socket.on('close', () => {
+    this.socket.on('close', () => {
       this.closed = true;
       this.change();
     });
     // Told by the answer that does not come.
-    socket.on('error', () => undefined);
+    this.socket.on('error', () => undefined);
   }
 
   static async open({ host, port, login }: Target): Promise<SmtpDialogue> {
@@ -49,6 +54,29 @@ export class SmtpDialogue {
   async say(text: string): Promise<string> {
     this.socket.write(`${text}\r\n`, 'latin1');
     return this.answer();
+  }
+
+  /** Encrypts the rest of the session. */
+  async startTls(): Promise<void> {
+    await this.say('STARTTLS');
+    this.socket.removeAllListeners();
+    const socket = connectTls({ socket: this.socket, rejectUnauthorized: false });
+    this.socket = socket;
+    await once(socket, 'secureConnect');
+    this.listen();
+    await this.say('EHLO client.example');
+  }
+
+  /** Sends octets as they are; under TLS each call makes a record of its own. */
+  async write(text: string): Promise<void> {
+    await new Promise((resolve) => this.socket.write(text, 'latin1', resolve));
+  }
+
+  /** All further answers until the host closes the connection. */
+  async answersToEnd(): Promise<string[]> {
+    const answers: string[] = [];
+    while (!this.closed || this.pending !== '') answers.push(await this.answer());
+    return answers;
   }
 
   end(): void {

@@ -40,6 +40,9 @@ LONGEST_ENCODED_WORD = 1000
 #: Octets of a field with addresses that is judged: to judge takes time, and meanwhile nothing else is judged.
 LONGEST_FIELD = 10_000
 
+#: Parts of a domain with blanks between them that are joined.
+MOST_PIECES = 50
+
 #: What ends a word that could be an address.
 SPECIALS = re.compile(r"""[\s<>()\[\],;:"\\]""")
 DOMAIN = re.compile(r" ?([\w-]+(?: ?\. ?[\w-]+)+)")
@@ -193,9 +196,11 @@ def domains(value: bytes) -> set:
     for unquoted in (unquoted for view in views for unquoted in without_quotes(view)):
         for form in (unquoted, without(unquoted, "(", ")")):
             for match in re.finditer(r"@\s*([\w-]+(?:\s*\.\s*[\w-]+)*)", shown_as(form)):
-                domain = re.sub(r"\s", "", match[1])
-                # Some stop at the first letter that they do not know.
-                found |= {ascii_domain(domain), ascii_domain(re.match("[0-9A-Za-z.-]*", domain)[0])}
+                # Some stop at a blank, and some at the first letter that they do not know.
+                pieces = match[1].split()
+                for end in range(1, min(len(pieces), MOST_PIECES) + 1):
+                    domain = "".join(pieces[:end])
+                    found |= {ascii_domain(domain), ascii_domain(re.match("[0-9A-Za-z.-]*", domain)[0])}
     return found - {""}
 
 

@@ -40,8 +40,8 @@ class Session:
         self.login = ""
         #: The host's port, and the client's address and port, `ADDRESS:PORT`.
         self.connection = None
-        #: How many messages were begun.
-        self.transactions = 0
+        #: How many messages have ended, taken or not.
+        self.ended = 0
         self.message = None
 
 
@@ -244,7 +244,6 @@ class Filter:
     def decide(self, step: bytes, session: Session, value: bytes) -> bytes:
         try:
             if step == b"mail-from":
-                session.transactions += 1
                 session.message = Message(session.login, text_of(value))
                 self.check_sender(session, session.message)
             elif step == b"rcpt-to":
@@ -253,6 +252,7 @@ class Filter:
             elif step == b"data":
                 self.check_recipients(session.message)
             elif step == b"commit":
+                session.ended += 1
                 self.check_end(session)
                 if session.message.size > self.max_size:
                     raise Refused(f"552 5.3.4 the message is too big: {self.max_size} octets at most")
