@@ -473,6 +473,7 @@ describe('the inbound filter', () => {
     'X@EXAMPLE.ORG',
     'x@example.org.',
     'x@example.org- {',
+    'x@example.org .erika@remote.example',
     'x@example.org.\r\n anna',
     'x@example . org . anna <erika@remote.example>',
     'x@example.org\u00c3\u00a1 <erika@remote.example>',
