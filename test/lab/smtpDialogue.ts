@@ -75,7 +75,9 @@ export class SmtpDialogue {
   /** All further answers until the host closes the connection. */
   async answersToEnd(): Promise<string[]> {
     const answers: string[] = [];
-    while (!this.closed || this.pending !== '') answers.push(await this.answer());
+    for (let next = await this.next(); next !== undefined; next = await this.next()) {
+      answers.push(next);
+    }
     return answers;
   }
 
@@ -84,6 +86,13 @@ export class SmtpDialogue {
   }
 
   private async answer(): Promise<string> {
+    const answer = await this.next();
+    if (answer === undefined) throw new Error('the mail host closed the connection');
+    return answer;
+  }
+
+  /** The next answer; undefined where the connection ends before. */
+  private async next(): Promise<string | undefined> {
     for (;;) {
       const end = /^\d{3} .*\r\n/m.exec(this.pending);
       if (end) {
@@ -91,7 +100,7 @@ export class SmtpDialogue {
         this.pending = this.pending.slice(answer.length);
         return answer.trim();
       }
-      if (this.closed) throw new Error('the mail host closed the connection');
+      if (this.closed) return undefined;
       await new Promise<void>((resolve) => (this.change = resolve));
     }
   }
