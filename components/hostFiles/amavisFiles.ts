@@ -31,6 +31,7 @@ export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>
       spamFate: { file: 'filed into Junk', hold: 'held', drop: 'dropped' }[mail.spamAction],
       holdVirus: mail.virusAction === 'hold',
     }),
+    ...fileAsItIs('/etc/amavis/conf.d/70-mailhost-scan'),
     ...fileAsItIs('/etc/tmpfiles.d/mailhost-quarantine.conf'),
     // The host program reads from it which keys must be out before they sign, and which ones must stay.
     '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(keys, undefined, 2)}\n`),

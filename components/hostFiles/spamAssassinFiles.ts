@@ -11,6 +11,7 @@ export function spamAssassinFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs('/etc/spamassassin/sa-update-hooks.d/amavisd-new', '0755'),
     ...fileAsItIs('/etc/systemd/system/spamassassin-maintenance.service.d/mailhost.conf'),
     ...fileAsItIs('/etc/default/spamd'),
+    ...fileAsItIs('/usr/local/lib/mailhost/scan/Bounds.pm'),
     ...serviceFiles('spamd'),
   };
 }
