@@ -4,6 +4,12 @@ import { mailDomains, probeDomain, type MailSettings } from '../settings/mailSet
 import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
 
 /**
+ * Where amavis listens. Each address is a next hop of its own to OpenSMTPD, which would else let a message wait for the
+ * scan of another one; half as many as sessions that it may have from one source address, two each.
+ */
+export const scannerAddresses = Array.from({ length: 32 }, (_, index) => `127.0.0.${index + 1}`);
+
+/**
  * amavis' configuration: scanning in, signing out.
  *
  * @param dkim of each domain with mail
@@ -25,6 +31,7 @@ export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>
       dkimRetention: retention,
       localDomains: [...mailDomains(mail), probeDomain],
       probeDomain,
+      scannerAddresses: scannerAddresses.join(' '),
       sizeLimit: mail.messageSize + 1,
       passSpam: mail.spamAction === 'file',
       holdSpam: mail.spamAction === 'hold',

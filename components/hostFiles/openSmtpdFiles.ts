@@ -7,6 +7,7 @@ import {
   type MailSettings,
 } from '../settings/mailSettings';
 import { localPartOf } from '../settings/names';
+import { scannerAddresses } from './amavisFiles';
 import {
   fileAsItIs,
   filledFile,
@@ -27,6 +28,10 @@ const filters = '/usr/local/lib/mailhost/filters';
 const table = (lines: string[], mode?: string, owner?: string) =>
   hostFile(textOfLines(lines), mode, owner);
 
+/** The addresses of amavis at a port, which speaks no TLS. */
+const relays = (port: number) =>
+  table(scannerAddresses.map((address) => `smtp+notls://${address}:${port}`));
+
 /** OpenSMTPD's configuration, tables and filters. */
 export function openSmtpdFiles(mail: MailSettings): HostFiles {
   const aliases = aliasTargets(mail);
@@ -40,6 +45,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
       maxMessageSize: maxSize + roomForHeaders,
       probeDomain,
       route: route(mail),
+      scannerAddresses,
       virtual: mail.accountKind === 'virtual',
     }),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
@@ -51,12 +57,15 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
           `${userName(mail, address)} ${[...new Set([address, ...own, ...sendAs])].join(',')}`,
       ),
     ),
+    '/etc/smtpd/scanners': relays(10024),
+    '/etc/smtpd/signers': relays(10026),
     ...fileAsItIs(`${filters}/inbound`, '0755'),
     ...fileAsItIs(`${filters}/submission`, '0755'),
     ...fileAsItIs(`${filters}/header.py`),
     ...fileAsItIs(`${filters}/limits.py`),
     ...fileAsItIs(`${filters}/pipelining.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
+    ...fileAsItIs('/usr/libexec/opensmtpd/table-scanner', '0755'),
     ...serviceFiles('opensmtpd'),
   };
 }
