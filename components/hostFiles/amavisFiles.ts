@@ -5,7 +5,7 @@ import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from '
 
 /**
  * Where amavis listens. Each address is a next hop of its own to OpenSMTPD, which would else let a message wait for the
- * scan of another one; half as many as sessions that it may have from one source address, two each.
+ * scan of another one.
  */
 export const scannerAddresses = Array.from({ length: 32 }, (_, index) => `127.0.0.${index + 1}`);
 

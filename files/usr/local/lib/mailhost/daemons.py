@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,8 @@ from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succe
 from transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
+#: Seconds that sessions under way have to end before a restart cuts them: mail waits meanwhile. An ordinary message takes one.
+DRAIN = 5
 #: There while OpenSMTPD is held back.
 PAUSED = pathlib.Path("/run/mailhost-paused")
 
@@ -196,7 +199,7 @@ class OpenSmtpd(Daemon):
                 sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established",
                             "( sport = :25 or sport = :465 or sport = :587 )")  # fmt: skip
                 with contextlib.suppress(Failure):
-                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
+                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), DRAIN)
             super().restart_service()
 
 
@@ -261,8 +264,8 @@ def relaying_paused():
     """
     Lets OpenSMTPD end what it is giving to amavis, and keeps it from giving more.
 
-    A message under way would be sent twice, where amavis had passed it on and could not say so. A session that was kept
-    open would fail at its next use, and hold that message back for minutes.
+    A message under way would be sent twice, where amavis had passed it on and could not say so. What takes longer than
+    that is being scanned; it is cut, and gets a shorter scan when it comes again.
     """
     if not is_active(OpenSmtpd.unit):
         yield
@@ -272,7 +275,7 @@ def relaying_paused():
     try:
         sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
         with contextlib.suppress(Failure):
-            wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), 60)
+            wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), DRAIN)
         yield
     finally:
         resume_relaying()
@@ -286,8 +289,13 @@ def resume_relaying() -> None:
     restarted meanwhile.
     """
     if PAUSED.exists():
-        for command in (("resume", "smtp"), ("resume", "mta"), ("schedule", "all")):
+        for command in (("resume", "smtp"), ("resume", "mta")):
             succeeds("smtpctl", *command)
+        # A route to amavis that met a closed port stays disabled for a while, and puts off what comes by it.
+        with contextlib.suppress(Failure):
+            for route in re.findall(r"^(\d+)\. .* 127\.0\.0\.\d+ .*[N-]D[Q-][K-] ", run("smtpctl", "show", "routes"), re.M):
+                succeeds("smtpctl", "resume", "route", route)
+        succeeds("smtpctl", "schedule", "all")
         PAUSED.unlink()
 
 
