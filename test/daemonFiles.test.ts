@@ -40,6 +40,7 @@ describe('OpenSMTPD', () => {
 
   it('has rules in an order that makes a loop impossible', () => {
     expect(rules).toEqual([
+      'match tag Own from any for any action outbound',
       'match tag Sieve from any for domain <domains> action mailbox',
       'match tag Sieve from any for any action outbound',
       'match tag Filtered from any for domain <domains> action mailbox',
@@ -58,10 +59,11 @@ describe('OpenSMTPD', () => {
 
   it('tags every listener on loopback, and asks for encryption and a login on the others but 25', () => {
     const listeners = directives(files, '/etc/smtpd.conf').filter((l) => l.startsWith('listen '));
-    expect(listeners).toHaveLength(9);
+    expect(listeners).toHaveLength(11);
     for (const listener of listeners) {
-      if (listener.includes('127.0.0.1')) {
-        const [, tag] = / tag (\w+)$/.exec(listener)!;
+      if (/ on (127\.0\.0\.1|::1) /.test(listener)) {
+        const [, tag] = / tag (\w+)( filter own)?$/.exec(listener)!;
+        expect(listener.endsWith(' filter own')).toBe(tag === 'Own');
         expect(
           rules.filter((rule) => rule.startsWith(`match tag ${tag} from any for any `)),
         ).toHaveLength(1);
@@ -71,6 +73,31 @@ describe('OpenSMTPD', () => {
         );
       } else expect(listener).toMatch(/ no-dsn filter inbound$/);
     }
+  });
+
+  it('gives each message to an address of its own at amavis, which ends the session after it', () => {
+    const [, bound] = /^\$inet_socket_bind = \[qw\((.*)\)\];$/m.exec(
+      amavisFiles(mail(), exampleKeys(mail()))['/etc/amavis/conf.d/60-mailhost']!.text,
+    )!;
+    const addresses = bound!.split(' ');
+    // The checks of the host program, and Debian's, ask here.
+    expect(addresses[0]).toBe('127.0.0.1');
+    expect(new Set(addresses).size).toBe(32);
+    for (const [path, port] of [
+      ['/etc/smtpd/scanners', 10024],
+      ['/etc/smtpd/signers', 10026],
+    ] as const) {
+      expect(lines(files, path)).toEqual(
+        addresses.map((address) => `smtp+notls://${address}:${port}`),
+      );
+    }
+    const limits = directives(files, '/etc/smtpd.conf').filter((l) => l.startsWith('mta limit'));
+    expect(limits).toHaveLength(addresses.length);
+    for (const [index, limit] of limits.entries()) {
+      expect(limit).toContain(`for domain "${addresses[index]}" `);
+      expect(limit).toContain(' session-mail-max 1 session-keepalive 0');
+    }
+    expect(files['/usr/libexec/opensmtpd/table-scanner']!.mode).toBe('0755');
   });
 
   it('knows every address, each once, and takes mail for whole addresses only', () => {
@@ -182,7 +209,7 @@ describe('OpenSMTPD', () => {
     const text = openSmtpdFiles(exampleMail({ ipv6: false }))['/etc/smtpd.conf']!.text;
     expect(text).not.toMatch(/^listen on ::/m);
     expect(text.match(/^action (outbound|forward) .* src 0\.0\.0\.0( srs)?$/gm)).toHaveLength(2);
-    expect(files['/etc/smtpd.conf']!.text).not.toContain(' src ');
+    expect(files['/etc/smtpd.conf']!.text).not.toMatch(/^action (outbound|forward) .* src /m);
   });
 
   it('takes messages of the size that is set, and has room for what the host adds', () => {

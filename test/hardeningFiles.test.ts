@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
 import { serviceFiles } from '../components/hostFiles/files';
+import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { firewallFiles } from '../components/hostFiles/firewallFiles';
 import { firewallRules } from '../components/machineFiles';
 import { secretSettings } from '../components/settings/settings';
@@ -19,6 +20,21 @@ it.each([
   const [, ports] = /^ *tcp dport \{ (.*) \} accept$/m.exec(text)!;
   expect(ports!.split(', ')).toEqual(cloud.sort((a, b) => Number(a) - Number(b)));
   expect(text.match(/ accept$/gm)).toHaveLength(5);
+});
+
+it('leads OpenSMTPD away from this host’s own port 25, to the listener that refuses', () => {
+  const mail = exampleMail();
+  const [, port] =
+    /^ *meta skuid "opensmtpd" tcp dport 25 fib daddr type local redirect to :(\d+)$/m.exec(
+      firewallFiles(mail)['/etc/nftables.conf']!.text,
+    )!;
+  const listeners = openSmtpdFiles(mail)['/etc/smtpd.conf']!.text.match(
+    /^listen on \S+ port \d+ .* filter own$/gm,
+  );
+  expect(listeners!.map((listener) => listener.split(' ').slice(2, 5).join(' '))).toEqual([
+    `127.0.0.1 port ${port}`,
+    `::1 port ${port}`,
+  ]);
 });
 
 describe('fail2ban', () => {

@@ -12,6 +12,10 @@ export const remoteHost = `mx.${remoteZone}`;
 export const smarthost = `smtp.${remoteZone}`;
 /** A domain of the same system, whose host has no IPv4 address. */
 export const remoteIpv6Zone = `ipv6.${remoteZone}`;
+/** A domain that this system's exchanger is named for, and for which it takes no mail. */
+export const refusedZone = `refused.${remoteZone}`;
+/** A domain whose mail exchanger is whoever sends to it. */
+export const loopbackZone = `loopback.${remoteZone}`;
 export const remoteSelector = 'remote';
 
 /** Where the remote mail system keeps what it received, and its key. */
@@ -40,6 +44,10 @@ export function remoteRecords(labDir: string, address: { v4: string; v6: string 
     record(remoteZone, 'MX', `10 ${remoteHost}.`),
     record(remoteIpv6Zone, 'MX', `10 ${remoteIpv6Zone}.`),
     record(remoteIpv6Zone, 'AAAA', address.v6),
+    record(refusedZone, 'MX', `10 ${remoteHost}.`),
+    record(loopbackZone, 'MX', `10 ${loopbackZone}.`),
+    record(loopbackZone, 'A', '127.0.0.1'),
+    record(loopbackZone, 'AAAA', '::1'),
     record(remoteZone, 'TXT', quoteTxt('v=spf1 mx -all')),
     record(
       `${remoteSelector}._domainkey.${remoteZone}`,
