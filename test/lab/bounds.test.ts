@@ -81,16 +81,21 @@ const html = 'Content-Type: text/html; charset=utf-8';
 const repeated = (text: string, times: number) => Array.from({ length: times }, () => text);
 const nested = '<div><b><i><table><tr><td>';
 
-/** A process of amavis that has a message; it stands still until `go`. */
-async function heldWorker(): Promise<{ go: () => void }> {
-  const established = `ss -Htnp state established '( sport = :10024 )'`;
-  const pid = await waitFor('a worker has the message', () => {
-    const held = /users:\(\("[^"]*",pid=(\d+),/.exec(on(`${established}; true`));
-    return held?.[1];
-  });
-  on(`kill -STOP ${pid}`);
+/** Stops the process of amavis that has a message; `go` lets it run again. */
+function heldWorker(): { go: () => void } {
+  const pid = on(
+    `set -e; pid=; tries=0
+     until test -n "$pid"; do
+       tries=$((tries + 1)); test $tries -lt 5000
+       pid=$(ss -Htnp state established '( sport = :10024 )' | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p' | head --lines 1)
+     done
+     kill -STOP $pid; echo $pid`,
+  );
   return { go: () => void on(`kill -CONT ${pid}`) };
 }
+
+/** A message whose scan takes seconds, so that it can be held. */
+const deliverSlow = (subject: string) => deliver(subject, [html], repeated(nested, 10_000));
 
 describe('a message that is slow to scan', () => {
   // Each takes 10 to 40 s of CPU time without a bound, on a fast machine.
@@ -128,14 +133,14 @@ describe('a message that is slow to scan', () => {
 
   it('is waited for by no other while a worker is free', async () => {
     await queueIsEmpty();
-    await deliver('held', [], ['x']);
-    const { go } = await heldWorker();
+    await deliverSlow('held');
+    const { go } = heldWorker();
     try {
       for (const subject of ['not behind it', 'nor this one']) {
         await deliver(subject, [], ['x']);
         await arrived(subject);
       }
-      expect((await readMailbox(login(bert))).map(({ subject }) => subject)).not.toContain('held');
+      expect(on('smtpctl show queue')).not.toBe('');
     } finally {
       go();
     }
@@ -144,14 +149,17 @@ describe('a message that is slow to scan', () => {
 
   it('is cut by a restart, arrives once, and leaves no note behind', async () => {
     await queueIsEmpty();
-    await deliver('cut', [], ['x']);
-    await heldWorker();
+    await deliverSlow('cut');
+    heldWorker();
     const started = Date.now();
     on('mailhost restart amavis');
     console.log(`restart while a message is scanned: ${(Date.now() - started) / 1000} s`);
     await arrived('cut');
     await queueIsEmpty();
-    const copies = (await readMailbox(login(bert))).filter(({ subject }) => subject === 'cut');
+    const copies = [
+      ...(await readMailbox(login(bert))),
+      ...(await readMailbox(login(bert), 'Junk')),
+    ].filter(({ subject }) => subject === 'cut');
     expect(copies).toHaveLength(1);
     expect(on('ls /var/lib/amavis/scanning')).toBe('');
   });
@@ -159,9 +167,9 @@ describe('a message that is slow to scan', () => {
   it('gets no scan at all where two were cut', async () => {
     await queueIsEmpty();
     on('rm --force /var/lib/amavis/scanning/*');
-    await deliver('cut twice', [], ['x']);
+    await deliverSlow('cut twice');
     for (const time of ['first', 'second']) {
-      await heldWorker();
+      heldWorker();
       on('mailhost restart amavis');
       if (time === 'first') await waitFor('it comes again', () => on('smtpctl show queue') !== '');
     }
@@ -265,7 +273,9 @@ describe('a message that a mail program has from other systems', () => {
       statuses.push(testsOf(headers.get('x-spam-status')).sort());
       expect(headers.has('dkim-signature')).toBe(true);
       // It is still in the message.
-      expect(String(headers.get('received')).includes('203.0.113.66')).toBe(lines.length > 0);
+      expect(JSON.stringify(headers.get('received')).includes('203.0.113.66')).toBe(
+        lines.length > 0,
+      );
     }
     expect(statuses[1]).toEqual(statuses[0]);
   });

@@ -23,7 +23,7 @@ from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succe
 from transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
-#: Seconds that sessions under way have to end before a restart cuts them: mail waits meanwhile. An ordinary message takes one.
+#: Seconds that OpenSMTPD has to end its sessions with amavis before a restart cuts them. An ordinary message takes one.
 DRAIN = 5
 #: There while OpenSMTPD is held back.
 PAUSED = pathlib.Path("/run/mailhost-paused")
@@ -183,7 +183,7 @@ class OpenSmtpd(Daemon):
     name = "opensmtpd"
     unit = "opensmtpd"
     public_ports = {25, 465, 587}
-    endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029)] + [((LOOPBACK, 465), b"")]
+    endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029, 10030)] + [((LOOPBACK, 465), b"")]
 
     def check(self, files, staged, owned):
         for path, file in files.items():
@@ -199,7 +199,7 @@ class OpenSmtpd(Daemon):
                 sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established",
                             "( sport = :25 or sport = :465 or sport = :587 )")  # fmt: skip
                 with contextlib.suppress(Failure):
-                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), DRAIN)
+                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
             super().restart_service()
 
 
