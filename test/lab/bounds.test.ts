@@ -1,59 +1,42 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onHost } from '../../lab/machines';
-import { readMailbox, sendFromRemote, submit, waitForMail } from '../../lab/mail';
-import { loginOf, type passwords } from '../../lab/proof';
+import { describe, expect } from 'vitest';
+import { readMailbox, submit, waitForMail } from '../../lab/mail';
 import { loopbackZone, refusedZone } from '../../lab/remote/zone';
-import type { StackOutputs } from '../../lab/stack';
-import { waitFor, type Lab } from '../../lab/state';
+import { waitFor } from '../../lab/state';
+import { erika, hostTest, type Host } from './hosts';
 import { SmtpDialogue } from './smtpDialogue';
-import { endLab, startLab, TestStack } from './testLab';
 
-const name = 'bounds';
-const erika = 'erika@remote.example';
 const anna = 'anna@example.org';
 const bert = 'bert@example.net';
-let lab: Lab;
-let outputs: StackOutputs;
 
-beforeAll(async () => {
-  lab = startLab(name);
-  const stack = new TestStack(lab);
-  await stack.select();
-  const settings: Record<string, string> = {
-    'aliases[0].address': 'refused@example.org',
-    'aliases[0].recipients[0]': `nobody@${refusedZone}`,
-  };
-  for (const [key, value] of Object.entries(settings)) {
-    await stack.set(`mailhost:${key}`, value, '--path');
-  }
-  const { status, output } = await stack.up();
-  if (status !== 0) throw new Error(output);
-  outputs = stack.outputs();
+const it = hostTest({
+  'aliases[0].address': 'refused@example.org',
+  'aliases[0].recipients[0]': `nobody@${refusedZone}`,
 });
-afterAll(() => endLab(name));
-
-const login = (user: keyof typeof passwords) => loginOf(outputs, user);
-const on = (command: string) => onHost(lab, command).trim();
-const queueIsEmpty = () => waitFor('the queue is empty', () => on('smtpctl show queue') === '');
 
 /** Messages that amavis has passed on so far. */
-const scans = () =>
-  Number(on("journalctl --unit amavis --output cat | grep -c ') Passed ' || true"));
+const scans = (host: Host) =>
+  Number(host.shell("journalctl --unit amavis --output cat | grep -c ') Passed ' || true"));
 
 /** Seconds of CPU time that amavis has taken since it started. */
-const cpuTime = () => Number(on('systemctl show --property CPUUsageNSec --value amavis')) / 1e9;
+const cpuTime = (host: Host) =>
+  Number(host.shell('systemctl show --property CPUUsageNSec --value amavis')) / 1e9;
 
 /** Waits for a message in Bert's inbox, or where spam is filed. */
-const arrived = (subject: string) =>
+const arrived = (host: Host, subject: string) =>
   waitFor(`"${subject}" arrives`, async () =>
-    (await Promise.all([readMailbox(login(bert)), readMailbox(login(bert), 'Junk')]))
+    (await Promise.all([readMailbox(host.login(bert)), readMailbox(host.login(bert), 'Junk')]))
       .flat()
       .find((message) => message.subject === subject),
   );
 
 /** A message from outside, line by line. */
-async function deliver(subject: string, header: string[], body: string[]): Promise<void> {
-  const dialogue = await SmtpDialogue.open({ host: outputs.ipv4, port: 25 });
+async function deliver(
+  host: Host,
+  subject: string,
+  header: string[],
+  body: string[],
+): Promise<void> {
+  const dialogue = await SmtpDialogue.open({ host: host.outputs.ipv4, port: 25 });
   try {
     for (const command of [
       `MAIL FROM:<${erika}>`,
@@ -82,8 +65,8 @@ const repeated = (text: string, times: number) => Array.from({ length: times }, 
 const nested = '<div><b><i><table><tr><td>';
 
 /** Stops the process of amavis that has a message; `go` lets it run again. */
-function heldWorker(): { go: () => void } {
-  const pid = on(
+function heldWorker(host: Host): { go: () => void } {
+  const pid = host.shell(
     `set -e; pid=; tries=0
      until test -n "$pid"; do
        tries=$((tries + 1)); test $tries -lt 5000
@@ -91,11 +74,12 @@ function heldWorker(): { go: () => void } {
      done
      kill -STOP $pid; echo $pid`,
   );
-  return { go: () => void on(`kill -CONT ${pid}`) };
+  return { go: () => void host.shell(`kill -CONT ${pid}`) };
 }
 
 /** A message whose scan takes seconds, so that it can be held. */
-const deliverSlow = (subject: string) => deliver(subject, [html], repeated(nested, 10_000));
+const deliverSlow = (host: Host, subject: string) =>
+  deliver(host, subject, [html], repeated(nested, 10_000));
 
 describe('a message that is slow to scan', () => {
   // Each takes 10 to 40 s of CPU time without a bound, on a fast machine.
@@ -112,76 +96,79 @@ describe('a message that is slow to scan', () => {
       [...repeated(['--b', html, '', ...repeated(nested, 1700)].join('\r\n'), 4), '--b--'],
     ],
   ];
-  it.each(slow)('passes after some seconds of CPU time, marked: %s', async (kind, header, body) => {
-    await queueIsEmpty();
-    const before = cpuTime();
-    await deliver(kind, header, body);
-    const message = await arrived(kind);
-    const taken = cpuTime() - before;
-    console.log(`${kind}: ${taken.toFixed(1)} s of CPU time`);
-    expect(taken).toBeLessThan(9);
-    expect(message.headers.get('x-spam-scan')).toBe('incomplete');
-    // The rules still ran on what there was.
-    expect(message.headers.get('x-spam-status')).toContain('HTML_MESSAGE=');
-  });
+  for (const [kind, header, body] of slow) {
+    it(`passes after some seconds of CPU time, marked: ${kind}`, async ({ host }) => {
+      await host.queueIsEmpty();
+      const before = cpuTime(host);
+      await deliver(host, kind, header, body);
+      const message = await arrived(host, kind);
+      const taken = cpuTime(host) - before;
+      console.log(`${kind}: ${taken.toFixed(1)} s of CPU time`);
+      expect(taken).toBeLessThan(9);
+      expect(message.headers.get('x-spam-scan')).toBe('incomplete');
+      // The rules still ran on what there was.
+      expect(message.headers.get('x-spam-status')).toContain('HTML_MESSAGE=');
+    });
+  }
 
-  it('is marked by this host alone', async () => {
-    await deliver('marked elsewhere', ['X-Spam-Scan: incomplete'], ['x']);
-    const message = await arrived('marked elsewhere');
+  it('is marked by this host alone', async ({ host }) => {
+    await deliver(host, 'marked elsewhere', ['X-Spam-Scan: incomplete'], ['x']);
+    const message = await arrived(host, 'marked elsewhere');
     expect(message.headers.has('x-spam-scan')).toBe(false);
   });
 
-  it('is waited for by no other while a worker is free', async () => {
-    await queueIsEmpty();
-    await deliverSlow('held');
-    const { go } = heldWorker();
+  it('is waited for by no other while a worker is free', async ({ host }) => {
+    await host.queueIsEmpty();
+    await deliverSlow(host, 'held');
+    const { go } = heldWorker(host);
     try {
       for (const subject of ['not behind it', 'nor this one']) {
-        await deliver(subject, [], ['x']);
-        await arrived(subject);
+        await deliver(host, subject, [], ['x']);
+        await arrived(host, subject);
       }
-      expect(on('smtpctl show queue')).not.toBe('');
+      expect(host.shell('smtpctl show queue')).not.toBe('');
     } finally {
       go();
     }
-    await arrived('held');
+    await arrived(host, 'held');
   });
 
-  it('is cut by a restart, arrives once, and leaves no note behind', async () => {
-    await queueIsEmpty();
-    await deliverSlow('cut');
-    heldWorker();
+  it('is cut by a restart, arrives once, and leaves no note behind', async ({ host }) => {
+    await host.queueIsEmpty();
+    await deliverSlow(host, 'cut');
+    heldWorker(host);
     const started = Date.now();
-    on('mailhost restart amavis');
+    host.shell('mailhost restart amavis');
     console.log(`restart while a message is scanned: ${(Date.now() - started) / 1000} s`);
-    await arrived('cut');
-    await queueIsEmpty();
+    await arrived(host, 'cut');
+    await host.queueIsEmpty();
     const copies = [
-      ...(await readMailbox(login(bert))),
-      ...(await readMailbox(login(bert), 'Junk')),
+      ...(await readMailbox(host.login(bert))),
+      ...(await readMailbox(host.login(bert), 'Junk')),
     ].filter(({ subject }) => subject === 'cut');
     expect(copies).toHaveLength(1);
-    expect(on('ls /var/lib/amavis/scanning')).toBe('');
+    expect(host.shell('ls /var/lib/amavis/scanning')).toBe('');
   });
 
-  it('gets no scan at all where two were cut', async () => {
-    await queueIsEmpty();
-    on('rm --force /var/lib/amavis/scanning/*');
-    await deliverSlow('cut twice');
+  it('gets no scan at all where two were cut', async ({ host }) => {
+    await host.queueIsEmpty();
+    host.shell('rm --force /var/lib/amavis/scanning/*');
+    await deliverSlow(host, 'cut twice');
     for (const time of ['first', 'second']) {
-      heldWorker();
-      on('mailhost restart amavis');
-      if (time === 'first') await waitFor('it comes again', () => on('smtpctl show queue') !== '');
+      heldWorker(host);
+      host.shell('mailhost restart amavis');
+      if (time === 'first')
+        await waitFor('it comes again', () => host.shell('smtpctl show queue') !== '');
     }
-    const message = await arrived('cut twice');
+    const message = await arrived(host, 'cut twice');
     expect(message.headers.get('x-spam-scan')).toBe('incomplete');
     expect(message.headers.get('x-spam-status')).toBeUndefined();
   });
 
-  it('has one scan for all its recipients', async () => {
-    await queueIsEmpty();
-    const before = scans();
-    const dialogue = await SmtpDialogue.open({ host: outputs.ipv4, port: 25 });
+  it('has one scan for all its recipients', async ({ host }) => {
+    await host.queueIsEmpty();
+    const before = scans(host);
+    const dialogue = await SmtpDialogue.open({ host: host.outputs.ipv4, port: 25 });
     const to = Array.from({ length: 20 }, (_, number) => `bert+${number}@example.net`);
     for (const command of [
       `MAIL FROM:<${erika}>`,
@@ -192,56 +179,58 @@ describe('a message that is slow to scan', () => {
       expect(await dialogue.say(command)).toMatch(/^[23]/);
     }
     dialogue.end();
-    await arrived('for many');
-    await queueIsEmpty();
-    expect(scans() - before).toBe(1);
+    await arrived(host, 'for many');
+    await host.queueIsEmpty();
+    expect(scans(host) - before).toBe(1);
   });
 });
 
 describe('a route that ends at this host', () => {
-  const routes = (): [string, string][] => [
+  const routes = (host: Host): [string, string][] => [
     ['loopback', 'x@[127.0.0.1]'],
     ['another address of loopback', 'x@[127.9.9.9]'],
     ['loopback by IPv6', 'x@[IPv6:::1]'],
     ['loopback by IPv6, as IPv4', 'x@[IPv6:::ffff:127.0.0.1]'],
     ['any address', 'x@[0.0.0.0]'],
-    ['its own address', `x@[${outputs.ipv4}]`],
-    ['its own address by IPv6', `x@[IPv6:${outputs.ipv6}]`],
+    ['its own address', `x@[${host.outputs.ipv4}]`],
+    ['its own address by IPv6', `x@[IPv6:${host.outputs.ipv6}]`],
     ['a mail exchanger that is loopback', `x@${loopbackZone}`],
   ];
 
-  it('comes back to its sender at once, whichever way it is written', async () => {
-    for (const [kind, to] of routes()) {
-      await queueIsEmpty();
-      const before = scans();
+  it('comes back to its sender at once, whichever way it is written', async ({ host }) => {
+    for (const [kind, to] of routes(host)) {
+      await host.queueIsEmpty();
+      const before = scans(host);
       const subject = `round by ${kind}`;
-      await submit(login(bert), 465, { from: bert, to, subject, text: 'x' });
+      await submit(host.login(bert), 465, { from: bert, to, subject, text: 'x' });
       const bounce = await waitFor(`a bounce of ${to}`, async () =>
-        (await readMailbox(login(bert))).find(({ text }) => text?.includes(`${to.toLowerCase()}:`)),
+        (await readMailbox(host.login(bert))).find(({ text }) =>
+          text?.includes(`${to.toLowerCase()}:`),
+        ),
       );
       expect(bounce.text, to).toMatch(/554 5\.4\.6 .*this host itself/);
-      await queueIsEmpty();
+      await host.queueIsEmpty();
       // The message on its way out, and its bounce.
-      expect(scans() - before, to).toBe(2);
+      expect(scans(host) - before, to).toBe(2);
     }
   });
 
-  it('ends a bounce, which a stranger could start', async () => {
-    await queueIsEmpty();
-    const before = scans();
+  it('ends a bounce, which a stranger could start', async ({ host }) => {
+    await host.queueIsEmpty();
+    const before = scans(host);
     const dropped = () =>
-      Number(on("journalctl --unit opensmtpd --output cat | grep -c 'no return path' || true"));
+      Number(
+        host.shell("journalctl --unit opensmtpd --output cat | grep -c 'no return path' || true"),
+      );
     const droppedBefore = dropped();
-    await sendFromRemote(lab, {
-      from: erika,
+    await host.receive({
       to: 'refused@example.org',
       subject: 'refused and looped',
-      text: 'x',
       envelopeFrom: `x@${loopbackZone}`,
     });
     await waitFor('the bounce is dropped', () => dropped() > droppedBefore);
-    await queueIsEmpty();
-    expect(scans() - before).toBe(2);
+    await host.queueIsEmpty();
+    expect(scans(host) - before).toBe(2);
   });
 });
 
@@ -250,13 +239,13 @@ describe('a message that a mail program has from other systems', () => {
     'Received: from listed.example (listed.example [203.0.113.66]) by relay.example with ESMTP id 1; Mon, 30 Nov 2026 05:00:00 +0000';
   const testsOf = (status: unknown) => /tests=\[(.*?)\]/s.exec(status as string)![1]!.split(/,\s*/);
 
-  it('is judged as if it began at the login, and signed', async () => {
+  it('is judged as if it began at the login, and signed', async ({ host }) => {
     const statuses: unknown[] = [];
     for (const [subject, lines] of [
       ['own', []],
       ['of others', [earlier]],
     ] as const) {
-      await submit(login(bert), 465, {
+      await submit(host.login(bert), 465, {
         from: bert,
         to: anna,
         subject,
@@ -269,7 +258,7 @@ describe('a message that a mail program has from other systems', () => {
           'Hello Anna',
         ].join('\r\n'),
       });
-      const { headers } = await waitForMail(login(anna), subject);
+      const { headers } = await waitForMail(host.login(anna), subject);
       statuses.push(testsOf(headers.get('x-spam-status')).sort());
       expect(headers.has('dkim-signature')).toBe(true);
       // It is still in the message.
@@ -280,12 +269,12 @@ describe('a message that a mail program has from other systems', () => {
     expect(statuses[1]).toEqual(statuses[0]);
   });
 
-  it('is judged by all of it where it comes from outside', async () => {
-    await deliver('of others, from outside', [earlier], ['Hello Bert']);
-    await deliver('of nobody, from outside', [], ['Hello Bert']);
+  it('is judged by all of it where it comes from outside', async ({ host }) => {
+    await deliver(host, 'of others, from outside', [earlier], ['Hello Bert']);
+    await deliver(host, 'of nobody, from outside', [], ['Hello Bert']);
     const [one, other] = await Promise.all(
       ['of others, from outside', 'of nobody, from outside'].map(async (subject) => {
-        const found = await arrived(subject);
+        const found = await arrived(host, subject);
         return testsOf(found.headers.get('x-spam-status'));
       }),
     );
