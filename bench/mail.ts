@@ -171,7 +171,11 @@ class Host {
   private folders({ to }: Way): string {
     const [user, domain] = to.split('@');
     const mail = `/srv/mailhost/mail/${domain}/${user}/mail`;
-    return ['', '/.Junk'].flatMap((f) => [`${mail}${f}/new`, `${mail}${f}/cur`]).join(' ');
+    return ['INBOX', 'Junk']
+      .flatMap((folder) =>
+        ['new', 'cur'].map((part) => `${mail}/Folders/${folder}/.maildir/${part}`),
+      )
+      .join(' ');
   }
 
   private async empty({ to }: Way): Promise<void> {

@@ -10,12 +10,21 @@ import {
 } from './files';
 import { tlsCiphers } from './tlsFiles';
 
+/** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */
+const storageEscape = '\x7f';
+
 /** Dovecot's configuration, with the list of users. */
 export function dovecotFiles(mail: MailSettings): HostFiles {
   const virtual = mail.accountKind === 'virtual';
   const filesSpam = mail.spamAction === 'file';
   return {
-    ...filledFile('/etc/dovecot/dovecot.conf', { ...mail, tlsCiphers, virtual, filesSpam }),
+    ...filledFile('/etc/dovecot/dovecot.conf', {
+      ...mail,
+      tlsCiphers,
+      virtual,
+      filesSpam,
+      storageEscape,
+    }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),

@@ -322,8 +322,8 @@ commands.main()'`;
       lab,
       `cat >/run/move.py <<'E'
 import itertools, os, pathlib, time
-mail = pathlib.Path("/srv/mailhost/mail/example.net/bert/mail")
-places = [mail / folder / part for folder in ("", ".Archive", ".Zoo") for part in ("cur", "new")]
+folders = pathlib.Path("/srv/mailhost/mail/example.net/bert/mail/Folders")
+places = [folders / folder / ".maildir" / part for folder in ("INBOX", "tmp", "Zoo/cur") for part in ("cur", "new")]
 for place in places: place.mkdir(parents=True, exist_ok=True)
 names = [f"1.moving{i}.host" for i in range(400)]
 for name in names: (places[0] / name).write_text("x")

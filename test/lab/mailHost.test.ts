@@ -585,7 +585,7 @@ print(json.dumps(files))'`;
       '/srv/mailhost/home/anna:/usr/sbin/nologin\n',
     );
     expect(
-      onHost(lab, 'ls /srv/mailhost/home/anna/mail/cur /srv/mailhost/home/anna/mail/new'),
+      onHost(lab, 'cd /srv/mailhost/home/anna/mail/Folders/INBOX/.maildir; ls cur new'),
     ).toMatch(/\d/);
   });
 

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 
+import folders
 from failure import ERRORS, Failure
 from files import put_private
 from system import run
@@ -212,11 +213,11 @@ def gather(linked: dict) -> bool:
     news = False
     for top in ("mail", "home", "quarantine", "queue/queue"):
         for folder, subfolders, _ in os.walk(ROOT / top):
-            if os.path.basename(folder) == "tmp":
+            if folders.is_kept(folder, "tmp"):
                 subfolders.clear()
                 continue
             mirror(pathlib.Path(folder))
-            is_fixed = os.path.basename(folder) in ("cur", "new") or not top.endswith(("mail", "home"))
+            is_fixed = folders.is_kept(folder, "cur", "new") or not top.endswith(("mail", "home"))
             with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):

@@ -9,6 +9,7 @@ import sys
 
 import acme
 import dkim
+import folders
 import history
 import restore
 import tlsa
@@ -163,6 +164,8 @@ def run_undo(_arguments) -> None:
         for daemon in cut_off:
             put_back(daemon)
             print(f"{daemon.name}: its files from before are back")
+            if daemon.name == "dovecot":
+                folders.convert()
         if cut_off:
             run("systemctl", "daemon-reload")
 

@@ -13,6 +13,7 @@ import antivirus
 import backup
 import certificates
 import dkim
+import folders
 import manifests
 import resolver
 import served
@@ -221,8 +222,17 @@ class Dovecot(Daemon):
     # By the file: else it goes by what the running Dovecot has read.
     compiler = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
 
+    def is_ready(self):
+        return super().is_ready() and not folders.to_convert()
+
     def take_certificate(self):
         reload_unit(self.unit)
+
+    def restart_service(self):
+        if folders.to_convert():
+            run("systemctl", "stop", self.unit)
+            folders.convert()
+        super().restart_service()
 
     def check(self, files, staged, owned):
         staged("doveconf", "-n")

@@ -10,6 +10,7 @@ import shutil
 import time
 
 import accounts as system_users
+import folders
 from backup import BAYES, COPY, MARK, RESTORE, ROOT, restic
 from daemons import DAEMONS, OpenSmtpd, host_alone, wanted
 from failure import Failure
@@ -56,7 +57,7 @@ def has_mail() -> bool:
 def messages_below(*tops: pathlib.Path):
     for top in tops:
         for folder, _, files in os.walk(top):
-            if os.path.basename(folder) in ("cur", "new"):
+            if folders.is_kept(folder, "cur", "new"):
                 yield from (pathlib.Path(folder, file) for file in files)
 
 
@@ -88,7 +89,7 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
         wanted_ones = [
             message
             for message in sorted(messages_below(SCRATCH / "mail"))
-            if (folder is None or message.parent.parent.name == maildir_name(folder))
+            if (folder is None or folder_of(message) == folders.stored(folder))
             and (message_id is None or id_of(message) == message_id.strip("<>"))
         ]
         if not wanted_ones and (folder or message_id):
@@ -125,18 +126,16 @@ def accounts() -> dict:
     return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE not in name}
 
 
-def maildir_name(folder: str) -> str:
-    """Of a folder as mail clients call it: Maildir++ has all below that of the inbox, with dots for slashes."""
-    return "mail" if folder.upper() == "INBOX" else f".{folder.replace('/', '.')}"
+def folder_of(message: pathlib.Path) -> tuple:
+    """The parts of the name of the folder that a message of the backup lay in."""
+    return folders.parts_of(message.parent.parent.relative_to(SCRATCH / "mail"))
 
 
 def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
-    origin = message.parent.parent.name
-    folder = home / "mail" / f".Restored{origin if origin.startswith('.') else ''}"
-    for path in (folder, *(folder / part for part in ("cur", "new", "tmp"))):
-        if not path.exists():
-            path.mkdir(mode=0o700)
-            os.chown(path, os.stat(home).st_uid, os.stat(home).st_gid)
+    origin = folder_of(message)
+    folder = home / "mail" / folders.path_of(("Restored", *(() if origin == folders.INBOX else origin)))
+    for part in ("cur", "new", "tmp"):
+        folders.make(folder / part, home / "mail")
     # By a new name: that of a message which was deleted there before Dovecot does not show for a while.
     now = time.time_ns()
     rest = re.search("[,:].*|$", message.name).group()
@@ -144,7 +143,9 @@ def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
 
 
 def restored_folders(home: pathlib.Path) -> list:
-    return [path.name[1:].replace(".", "/") for path in sorted((home / "mail").glob(".Restored*"))]
+    mail = home / "mail"
+    found = (mail / folders.TOP / "Restored").rglob(folders.MESSAGES)
+    return sorted(folders.shown(folders.parts_of(path.relative_to(mail))) for path in found)
 
 
 def digest(message: pathlib.Path) -> bytes:
