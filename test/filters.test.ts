@@ -412,6 +412,19 @@ describe('the limits of a login', () => {
       expect(filter.errors).toContain('file is not a database');
     });
   });
+
+  it('are those of the account, by whatever of its names it logs in', () =>
+    limited('names', { 'messages-per-hour': 3 }, async (filter) => {
+      for (const login of ['INFO@example.org', 'anna+x@example.org', 'anna']) {
+        expect(await filter.send({ login, from: 'info@example.org' })).toBe('accepted');
+      }
+      expect(await filter.send({ login: 'info' })).toMatch(
+        /^data: 451 4\.7\.1 anna@example\.org has reached the limit of 3 messages an hour/,
+      );
+      expect(await filter.send({ login: 'both@example.org' })).toMatch(
+        /^mail-from: 550 5\.7\.1 .* no address of both@example\.org$/,
+      );
+    }));
 });
 
 describe('the inbound filter', () => {

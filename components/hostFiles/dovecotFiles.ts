@@ -8,6 +8,7 @@ import {
   textOfLines,
   type HostFiles,
 } from './files';
+import { loginNames, userName } from './logins';
 import { tlsCiphers } from './tlsFiles';
 
 /** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */
@@ -26,6 +27,7 @@ export function dovecotFiles(mail: MailSettings): HostFiles {
       storageEscape,
     }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
+    '/etc/dovecot/logins': hostFile(textOfLines(loginLines(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
     ...serviceFiles('dovecot'),
@@ -33,6 +35,14 @@ export function dovecotFiles(mail: MailSettings): HostFiles {
     ...filledFile('/usr/local/lib/mailhost/quota-warning', mail, '0755'),
     ...fileAsItIs('/usr/local/lib/mailhost/learn/learn', '0755'),
   };
+}
+
+/** passwd-file(5) that gives each name the user name that it stands for, an account's own its own. */
+function loginLines(mail: MailSettings): string[] {
+  const own = mail.accounts.map(({ address }) => userName(mail, address));
+  return [...own.map((user) => [user, user] as const), ...loginNames(mail)].map(
+    ([name, user]) => `${name}:::::::user=${user} noauthenticate`,
+  );
 }
 
 /** Password hashes of virtual accounts; system users have theirs in /etc/shadow. */

@@ -16,6 +16,7 @@ import {
   textOfLines,
   type HostFiles,
 } from './files';
+import { loginNames, userName } from './logins';
 import { tlsCiphers } from './tlsFiles';
 
 const mebibyte = 1 << 20;
@@ -60,12 +61,15 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
     ),
     '/etc/smtpd/scanners': relays(10024),
     '/etc/smtpd/signers': relays(10026),
+    '/etc/smtpd/logins': table([...loginNames(mail)].map((pair) => pair.join(' '))),
+    ...fileAsItIs('/usr/libexec/opensmtpd/table-accounts', '0755'),
     ...fileAsItIs(`${filters}/inbound`, '0755'),
     ...fileAsItIs(`${filters}/submission`, '0755'),
     ...fileAsItIs(`${filters}/own`, '0755'),
     ...fileAsItIs(`${filters}/header.py`),
     ...fileAsItIs(`${filters}/limits.py`),
     ...fileAsItIs(`${filters}/pipelining.py`),
+    ...fileAsItIs(`${filters}/logins.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
     ...fileAsItIs('/usr/libexec/opensmtpd/table-scanner', '0755'),
     ...serviceFiles('opensmtpd'),
@@ -103,11 +107,6 @@ function route({ smarthost, ipv6 }: MailSettings): string {
       : '',
     ipv6 ? '' : ' src 0.0.0.0',
   ].join('');
-}
-
-/** What a user logs in with. */
-function userName(mail: MailSettings, address: string): string {
-  return mail.accountKind === 'virtual' ? address : localPartOf(address);
 }
 
 const account = Symbol('account');

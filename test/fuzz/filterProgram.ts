@@ -30,7 +30,7 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       ],
     }),
   );
-  for (const table of ['identities', 'domains', 'virtuals']) {
+  for (const table of ['identities', 'logins', 'domains', 'virtuals']) {
     writeFileSync(join(folder, table), files[`/etc/smtpd/${table}`]!.text);
   }
   return {
@@ -40,6 +40,7 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       'recipients-per-day': 1e9,
       'new-recipients-per-day': 1e9,
       identities: join(folder, 'identities'),
+      logins: join(folder, 'logins'),
       database: join(folder, 'sent.sqlite'),
     },
     inbound: {

@@ -206,7 +206,7 @@ class OpenSmtpd(Daemon):
 
 def check_table(path: str, text: str) -> None:
     """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
-    keyed = path.endswith(("virtuals", "credentials", "identities", "smarthost"))
+    keyed = path.endswith(("virtuals", "credentials", "identities", "logins", "smarthost"))
     for number, line in enumerate(text.splitlines(), 1):
         if len(line.split(None, 1)) != (2 if keyed else 1):
             # The line itself may hold a secret.
