@@ -265,7 +265,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     );
     const ssh = new Daemon(
       `${name}-ssh`,
-      { push: 'ssh', host, files: sshFiles() },
+      { push: 'ssh', host, files: sshFiles(settings.adminNetworks) },
       { ...own, dependsOn: [system] },
     );
     const fail2ban = new Daemon(

@@ -1,10 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { dovecotFiles } from '../components/hostFiles/dovecotFiles';
 import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
 import { serviceFiles } from '../components/hostFiles/files';
 import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { firewallFiles } from '../components/hostFiles/firewallFiles';
+import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
+import { sshFiles } from '../components/hostFiles/sshFiles';
+import { webFiles } from '../components/hostFiles/webFiles';
 import { firewallRules } from '../components/machineFiles';
 import { secretSettings } from '../components/settings/settings';
 import { exampleMail } from './example';
@@ -46,6 +50,59 @@ describe('fail2ban', () => {
       '127.0.0.0/8 ::1 192.0.2.0/24 2001:db8::/32',
     );
     expect(trusted(['0.0.0.0/0', '::/0'])).toBe('127.0.0.0/8 ::1');
+  });
+});
+
+describe('sshd', () => {
+  const exempt = (networks: string[]) =>
+    /^PerSourcePenaltyExemptList (.*)$/m.exec(
+      sshFiles(networks)['/etc/ssh/sshd_config.d/10-mailhost.conf']!.text,
+    )?.[1];
+
+  it('holds administrators back for nothing that one of them does wrong, unless they are everybody', () => {
+    expect(exempt(['192.0.2.0/24', '2001:db8::/32'])).toBe('192.0.2.0/24,2001:db8::/32');
+    expect(exempt(['0.0.0.0/0', '::/0'])).toBeUndefined();
+  });
+});
+
+describe('the table of limits', () => {
+  const table = readFileSync(join(__dirname, '..', 'docs', 'limits.md'), 'utf8');
+  const row = (words: string) => table.split('\n').find((line) => line.includes(words));
+  const mail = exampleMail();
+  const jails = fail2banFiles([])['/etc/fail2ban/jail.local']!.text.split('\n[');
+  const jail = (name: string) => jails.find((text) => text.startsWith(`${name}]`))!;
+
+  it.each([
+    [
+      'mail_max_userip_connections',
+      dovecotFiles(mail)['/etc/dovecot/dovecot.conf']!.text,
+      /^mail_max_userip_connections = (.*)$/m,
+    ],
+    [
+      'smtp limit max-mails',
+      openSmtpdFiles(mail)['/etc/smtpd.conf']!.text,
+      /^smtp limit max-mails (.*)$/m,
+    ],
+    [
+      'worker_connections',
+      webFiles(mail)['/etc/nginx/nginx.conf']!.text,
+      /worker_connections (.*);/,
+    ],
+    [
+      'MaxStartups',
+      sshFiles([])['/etc/ssh/sshd_config.d/10-mailhost.conf']!.text,
+      /^MaxStartups (\d+):/m,
+    ],
+    ['nobody has logged in', jails[0]!, /^maxretry = (.*)$/m],
+    ['somebody has logged in', jail('mailhost-known'), /^maxretry = (.*)$/m],
+    [
+      'Submission filter',
+      `${mail.messagesPerHour}, ${mail.recipientsPerDay}, ${mail.newRecipientsPerDay}`,
+      /(.*)/,
+    ],
+  ])('has the value of %s', (words, text, pattern) => {
+    const [, value] = pattern.exec(text)!;
+    expect(row(words)).toMatch(new RegExp(`\\| (settings: )?${value}[ ,]`));
   });
 });
 
