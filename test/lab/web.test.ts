@@ -90,7 +90,11 @@ describe.each(['ipv4', 'ipv6'] as const)('the web side, by %s', (family) => {
     expect(element(text, 'Server')).toEqual([hostName, hostName]);
     expect(element(text, 'LoginName')).toEqual(['bert+news@example.net', 'bert+news@example.net']);
     // What is no address is not given back.
-    expect(element((await asked('a@b</LoginName>&x;')).text, 'LoginName')).toEqual(['', '']);
+    const wrong = await asked('a@b</LoginName>&x;');
+    expect([element(wrong.text, 'LoginName'), element(wrong.text, 'ErrorCode')]).toEqual([
+      [],
+      ['600'],
+    ]);
     expect((await asked('x'.repeat(10_000))).status).toBe(413);
   });
 
@@ -139,6 +143,7 @@ describe('nginx', () => {
     const parse = `import pathlib, xml.dom.minidom
 for path in pathlib.Path("/usr/local/share/mailhost/web").rglob("*.xml"): print(xml.dom.minidom.parse(str(path)).documentElement.tagName)`;
     expect(host.shell(`python3 -c '${parse}'`).trim().split('\n').sort()).toEqual([
+      'Autodiscover',
       'Autodiscover',
       'clientConfig',
     ]);
@@ -225,5 +230,121 @@ print(json.dumps(files))`;
 
     await host.up({ web: 'true' });
     expect((await ask(host, `https://${hostName}/mail/config-v1.1.xml`, 'ipv6')).status).toBe(200);
+  });
+});
+
+describe('autodiscovery', () => {
+  const outlook = 'http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a';
+  const mobile =
+    'http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006';
+  const request = (address: string, schema?: string, prefix = '') => {
+    const tag = (name: string, text: string) => `<${prefix}${name}>${text}</${prefix}${name}>`;
+    return `<?xml version="1.0"?>
+<${prefix}Autodiscover xmlns${prefix && `:${prefix.slice(0, -1)}`}="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006"><${prefix}Request>${
+      schema === undefined ? '' : tag('AcceptableResponseSchema', schema)
+    }${tag('EMailAddress', address)}</${prefix}Request></${prefix}Autodiscover>`;
+  };
+  const post = (host: Host, body: string) =>
+    ask(
+      host,
+      'https://autodiscover.example.org/autodiscover/autodiscover.xml',
+      'ipv4',
+      { method: 'POST', headers: { host: 'autodiscover.example.org', 'content-type': 'text/xml' } },
+      body,
+    );
+
+  it.for([
+    ['info@example.org', request('info@example.org', outlook)],
+    ['info@example.org', request('info@example.org')],
+    ['ANNA+x@Example.org', request('ANNA+x@Example.org', `\n  ${outlook}\n`)],
+    ['anna@bücher.example', request('\n anna@bücher.example ', outlook, 'a:')],
+  ])('gives Outlook the settings of %s', async ([address, body], { host }) => {
+    const { status, headers, text } = await post(host, body!);
+    expect([status, headers['content-type']]).toEqual([200, 'text/xml']);
+    expect(element(text, 'LoginName')).toEqual([address, address]);
+    expect(element(text, 'ErrorCode')).toEqual([]);
+  });
+
+  it.for([
+    ['another schema', '601', request('info@example.org', mobile)],
+    ['another schema of a longer name', '601', request('info@example.org', `${outlook}b`)],
+    ['no address', '600', request('', outlook)],
+    ['what is no address', '600', request('info', outlook)],
+    ['markup for an address', '600', request('a@b<x/>', outlook)],
+    ['no XML', '600', 'x=y'],
+    ['nothing', '600', ''],
+  ])('answers %s with the error %s', async ([, code, body], { host }) => {
+    const { status, headers, text } = await post(host, body!);
+    expect([status, headers['content-type']]).toEqual([200, 'text/xml']);
+    expect(element(text, 'ErrorCode')).toEqual([code]);
+    expect(text).toMatch(/<Error Time="\d\d:\d\d:\d\d\.\d{7}" Id="\d+">/);
+    expect(text).toContain(
+      '<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006">',
+    );
+    expect(text).not.toMatch(/%[A-Z]+%|LoginName/);
+  });
+
+  it.for<[string, number, string?]>([
+    ['autodiscover.json?Email=info%40example.org&Protocol=AutodiscoverV1&RedirectCount=1', 200],
+    ['autodiscover.json?email=info@example.org&protocol=autodiscoverv1', 200],
+    ['autodiscover.json/v1.0/info@example.org?Protocol=AutodiscoverV1', 200],
+    ['Autodiscover.json?Email=info%40example.org&Protocol=ActiveSync', 400, 'InvalidProtocol'],
+    ['autodiscover.json?Email=info%40example.org', 400, 'MandatoryParameterMissing'],
+    ['autodiscover.json?Email=info&Protocol=AutodiscoverV1', 400, 'InvalidUserId'],
+    ['autodiscover.json?Protocol=AutodiscoverV1', 400, 'InvalidUserId'],
+  ])('answers Outlook in JSON: %s', async ([path, expected, code], { host }) => {
+    const { status, headers, text } = await ask(
+      host,
+      `https://autodiscover.example.org/autodiscover/${path}`,
+    );
+    expect([status, headers['content-type']]).toEqual([expected, 'application/json']);
+    const answer = JSON.parse(text) as Record<string, string>;
+    if (code === undefined) {
+      const url = `https://${hostName}/autodiscover/autodiscover.xml`;
+      expect(answer).toEqual({ Protocol: 'AutodiscoverV1', Url: url });
+    } else expect(answer.ErrorCode).toBe(code);
+  });
+
+  it('gives Apple’s devices a profile that is signed with the certificate served', async ({
+    freshHost: host,
+  }) => {
+    const profile = () =>
+      host
+        .shell(
+          `cd /run
+         python3 -c 'import ssl, urllib.request
+request = urllib.request.Request("https://127.0.0.1/apple.mobileconfig", headers={"Host": "${hostName}"})
+answer = urllib.request.urlopen(request, context=ssl._create_unverified_context())
+open("profile", "wb").write(answer.read())
+print(answer.headers["Content-Type"])'
+         openssl cms -verify -inform DER -in profile -CAfile /etc/ssl/mailhost/fullchain.pem -partial_chain -purpose any -signer signer.pem -out profile.plist 2>&1
+         openssl x509 -in /etc/ssl/mailhost/fullchain.pem | cmp - signer.pem
+         python3 -c 'import json, plistlib; print(json.dumps(plistlib.load(open("profile.plist", "rb"))))'`,
+        )
+        .split('\n');
+    const [type, verdict, json] = profile();
+    expect([type, verdict]).toEqual([
+      'application/x-apple-aspen-config',
+      'CMS Verification successful',
+    ]);
+    const { PayloadContent: content } = JSON.parse(json!) as { PayloadContent: object[] };
+    expect(content).toMatchObject([
+      {
+        PayloadType: 'com.apple.mail.managed',
+        IncomingMailServerHostName: hostName,
+        IncomingMailServerPortNumber: 993,
+        IncomingMailServerUseSSL: true,
+        OutgoingMailServerHostName: hostName,
+        OutgoingMailServerPortNumber: 465,
+        OutgoingMailServerUseSSL: true,
+      },
+    ]);
+    const path = 'mailhost:index:MailHost$mailhost:index:Certificate$tls:index/locallySignedCert';
+    await host.up(
+      {},
+      '--replace',
+      `urn:pulumi:dev::mailhost::${path}:LocallySignedCert::mail-certificate`,
+    );
+    expect(profile()).toEqual([type, verdict, json, '']);
   });
 });

@@ -113,7 +113,8 @@ def web_pages(host_name: str):
     if DAEMONS["web"] not in wanted():
         return
     context = ssl._create_unverified_context()
-    for path in ("/mail/config-v1.1.xml", "/autodiscover/autodiscover.xml", "/.well-known/mta-sts.txt"):
+    pages = ("/mail/config-v1.1.xml", "/autodiscover/autodiscover.xml", "/apple.mobileconfig", "/.well-known/mta-sts.txt")
+    for path in pages:
         connection = http.client.HTTPSConnection("127.0.0.1", context=context, timeout=30)
         try:
             connection.request("GET", path, headers={"Host": host_name})

@@ -19,7 +19,7 @@ import resolver
 import served
 import tlsa
 from failure import Failure
-from files import pushed
+from files import beside, pushed
 from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succeeds, wait_for
 from transaction import activate, go_back, unended
 
@@ -379,6 +379,9 @@ class Web(Daemon):
     endpoints = [((LOOPBACK, port), b"") for port in (80, 443)]
     #: One file for each domain.
     sites = "/etc/nginx/sites"
+    #: For Apple's devices: as it is pushed, and signed with the certificate that is served.
+    profile = "/usr/local/share/mailhost/apple.mobileconfig"
+    signed_profile = "/usr/local/share/mailhost/web/apple.mobileconfig"
 
     def completed(self, files, fresh=frozenset()):
         """Each domain's certificate; until there is one, that of the host's name."""
@@ -407,7 +410,22 @@ class Web(Daemon):
                 name = f"mta-sts.{path.split('/')[-2]}"
                 wait_until_served(443, name, pathlib.Path(path).read_text())
 
+    def sign_profile(self) -> None:
+        if not os.path.exists(self.profile):
+            pathlib.Path(self.signed_profile).unlink(missing_ok=True)
+            return
+        new = beside(self.signed_profile)
+        run("openssl", "cms", "-sign", "-nodetach", "-binary", "-outform", "DER", "-in", self.profile, "-out", new,
+            "-signer", certificates.CHAIN, "-certfile", certificates.CHAIN, "-inkey", certificates.KEY)  # fmt: skip
+        os.chmod(new, 0o644)
+        os.replace(new, self.signed_profile)
+
+    def stop(self):
+        super().stop()
+        pathlib.Path(self.signed_profile).unlink(missing_ok=True)
+
     def restart_service(self):
+        self.sign_profile()
         if not self.is_running():
             super().restart_service()
             return
