@@ -2,8 +2,8 @@
 Where the folders of mailboxes lie on the disk.
 
 Each is a folder of the disk below `Folders`, which has its messages in `.maildir`: `Archive/2.0` is
-`mail/Folders/Archive/2.0/.maildir`. Before 0.2 they lay as Maildir++ has it, `mail/.Archive.2024`, where no name can
-have a dot, nor all parts of a name together more than 254 octets.
+`mail/Folders/Archive/2.0/.maildir`. Earlier versions had them as Maildir++, `mail/.Archive.2024`, where no name has a dot,
+nor all parts of a name together more than 254 octets.
 """
 
 import base64
@@ -88,7 +88,7 @@ def parts_of(path: pathlib.Path) -> tuple:
     """Of which folder the messages are, by where they lie below `mail`, in either layout."""
     if path.parts[:1] == (TOP,):
         return path.parts[1:-1]
-    return tuple(path.name[1:].split(".")) if path.parts else INBOX
+    return tuple(map(escaped, path.name[1:].split("."))) if path.parts else INBOX
 
 
 def is_kept(path, *parts: str) -> bool:
@@ -156,12 +156,12 @@ def unfold(mail: pathlib.Path) -> None:
         for path in sorted(own, key=lambda path: path.name == "cur"):
             move(path, inbox / path.name)
     for path in old_folders(mail):
-        parts = path.name[1:].split(".")
+        parts = parts_of(path.relative_to(mail))
         if not all(parts):
             # What was deleted, and not yet in full.
             shutil.rmtree(path)
             continue
-        target = mail / path_of(tuple(map(escaped, parts)))
+        target = mail / path_of(parts)
         while target.exists():
             target = target.parent.with_name(f"{target.parent.name}_") / MESSAGES
         make(target.parent, mail)
