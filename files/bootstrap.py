@@ -8,6 +8,8 @@ for path, file in files.items():
         os.fsync(new.fileno())
     os.chmod(path + ".new", int(file["mode"], 8))
     shutil.chown(path + ".new", *file["owner"].split(":"))
+# Once all are there: a timer may start the program at any moment, and would find modules of two versions.
+for path in files:
     os.replace(path + ".new", path)
 os.makedirs("/var/lib/mailhost/plan", exist_ok=True)
 with open("/var/lib/mailhost/plan/program.json", "w") as plan:
