@@ -59,7 +59,11 @@ export function systemFiles(
     '/etc/mailhost/drift-accepted': file(driftAccepted),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-failures.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-failures.service.d/mailhost-failures.conf'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
+    ...fileAsItIs('/etc/systemd/system/service.d/mailhost-failures.conf'),
     ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };

@@ -23,7 +23,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/
 
 import acme  # noqa: E402
 import certificates  # noqa: E402
-import check  # noqa: E402
 import commands  # noqa: E402
 import daemons  # noqa: E402
 from failure import Failure  # noqa: E402
@@ -108,17 +107,12 @@ class OnHost(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.calls = []
 
     def replace(self, module, **others):
         for name, other in others.items():
             patch = mock.patch.object(module, name, other)
             patch.start()
             self.addCleanup(patch.stop)
-
-    def succeeds(self, *command):
-        self.calls.append(command)
-        return True
 
 
 class Renewal(OnHost):
@@ -129,7 +123,7 @@ class Renewal(OnHost):
         self.replace(
             acme, SETTINGS=self.folder / "certificates.json", ROOT=root, STATE=root / "state.json", LOCK=str(self.folder / "lock"),
             host_alone=self.alone, host_name=lambda: HOST, reactivate=self.reactivate, certbot=self.certbot,
-            check_addresses=lambda names: None, wanted=list, run=self.run_command,
+            check_addresses=lambda names: None, wanted=list, notify_postmaster=self.notify,
         )  # fmt: skip
         self.replace(certificates, STORE=root / "certificates", FRESH=root / "fresh")
         self.key = self.folder / "key.pem"
@@ -162,8 +156,8 @@ class Renewal(OnHost):
         self.served += sorted(names)
         return daemon.name
 
-    def run_command(self, *_, stdin):
-        self.sent.append(stdin)
+    def notify(self, subject, text):
+        self.sent.append(f"Subject: {subject}\n{text}")
 
     def raises(self, error):
         def does(*_, **__):
@@ -171,11 +165,14 @@ class Renewal(OnHost):
 
         return does
 
-    def renew(self, *forced):
-        """Gives what it prints."""
+    def renew(self, *forced, of_up=False):
+        """Gives what it prints, and the failure that it ends with."""
         self.asked, self.served = [], []
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            acme.renew(list(forced))
+            try:
+                acme.renew(list(forced), of_up)
+            except Failure as failure:
+                print(f"failed: {failure}")
         return out.getvalue()
 
     def entry(self, **changes):
@@ -222,8 +219,7 @@ class Renewal(OnHost):
         self.renew()
         self.renew("example.org")
         self.assertEqual(self.asked, ["example.org"])
-        with self.assertRaisesRegex(Failure, "no certificate is called x"):
-            self.renew("x")
+        self.assertIn("failed: no certificate is called x", self.renew("x"))
 
     def test_asks_for_200_domains_by_and_by_the_named_one_first(self):
         domains = [f"d{number}.example" for number in range(200)]
@@ -309,7 +305,7 @@ class Renewal(OnHost):
             self.assertEqual(out.getvalue(), "{}\n")
             self.assertIn(f"WARNING: no account at the CA yet: {error}", told.getvalue())
 
-    def test_fails_on_no_full_disk(self):
+    def test_loses_nothing_on_a_full_disk(self):
         self.renew()
         served = certificates.issued(HOST)
         full = self.raises(OSError(28, "No space left on device"))
@@ -318,14 +314,60 @@ class Renewal(OnHost):
         self.assertIn("WARNING: certificates cannot be renewed now: [Errno 28] No space left on device", self.renew(HOST))
         self.assertEqual(certificates.issued(HOST), served)
 
-    def test_fails_on_no_lock_damaged_state_or_mail_that_cannot_be_sent(self):
+    def test_goes_on_with_a_damaged_state_or_mail_that_cannot_be_sent(self):
         acme.STATE.write_text('{"mail.exam')
         self.assertEqual(self.renew().count("the CA has issued"), 2)
         self.entry(since=time.time() - 2 * certificates.DAY, next=time.time() + 60)
-        self.replace(acme, run=self.raises(Failure("sendmail failed")))
+        self.replace(acme, notify_postmaster=self.raises(Failure("sendmail failed")))
         self.assertIn("WARNING: the postmaster cannot be told of it: sendmail failed", self.renew())
         self.replace(acme, locked=self.raises(Failure("gave up after 900 s")))
         self.assertIn("WARNING: certificates cannot be renewed now: gave up", self.renew(HOST))
+
+    def test_fails_where_a_named_certificate_is_not_served_and_says_why(self):
+        def refuse(names):
+            raise Failure("the CA refuses")
+
+        serves, no_lock = self.raises(Failure("port 25 serves another")), self.raises(Failure("gave up after 900 s"))
+        not_yet = lambda names: chain_of(names, start=3)  # noqa: E731
+        elsewhere = self.raises(Failure("has no address in DNS"))
+        for words, module, others in (
+            ("the CA refuses", self, {"issues": refuse}),
+            ("valid only from", self, {"issues": not_yet}),
+            ("no end after 300 s", self, {"issues": self.raises(acme.Hanging("no end after 300 s"))}),
+            ("port 25 serves another", self, {"serves": serves}),
+            ("has no address in DNS", acme, {"check_addresses": elsewhere}),
+            ("gave up after 900 s", acme, {"locked": no_lock}),
+            ("gave up after 900 s", acme, {"host_alone": no_lock}),
+        ):
+            with self.subTest(words, **others), contextlib.ExitStack() as patches:
+                for name, other in others.items():
+                    patches.enter_context(mock.patch.object(module, name, other))
+                said = self.renew(HOST)
+                self.assertRegex(said, f"failed: not renewed.*\n- {HOST}: .*{words}")
+                self.assertIn(words, self.renew(HOST, "example.org"))
+
+    def test_fails_for_one_of_two_that_are_named_and_serves_the_other(self):
+        self.issues = lambda names: chain_of(names) if names == [HOST] else self.raises(Failure("the CA refuses"))()
+        self.assertRegex(self.renew(HOST, "example.org"), "failed: .*\n- example.org: the CA refuses\n$")
+        self.assertEqual(self.served, [HOST])
+
+    def test_fails_for_those_named_whose_turn_is_later(self):
+        names = [f"d{number}.example" for number in range(16)]
+        self.wants(HOST, *names)
+        self.assertRegex(self.renew(*names), "failed: .*\n- d15.example: its turn comes in a later run.*\n$")
+
+    def test_fails_for_a_name_where_another_issues_the_certificates(self):
+        acme.SETTINGS.unlink()
+        self.assertIn("failed: the host gets no certificates by ACME", self.renew(HOST))
+
+    def test_fails_as_a_unit_where_no_renewal_is_possible_but_stops_no_up(self):
+        self.replace(acme, locked=self.raises(OSError(28, "No space left on device")))
+        self.assertIn("failed: certificates cannot be renewed now: [Errno 28]", self.renew())
+        self.assertNotIn("failed:", self.renew(of_up=True))
+
+    def test_fails_as_a_unit_for_nothing_that_the_next_run_tries_again(self):
+        self.issues = self.raises(Failure("the CA refuses"))
+        self.assertNotIn("failed:", self.renew())
 
     def test_asks_a_ca_that_hangs_once_in_a_run(self):
         self.issues = self.raises(acme.Hanging("no end after 300 s"))
@@ -365,37 +407,6 @@ class Served(OnHost):
 
     def test_is_the_own_where_the_last_key_has_been_given_up_since(self):
         self.assertEqual(self.taken("old", "own"), "own")
-
-
-class Relaying(OnHost):
-    def setUp(self):
-        super().setUp()
-        self.replace(daemons, PAUSED=self.folder / "paused", HOST_LOCK=str(self.folder / "lock"), succeeds=self.succeeds,
-                     is_active=lambda unit: True, run=lambda *command: "", unended=lambda ones: [])  # fmt: skip
-
-    def test_goes_on_where_it_was_paused(self):
-        with daemons.relaying_paused():
-            self.assertEqual(self.calls, [("smtpctl", "pause", "mta")])
-        self.assertIn(("smtpctl", "schedule", "all"), self.calls)
-        self.assertFalse(daemons.PAUSED.exists())
-
-    def test_goes_on_with_the_next_command_where_one_was_killed_meanwhile(self):
-        daemons.PAUSED.touch()
-        with daemons.host_alone():
-            self.assertIn(("smtpctl", "schedule", "all"), self.calls)
-
-    def test_is_left_alone_by_all_other_commands(self):
-        with daemons.host_alone():
-            self.assertEqual(self.calls, [])
-
-    def test_hurries_the_probes_alone(self):
-        queue = (
-            f"00000000aaaaaaaa|local|mta||a@x|{check.PROBE}|{check.PROBE}|1|2|0|1|pending|9|no\n"
-            "00000000bbbbbbbb|local|mta||a@x|b@example.net|b@example.net|1|2|0|1|pending|9|no\n"
-        )
-        self.replace(check, run=lambda *command: queue, succeeds=self.succeeds)
-        check.schedule_probes()
-        self.assertEqual(self.calls, [("smtpctl", "schedule", "00000000aaaaaaaa")])
 
 
 if __name__ == "__main__":

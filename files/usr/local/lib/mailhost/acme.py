@@ -4,8 +4,6 @@ Certificates of a public CA by ACME (RFC 8555), for the keys and requests that w
 What comes of it is put in force as a push is: checked, served by every port, or undone.
 """
 
-import email.message
-import email.utils
 import json
 import pathlib
 import re
@@ -16,10 +14,11 @@ import urllib.request
 
 import certificates
 import resolver
-from daemons import DAEMONS, host_alone, host_name, reactivate, wanted
+from daemons import DAEMONS, host_alone, reactivate, wanted
 from failure import ERRORS, Failure
 from files import put_private
-from system import locked, run
+from notices import notify_postmaster
+from system import host_name, locked, run
 
 #: Says what the CA is to be asked for; absent where another issues the certificates.
 SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
@@ -48,14 +47,18 @@ def settings() -> dict | None:
     return json.loads(SETTINGS.read_text()) if SETTINGS.exists() else None
 
 
-def renew(forced: list) -> None:
+def renew(forced: list, of_up: bool = False) -> None:
     """
     Asks for each certificate that is due, or named, and serves what the CA has issued.
 
-    Failures are kept, and told; what is served already goes on.
+    What the CA refuses is kept, and the next run tries again: what is served already goes on. Raises Failure for a
+    certificate that was named and is not served, and, except in an `up`, where renewal as a whole is impossible.
     """
     known = settings()
     found = []
+    served: set = set()
+    if known is None and forced:
+        raise Failure("the host gets no certificates by ACME: the setting tls.issuer is not acme")
     if known is not None:
         unknown = sorted(set(forced) - set(known["certificates"]))
         if unknown:
@@ -65,9 +68,10 @@ def renew(forced: list) -> None:
                 due = ask_for_due(known, forced)
                 if due:
                     with host_alone():
-                        serve(due)
+                        served = serve(due)
         except ERRORS as error:
             found.append(f"certificates cannot be renewed now: {error}")
+    cannot = [*found]
     found += warnings()
     for warning in found:
         print(f"WARNING: {warning}")
@@ -75,6 +79,17 @@ def renew(forced: list) -> None:
         notify(found)
     except ERRORS as error:
         print(f"WARNING: the postmaster cannot be told of it: {error}")
+    missing = [name for name in forced if name not in served]
+    if missing:
+        reasons = "\n".join(f"- {name}: {why_not_served(name, cannot)}" for name in missing)
+        raise Failure(f"not renewed, the certificates from before are still served:\n{reasons}")
+    if cannot and not of_up:
+        raise Failure(cannot[0])
+
+
+def why_not_served(name: str, cannot: list) -> str:
+    error = state().get(name, {}).get("error")
+    return (cannot or [error])[0] or f"its turn comes in a later run; to ask for it alone: mailhost renew {name}"
 
 
 def ask_for_due(known: dict, forced: list) -> list:
@@ -176,9 +191,10 @@ def registration(contact: str) -> tuple:
     return "--agree-tos", "--no-eff-email", "--email", contact
 
 
-def serve(names: list) -> None:
-    """Each daemon takes all that is new for it at once."""
+def serve(names: list) -> set:
+    """Gives the names of those that are served now. Each daemon takes all that is new for it at once."""
     own_name = host_name()
+    served = set()
     valid = {name for name in names if is_valid_now(name)}
     for daemon, own in (("tls", valid & {own_name}), ("web", valid - {own_name})):
         if not own:
@@ -192,6 +208,8 @@ def serve(names: list) -> None:
         for name in own:
             certificates.keep(name)
             remember(name, None)
+        served |= own
+    return served
 
 
 def is_valid_now(name: str) -> bool:
@@ -270,14 +288,8 @@ def notify(found: list) -> None:
     is_late = any(time.time() - entry["since"] > certificates.DAY for entry in state().values())
     if not found or not (is_late or any(certificates.ends_soon(chain) for chain in chains)):
         return
-    message = email.message.EmailMessage()
-    message["From"] = f"postmaster@{host_name()}"
-    message["To"] = "root"
-    message["Subject"] = f"Certificates of {host_name()}"
-    message["Date"] = email.utils.localtime()
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n\n".join(found) + "\n\nTo try again at once, on the host: mailhost renew CERTIFICATE\n")
-    run("/usr/sbin/sendmail", "-f", "", "root", stdin=message.as_string())
+    text = "\n\n".join(found) + "\n\nTo try again at once, on the host: mailhost renew CERTIFICATE\n"
+    notify_postmaster(f"Certificates of {host_name()}", text)
     last.touch()
 
 

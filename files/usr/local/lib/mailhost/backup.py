@@ -14,6 +14,7 @@ import subprocess
 import folders
 from failure import ERRORS, Failure
 from files import put_private
+from notices import notify_postmaster
 from system import run
 
 ROOT = pathlib.Path("/srv/mailhost")
@@ -288,13 +289,20 @@ def tell(failure: Exception) -> None:
     # It may be the disk that is full.
     with contextlib.suppress(OSError):
         note(problem=str(failure))
-    today = datetime.date.today().isoformat()
-    if state().get("told") == today:
+    if has_told():
         return
-    text = f"To: root\nSubject: the backup of this host failed\n\n{failure}\n\nOnce more: mailhost backup\n"
+    # Where this fails, mailhost-failures.timer mails that the unit failed.
     with contextlib.suppress(Failure, OSError):
-        run("/usr/sbin/sendmail", "root", stdin=text)
-        note(told=today)
+        notify_postmaster("the backup of this host failed", f"{failure}\n\nOnce more: mailhost backup\n")
+        note(told=today())
+
+
+def has_told() -> bool:
+    return state().get("told") == today()
+
+
+def today() -> str:
+    return datetime.date.today().isoformat()
 
 
 def warnings():

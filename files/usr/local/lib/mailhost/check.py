@@ -16,13 +16,17 @@ import uuid
 import acme
 import backup
 import certificates
+import deferred
 import dkim
+import failures
+import health
 import manifests
+import pauses
 import resolver
 import served
 import tlsa
 from daemons import DAEMONS, RULE_UPDATES, wanted
-from failure import Failure
+from failure import ERRORS, Failure
 from system import is_active, is_enabled, run, succeeds, wait_for
 
 PROBE = "mailhost-probe@mailhost-probe.invalid"
@@ -35,28 +39,48 @@ LIST_ENTRY = "2.0.0.127.zen.spamhaus.org"
 
 
 def check(mail: dict) -> None:
+    paused = pauses.by_operator()
     reasons = [
         *services(), *name_resolution(), *listeners(), *served_certificates(mail["hostName"]), *web_pages(mail["hostName"])
     ]  # fmt: skip
-    if not reasons:
+    # They would not arrive.
+    if not reasons and not paused:
         spam = send_spam_probe()
         signing = [*signing_probes(mail["domains"])]
         reasons = [*spam_reasons(spam), *signing]
+    if not reasons:
+        probes = "" if paused else ", spam probe and signatures"
+        print(f"services, resolver, listeners, certificates, web pages{probes} are as they should be")
+        tlsa.note()
+    for part in (pauses, failures, deferred, health):
+        try:
+            warn(part.warnings())
+        except ERRORS as error:
+            print(f"WARNING: the check of {part.__name__} failed: {error}")
+    for line in deferred.ordinary():
+        print(line)
     if reasons:
         raise Failure("the mail host does not work as it should:\n" + "\n".join(f"- {reason}" for reason in reasons))
-    print("services, resolver, listeners, certificates, web pages, spam probe and signatures are as they should be")
-    tlsa.note()
-    for warning in dkim.warnings(mail["domains"]):
-        print(warning)
-    warn_of_missing_account(mail["hostName"])
-    # Else mail leaves by another port, and host.
-    if not pathlib.Path("/etc/smtpd/smarthost").exists():
-        warn_of_blocked_port()
-    warn_of_refusing_list()
-    warn_of_missing_backup()
-    warn_of_reboot()
-    for warning in acme.warnings():
+    warn(outside(mail))
+
+
+def warn(warnings) -> None:
+    """What a person should know, and what stops no `up`."""
+    for warning in warnings:
         print(f"WARNING: {warning}")
+
+
+def outside(mail: dict):
+    """Warnings of what lies with others in part."""
+    yield from dkim.warnings(mail["domains"])
+    yield from missing_account(mail["hostName"])
+    # Else mail leaves by another port, and host.
+    if not deferred.SMARTHOST.exists():
+        yield from blocked_port()
+    yield from refusing_list()
+    yield from backup.warnings() if DAEMONS["backup"] in wanted() else ["mail is not backed up: the setting backup says where to"]
+    yield from reboot()
+    yield from acme.warnings()
 
 
 def services():
@@ -100,7 +124,8 @@ def listeners():
 
 
 def served_certificates(host_name: str):
-    wanted_ones = [(port, host_name, certificates.CHAIN) for port in sorted(public_ports() - {80})]
+    ports = {port for daemon in wanted() for port in daemon.answering_ports()} - {80}
+    wanted_ones = [(port, host_name, certificates.CHAIN) for port in sorted(ports)]
     for domain in DAEMONS["web"].domains(manifests.owned("web")):
         wanted_ones.append((443, f"mta-sts.{domain}", certificates.paths_of_domain(domain)[0]))
     for port, name, path in wanted_ones:
@@ -219,46 +244,38 @@ def schedule_probes() -> None:
             succeeds("smtpctl", "schedule", envelope.partition("|")[0])
 
 
-def warn_of_missing_account(host_name: str) -> None:
+def missing_account(host_name: str):
     """Where the CA did not answer when the record was planned."""
     records = resolver.fresh_records(host_name, "CAA") if acme.settings() else []
     if records and not any("accounturi=" in record for record in records):
-        print(
-            f"WARNING: the CAA record of {host_name} does not name the account at the CA, so whoever else can answer for that "
+        yield (
+            f"the CAA record of {host_name} does not name the account at the CA, so whoever else can answer for that "
             "name there gets certificates too: docs/certificates.md says how to make it again"
         )
 
 
-def warn_of_blocked_port() -> None:
+def blocked_port():
     try:
         socket.create_connection((OUTSIDE, 25), timeout=10).close()
     except socket.gaierror:
-        print(f"WARNING: whether outbound port 25 is open is not known: {OUTSIDE} has no address here")
+        yield f"whether outbound port 25 is open is not known: {OUTSIDE} has no address here"
     except OSError as error:
-        print(
-            f"WARNING: outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
+        yield (
+            f"outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
             "the provider opens it: at Hetzner, ask for it under Limits in the Cloud Console"
         )
 
 
-def warn_of_refusing_list() -> None:
+def refusing_list():
     answers = resolver.records(LIST_ENTRY)
     if "127.0.0.2" not in answers:
-        print(
-            f"WARNING: the DNS list of {LIST_ENTRY} refuses this host: it answers {answers or 'nothing'}, not 127.0.0.2. "
+        yield (
+            f"the DNS list of {LIST_ENTRY} refuses this host: it answers {answers or 'nothing'}, not 127.0.0.2. "
             "Without it less spam is found"
         )
 
 
-def warn_of_missing_backup() -> None:
-    if DAEMONS["backup"] not in wanted():
-        print("WARNING: mail is not backed up: the setting backup says where to")
-        return
-    for warning in backup.warnings():
-        print(f"WARNING: {warning}")
-
-
-def warn_of_reboot() -> None:
+def reboot():
     packages = pathlib.Path("/run/reboot-required.pkgs")
     if packages.exists():
-        print(f"WARNING: updates ({', '.join(packages.read_text().split())}) are in force after a reboot alone: reboot the host")
+        yield f"updates ({', '.join(packages.read_text().split())}) are in force after a reboot alone: reboot the host"

@@ -9,8 +9,10 @@ import sys
 
 import acme
 import dkim
+import failures
 import folders
 import history
+import pauses
 import restore
 import tlsa
 from backup import alone, failures_told, latest, make_snapshot, show_snapshots, unlock
@@ -33,8 +35,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     try:
-        # A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it.
-        if arguments.run in (run_undo, run_backup, run_snapshots, run_restore, run_renew, run_account):
+        if arguments.run in WITHOUT_LOCK:
             arguments.run(arguments)
             return 0
         with host_alone():
@@ -106,10 +107,14 @@ def parse() -> argparse.Namespace:
     restoring.add_argument("--message-id", help="of the account: one message")
     renewal = command("renew", run_renew, "ask the CA for each certificate that is due, and serve it")
     renewal.add_argument("certificate", nargs="*", help="ask for it now, due or not: the host name, or a domain")
-    renewal.add_argument("--state", help="fingerprints of what was pushed; so that a change asks again")
+    renewal.add_argument("--state", help="fingerprints of what was pushed; so that a change asks again; of an `up`")
     account = command("account", run_account, "make the account at the CA, and tell of it as JSON")
     account.add_argument("--directory", required=True)
     account.add_argument("--contact", required=True)
+    command("failures", run_failures, "note the units that failed, and mail the postmaster what is new")
+    command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
+        "what", choices=("keep", "restore")
+    )
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -187,6 +192,16 @@ def run_restart(arguments) -> None:
     daemon = DAEMONS[arguments.daemon]
     if daemon.is_running():
         daemon.restart_service()
+    else:
+        print(f"{daemon.unit} does not run, and is not started: systemctl start {daemon.unit}")
+
+
+def run_failures(_arguments) -> None:
+    failures.report()
+
+
+def run_pauses(arguments) -> None:
+    {"keep": pauses.keep, "restore": pauses.restore}[arguments.what]()
 
 
 def run_sign(arguments) -> None:
@@ -233,7 +248,7 @@ def run_restore(arguments) -> None:
 
 
 def run_renew(arguments) -> None:
-    acme.renew(arguments.certificate)
+    acme.renew(arguments.certificate, of_up=arguments.state is not None)
 
 
 def run_account(arguments) -> None:
@@ -256,3 +271,8 @@ def run_check(arguments) -> None:
 
 def run_records(_arguments) -> None:
     warn_of_records(json.load(sys.stdin))
+
+
+#: A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it. OpenSMTPD's unit
+#: runs one of them during a push.
+WITHOUT_LOCK = (run_undo, run_backup, run_snapshots, run_restore, run_renew, run_account, run_failures, run_pauses)

@@ -15,19 +15,18 @@ import certificates
 import dkim
 import folders
 import manifests
+import pauses
 import resolver
 import served
 import tlsa
 from failure import Failure
 from files import beside, pushed
-from system import HOST_LOCK, answers, is_active, is_enabled, locked, run, succeeds, wait_for
+from system import HOST_LOCK, answers, host_name, is_active, is_enabled, locked, run, succeeds, wait_for
 from transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
 #: Seconds that OpenSMTPD has to end its sessions with amavis before a restart cuts them. An ordinary message takes one.
 DRAIN = 5
-#: There while OpenSMTPD is held back.
-PAUSED = pathlib.Path("/run/mailhost-paused")
 
 
 class Daemon:
@@ -54,6 +53,10 @@ class Daemon:
 
     def check(self, files: dict, staged, owned: dict) -> None:
         """Raises Failure for files that the daemon would not run with; `staged` runs a command that sees them in place."""
+
+    def answering_ports(self) -> set:
+        """The public ports that serve a certificate now, or port 80."""
+        return self.public_ports
 
     def is_running(self) -> bool:
         return self.unit is None or is_active(self.unit)
@@ -184,7 +187,15 @@ class OpenSmtpd(Daemon):
     name = "opensmtpd"
     unit = "opensmtpd"
     public_ports = {25, 465, 587}
-    endpoints = [((LOOPBACK, port), b"220 ") for port in (25, 587, 10025, 10027, 10029, 10030)] + [((LOOPBACK, 465), b"")]
+
+    @property
+    def endpoints(self):
+        # It greets nobody while an operator has it take no mail.
+        greeting = b"" if is_reception_paused() else b"220 "
+        return [((LOOPBACK, port), greeting) for port in (25, 587, 10025, 10027, 10029, 10030)] + [((LOOPBACK, 465), b"")]
+
+    def answering_ports(self):
+        return set() if is_reception_paused() else self.public_ports
 
     def check(self, files, staged, owned):
         for path, file in files.items():
@@ -195,7 +206,7 @@ class OpenSmtpd(Daemon):
     def restart_service(self):
         with relaying_paused():
             if self.is_running():
-                succeeds("smtpctl", "pause", "smtp")
+                pauses.hold("smtp")
                 # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
                 sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established",
                             "( sport = :25 or sport = :465 or sport = :587 )")  # fmt: skip
@@ -280,40 +291,25 @@ def relaying_paused():
     if not is_active(OpenSmtpd.unit):
         yield
         return
-    PAUSED.touch()
-    succeeds("smtpctl", "pause", "mta")
+    pauses.hold("mta")
     try:
         sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
         with contextlib.suppress(Failure):
             wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), DRAIN)
         yield
     finally:
-        resume_relaying()
+        pauses.release()
 
 
-def resume_relaying() -> None:
-    """
-    Also after a push that was killed while relaying was paused; only then.
-
-    At any other time it would try each message at once that others have put off. Each command fails where OpenSMTPD was
-    restarted meanwhile.
-    """
-    if PAUSED.exists():
-        for command in (("resume", "smtp"), ("resume", "mta")):
-            succeeds("smtpctl", *command)
-        # A route to amavis that met a closed port stays disabled for a while, and puts off what comes by it.
-        with contextlib.suppress(Failure):
-            for route in re.findall(r"^(\d+)\. .* 127\.0\.0\.\d+ .*[N-]D[Q-][K-] ", run("smtpctl", "show", "routes"), re.M):
-                succeeds("smtpctl", "resume", "route", route)
-        succeeds("smtpctl", "schedule", "all")
-        PAUSED.unlink()
+def is_reception_paused() -> bool:
+    return "smtp" in pauses.by_operator()
 
 
 @contextlib.contextmanager
 def host_alone():
     """Nothing else changes the host meanwhile. What a command that was cut off has left half-way is put right first."""
     with locked(HOST_LOCK):
-        resume_relaying()
+        pauses.release()
         for daemon in unended(DAEMONS.values()):
             print(f"{daemon.name}: a push was cut off; {go_back(daemon)}")
         yield
@@ -481,12 +477,8 @@ class Tls(Daemon):
         for reader in running:
             reader.take_certificate()
         for reader in running:
-            for port in sorted(reader.public_ports - {80}):
+            for port in sorted(reader.answering_ports() - {80}):
                 wait_until_served(port, host_name(), chain)
-
-
-def host_name() -> str:
-    return pathlib.Path("/etc/mailname").read_text().strip()
 
 
 def own_pair() -> certificates.Pair:

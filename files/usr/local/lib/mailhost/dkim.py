@@ -65,7 +65,7 @@ def check(files: dict, owned: dict) -> None:
         marker = UNSIGNED / domain
         marker.touch() if domain in unsigned else marker.unlink()
     for domain, reason in sorted(unsigned.items()):
-        print(warning(domain, domains[domain]["signs"], reason))
+        print(f"WARNING: {warning(domain, domains[domain]['signs'], reason)}")
 
 
 def note_signers() -> None:
@@ -118,7 +118,7 @@ def warnings(domains: list) -> list:
 
 def warning(domain: str, selector: str, reason: str | None = None) -> str:
     return (
-        f"WARNING: {domain} sends unsigned until all name servers of its zone answer with "
+        f"{domain} sends unsigned until all name servers of its zone answer with "
         f"{selector}._domainkey.{domain}{f': {reason}' if reason else ''}. Once they do it signs by itself"
     )
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import antivirus
+import failures
 import manifests
 from daemons import DAEMONS, wanted
 from failure import Failure
@@ -67,7 +68,10 @@ def prepare(files: dict, volume_device: str) -> None:
         put(path, files[path])
     for path in {*manifests.owned("system")} - {*files}:
         pathlib.Path(path).unlink(missing_ok=True)
+    if any(path.startswith("/etc/systemd/") for path in changed):
+        run("systemctl", "daemon-reload")
     run("systemctl", "enable", "--quiet", "mailhost-undo.service")
+    run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
     run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
     for name, (number, home) in USERS.items():
         create_user(name, number, home)

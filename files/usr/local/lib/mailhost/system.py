@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import socket
 import subprocess
 import time
@@ -52,6 +53,10 @@ def succeeds(*command: str) -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         return False
+
+
+def host_name() -> str:
+    return pathlib.Path("/etc/mailname").read_text().strip()
 
 
 def is_active(unit: str) -> bool:

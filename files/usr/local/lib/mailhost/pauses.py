@@ -1,0 +1,169 @@
+"""
+Pauses of OpenSMTPD: those of an operator, which survive a restart, and those of the host program, which end.
+
+smtpd keeps what `smtpctl pause` sets in memory alone. So its unit has `keep` run before each stop, and `restore` after
+each start; in between the options of `smtpd -P` let nothing out (smtpd(8), smtpctl(8)).
+"""
+
+import contextlib
+import json
+import pathlib
+import re
+
+from failure import Failure
+from files import put_private
+from system import is_active, run, succeeds, wait_for
+from transaction import STATE
+
+UNIT = "opensmtpd"
+QUEUE = pathlib.Path("/var/spool/smtpd/queue")
+#: The subsystems that the host program itself has paused, a line each. A command that is killed leaves it.
+MARK = pathlib.Path("/run/mailhost-paused")
+#: What an operator had paused when OpenSMTPD was stopped last, until it is paused again.
+KEPT = STATE / "smtpd-pauses.json"
+#: The same as options of smtpd, for its unit.
+OPTIONS = STATE / "smtpd-pauses.env"
+
+WHAT = {"mda": "delivery to mailboxes", "mta": "relaying (also to amavis)", "smtp": "reception of mail"}
+
+
+def paused() -> set:
+    """Of mda, mta and smtp. Raises Failure if OpenSMTPD does not run."""
+    lines = (line.lower().split() for line in run("smtpctl", "show", "status").splitlines())
+    return {subsystem for subsystem, state in lines if state == "paused"}
+
+
+def own() -> set:
+    return set(MARK.read_text().split()) if MARK.exists() else set()
+
+
+def by_operator() -> set:
+    """Empty if OpenSMTPD does not run."""
+    with contextlib.suppress(Failure):
+        return paused() - own()
+    return set()
+
+
+def hold(subsystem: str) -> None:
+    """Pauses it, unless it is paused already. `release` resumes it."""
+    with contextlib.suppress(Failure):
+        if subsystem in paused():
+            return
+    before = own()
+    put_private(MARK, "\n".join([*before, subsystem]))
+    # It fails if an operator was faster.
+    if not succeeds("smtpctl", "pause", subsystem):
+        put_private(MARK, "\n".join(before))
+
+
+def release() -> None:
+    """
+    Resumes what `hold` paused, also if the command that called it was killed. Does nothing otherwise: at any other time it
+    would try each message at once that others have put off.
+
+    Each command fails if OpenSMTPD was restarted meanwhile.
+    """
+    if not MARK.exists():
+        return
+    for subsystem in sorted(own(), reverse=True):
+        succeeds("smtpctl", "resume", subsystem)
+    if "mta" in own():
+        # A route to amavis that met a closed port stays disabled for a while, and puts off what comes by it.
+        with contextlib.suppress(Failure):
+            for route in re.findall(r"^(\d+)\. .* 127\.0\.0\.\d+ .*[N-]D[Q-][K-] ", run("smtpctl", "show", "routes"), re.M):
+                succeeds("smtpctl", "resume", "route", route)
+        schedule()
+    MARK.unlink()
+
+
+def schedule() -> None:
+    """Tries all messages now. `schedule all` would send the suspended ones, too."""
+    envelopes = queue()
+    if not any(is_suspended(envelope) for envelope in envelopes):
+        succeeds("smtpctl", "schedule", "all")
+        return
+    for envelope in envelopes:
+        if not is_suspended(envelope):
+            succeeds("smtpctl", "schedule", id_of(envelope))
+
+
+def queue() -> list:
+    with contextlib.suppress(Failure):
+        return run("smtpctl", "show", "queue").splitlines()
+    return []
+
+
+def id_of(envelope: str) -> str:
+    return envelope.partition("|")[0]
+
+
+def is_suspended(envelope: str) -> bool:
+    return "suspend" in envelope.split("|", 4)[3].split(",")
+
+
+def blocks() -> list:
+    """(source address, destination domain) of each `smtpctl pause mta from … for …`."""
+    with contextlib.suppress(Failure):
+        return re.findall(r"^(\S+) -> (\S+)$", run("smtpctl", "show", "mta", "paused"), re.MULTILINE)
+    return []
+
+
+def keep() -> None:
+    """Before OpenSMTPD stops."""
+    subsystems = sorted(paused() - own())
+    suspended = [id_of(envelope) for envelope in queue() if is_suspended(envelope)]
+    kept = {"subsystems": subsystems, "envelopes": suspended, "blocks": blocks()}
+    if not any(kept.values()):
+        KEPT.unlink(missing_ok=True)
+        OPTIONS.unlink(missing_ok=True)
+        return
+    # Until each envelope and route is paused again, nothing goes out.
+    start = [*subsystems, *(["mda", "mta"] if kept["envelopes"] or kept["blocks"] else [])]
+    put_private(KEPT, json.dumps(kept))
+    put_private(OPTIONS, f"PAUSES={' '.join(f'-P {subsystem}' for subsystem in sorted({*start}))}\n")
+
+
+def restore() -> None:
+    """After OpenSMTPD has started."""
+    if not KEPT.exists():
+        return
+    kept = json.loads(KEPT.read_text())
+    wait_for("OpenSMTPD answers smtpctl", lambda: succeeds("smtpctl", "show", "status"), 30)
+    for source, domain in kept["blocks"]:
+        succeeds("smtpctl", "pause", "mta", "from", source, "for", domain)
+    wanted = set(kept["envelopes"])
+
+    def suspended() -> bool:
+        """It reads its queue in the background."""
+        for envelope in queue():
+            if id_of(envelope) in wanted and not is_suspended(envelope):
+                succeeds("smtpctl", "pause", "envelope", id_of(envelope))
+        found = {id_of(envelope) for envelope in queue() if is_suspended(envelope)}
+        return all(one in found or not path_of(one).exists() for one in wanted)
+
+    wait_for("OpenSMTPD suspends the messages that were suspended before", suspended, 30)
+    for subsystem in paused() - set(kept["subsystems"]) - own():
+        succeeds("smtpctl", "resume", subsystem)
+    OPTIONS.unlink(missing_ok=True)
+    KEPT.unlink()
+
+
+def path_of(envelope: str) -> pathlib.Path:
+    """The file of an envelope by its id, which begins with that of the message."""
+    return QUEUE / envelope[:2] / envelope[:8] / envelope
+
+
+def warnings():
+    """Each pause that an operator has to end."""
+    if not is_active(UNIT):
+        return
+    for subsystem in sorted(by_operator()):
+        yield (
+            f"{WHAT[subsystem]} is paused, and stays so until somebody runs: smtpctl resume {subsystem}. "
+            "Meanwhile the check sends no probes"
+        )
+    suspended = sum(map(is_suspended, queue()))
+    if suspended:
+        yield f"messages are paused: {suspended}. To send them: smtpctl resume envelope all"
+    for source, domain in blocks():
+        yield f"relaying from {source} to {domain} is paused: smtpctl resume mta from {source} for {domain}"
