@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { dovecotFiles } from '../components/hostFiles/dovecotFiles';
 import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
 import { serviceFiles } from '../components/hostFiles/files';
-import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { firewallFiles } from '../components/hostFiles/firewallFiles';
 import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { sshFiles } from '../components/hostFiles/sshFiles';

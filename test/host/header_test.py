@@ -26,7 +26,7 @@ def cost(lines: int) -> float:
 
 class Fields(unittest.TestCase):
     def test_unfolds(self):
-        self.assertEqual(header.fields([b"A: x", b"\ty", b" z", b"B:"]), [("a", b" x\ty z"), ("b", b"")])
+        self.assertEqual(header.fields([b"A: x", b"\ty", b" z", b"B:"]), [("a", b" x\n\ty\n z"), ("b", b"")])
 
     def test_unfolds_in_a_time_that_grows_with_the_size_alone(self):
         # Sixteen times as much where each line copies all before it; four where it does not.
@@ -36,7 +36,7 @@ class Fields(unittest.TestCase):
 class Addresses(unittest.TestCase):
     def test_parses_no_field_that_is_long(self):
         for text in (b"a@example.org, " * 1000, b"a " * 6000 + b"<a@example.org>"):
-            with self.assertRaisesRegex(Refused, "550 5.6.0 From is longer than 10000 octets"):
+            with self.assertRaisesRegex(Refused, "550 5.6.0 From has more than 10000 octets"):
                 header.addresses([("from", text)], "From")
 
 

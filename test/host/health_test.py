@@ -95,6 +95,8 @@ class Smtpd:
                     for envelope, state in self.envelopes.items()
                     if not state[1]
                 )
+            case ["show", "routes"]:
+                return ""
             case ["show", "mta", "paused"]:
                 return "".join(f"{source} -> {domain}\n" for source, domain in self.blocks)
             case ["pause", "envelope", envelope]:
