@@ -1,6 +1,6 @@
-import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { HostAccess } from './daemon';
+import { hostCommand } from './hooks';
 import { registrableDomain } from './settings/names';
 
 export interface AcmeAccountArgs {
@@ -19,7 +19,7 @@ export class AcmeAccount extends pulumi.ComponentResource {
   constructor(name: string, args: AcmeAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:AcmeAccount', name, {}, opts);
     const { directory, contact } = args;
-    const { stdout } = new command.remote.Command(
+    const { stdout } = hostCommand(
       name,
       {
         connection: args.host.connection,

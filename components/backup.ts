@@ -1,7 +1,7 @@
-import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { Daemon, type HostAccess } from './daemon';
+import { hostCommand } from './hooks';
 import { backupFiles, backupSecrets } from './hostFiles/backupFiles';
 import { isOverSsh, type MailSettings } from './settings/mailSettings';
 
@@ -43,7 +43,7 @@ export class Backup extends pulumi.ComponentResource {
       own,
     );
     if (args.restore !== undefined) {
-      new command.remote.Command(
+      hostCommand(
         `${name}-restore`,
         {
           connection,

@@ -1,7 +1,7 @@
-import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { Daemon, HostAccess } from './daemon';
 import type { PublicRecord } from './dns/recordForms';
+import { hostCommand } from './hooks';
 import type { MailSettings } from './settings/mailSettings';
 
 export interface CheckArgs {
@@ -27,7 +27,7 @@ export class Check extends pulumi.ComponentResource {
       .all(args.pushes.map((push) => push.fingerprint))
       .apply((fingerprints) => fingerprints.map((f) => f.slice(0, 12)).join(' '));
     const { connection, triggers } = args.host;
-    const { stdout } = new command.remote.Command(
+    const { stdout } = hostCommand(
       name,
       {
         connection,
@@ -45,7 +45,7 @@ export class Check extends pulumi.ComponentResource {
     );
     const warnings =
       args.records.length > 0
-        ? new command.remote.Command(
+        ? hostCommand(
             `${name}-records`,
             {
               connection,

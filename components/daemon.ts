@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
-import * as command from '@pulumi/command';
+import type * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
+import { hostCommand } from './hooks';
 import type { HostFiles } from './hostFiles/files';
 
 /** How to reach the host, and which host it is. */
@@ -64,7 +65,7 @@ export class Daemon extends pulumi.ComponentResource {
           .all([connection, secretText])
           .apply(([{ privateKey }, secret]) => tagOf(secret, privateKey!)),
       );
-      staged = new command.remote.Command(
+      staged = hostCommand(
         `${name}-secrets`,
         {
           connection,
@@ -83,7 +84,7 @@ export class Daemon extends pulumi.ComponentResource {
     );
     this.registerOutputs({ changes: { [name]: change } });
     const create = pulumi.interpolate`${activate} --change ${change.number}`;
-    const activated = new command.remote.Command(
+    const activated = hostCommand(
       name,
       { connection, create, stdin: text, triggers },
       { parent: this, dependsOn: [...(args.after ?? []), ...(staged ? [staged] : [])] },

@@ -2,7 +2,8 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { dkimSelector, type KeyHistory } from './dns/dkimKeys';
 import { dkimKeyRecord, dkimPublicKey, publicKeyHash, revokedKeyRecord } from './dns/dnsRecords';
-import { publishedKey } from './publishedKey';
+import { keeping } from './hooks';
+import { anewMistake, publishedKey } from './publishedKey';
 
 export interface DkimArgs {
   domain: string;
@@ -31,6 +32,9 @@ export class Dkim extends pulumi.ComponentResource {
     const { signs, keys } = args.history;
     const made = keys.map(({ generation }) => {
       const selector = dkimSelector(generation);
+      const isRevoked = args.compromised.includes(generation);
+      const what = `the DKIM key ${selector} of ${args.domain}`;
+      const isTrusted = !isRevoked && signs !== undefined;
       const key = new tls.PrivateKey(
         `${name}-${selector}`,
         { algorithm: 'RSA', rsaBits: 2048 },
@@ -40,11 +44,15 @@ export class Dkim extends pulumi.ComponentResource {
           protect: args.protect && !(signs !== undefined && generation < signs),
           // Another default is for keys that are new.
           ignoreChanges: ['algorithm', 'rsaBits'],
+          hooks: keeping(
+            `${name}-${selector}`,
+            isTrusted && args.before(selector) !== undefined
+              ? { message: anewMistake(what), isRefused: true }
+              : undefined,
+            this,
+          ),
         },
       );
-      const isRevoked = args.compromised.includes(generation);
-      const what = `the DKIM key ${selector} of ${args.domain}`;
-      const isTrusted = !isRevoked && signs !== undefined;
       const publicKeyPem = isTrusted
         ? key.publicKeyPem.apply((pem) => publishedKey(what, pem, args.before(selector)))
         : key.publicKeyPem;

@@ -1,6 +1,6 @@
-import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { nextChange, sha256, type HostAccess } from './daemon';
+import { hostCommand } from './hooks';
 import { readHostFile, textOfLines } from './hostFiles/files';
 import { hostProgram, systemFiles } from './hostFiles/systemFiles';
 import type { MailSettings } from './settings/mailSettings';
@@ -38,7 +38,7 @@ export class Host extends pulumi.ComponentResource {
       args.lookedAt === undefined
         ? []
         : [
-            new command.remote.Command(
+            hostCommand(
               `${name}-drift`,
               {
                 connection: firstContact,
@@ -61,7 +61,7 @@ export class Host extends pulumi.ComponentResource {
     const brought = numbered(programName, programText);
     const prepared = numbered(systemName, `${preparation}\n${systemText}`);
     this.registerOutputs({ changes: { [programName]: brought, [systemName]: prepared } });
-    const program = new command.remote.Command(
+    const program = hostCommand(
       programName,
       {
         connection: firstContact,
@@ -71,7 +71,7 @@ export class Host extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: drift },
     );
-    new command.remote.Command(
+    hostCommand(
       systemName,
       {
         connection,

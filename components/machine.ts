@@ -2,7 +2,10 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
+import { beforeCreate, explaining, keeping, type Loss } from './hooks';
 import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
+import { LookUps } from './preflight/lookUps';
+import { serverFailure, serverOffer } from './preflight/offers';
 import type { CertificateIssuer } from './settings/mailSettings';
 
 export interface MachineArgs {
@@ -25,7 +28,37 @@ export interface MachineArgs {
   serverGeneration: number;
   /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. */
   protect: boolean;
+  /** Parts that the stack has already, e.g. `volume`: where the plan makes one anew it says what is lost. Default: none. */
+  present?: string[];
+  /** Whether the checks before the plan know that it makes the server, or puts another in its place. Default: false. */
+  serverMade?: boolean;
 }
+
+/** What is lost with a part that is made anew. */
+const losses = (serverMade: boolean): Record<string, Loss> => {
+  const ofServer = (what: string) => ({
+    message: `${what} would be made anew, and the server knows the one before only: nothing could be brought to it any more. Increment serverGeneration with it`,
+    // Another server learns of it.
+    isRefused: !serverMade,
+  });
+  const address = (family: string) => ({
+    message: `the host would get another ${family} address: its records, its PTR and what others think of the one before are lost`,
+  });
+  return {
+    'ssh-key': ofServer('the SSH key of the stack'),
+    'host-key': ofServer('the host key'),
+    ipv4: address('IPv4'),
+    ipv6: address('IPv6'),
+    volume: {
+      message:
+        'the volume would be made anew, and empty: all mail on it is lost but for what a backup has (docs/backups.md)',
+    },
+    server: {
+      message:
+        'another server takes the place of this one: for some minutes no mail is taken in, and others try again later',
+    },
+  };
+};
 
 /** The VM: server, addresses with reverse DNS, firewall, host key, and the volume for what must outlive the server. */
 export class Machine extends pulumi.ComponentResource {
@@ -43,11 +76,26 @@ export class Machine extends pulumi.ComponentResource {
     super('mailhost:index:Machine', name, {}, opts);
     const own = { parent: this };
     const lasting = { parent: this, protect: args.protect };
+    const { present = [], serverMade = false, serverType, location } = args;
+    const kept = (part: string) =>
+      keeping(
+        `${name}-${part}`,
+        present.includes(part) ? losses(serverMade)[part] : undefined,
+        this,
+      );
     const apiProtection = { deleteProtection: args.protect };
 
     // A server that exists knows the first ones only.
-    const sshKey = new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, lasting);
-    const hostKey = new tls.PrivateKey(`${name}-host-key`, { algorithm: 'ED25519' }, lasting);
+    const sshKey = new tls.PrivateKey(
+      `${name}-ssh-key`,
+      { algorithm: 'ED25519' },
+      { ...lasting, hooks: kept('ssh-key') },
+    );
+    const hostKey = new tls.PrivateKey(
+      `${name}-host-key`,
+      { algorithm: 'ED25519' },
+      { ...lasting, hooks: kept('host-key') },
+    );
     const labels = sshKey.publicKeyOpenssh.apply(ownerLabel);
     const cloudKey = new hcloud.SshKey(
       `${name}-ssh-key`,
@@ -71,7 +119,7 @@ export class Machine extends pulumi.ComponentResource {
           autoDelete: false,
           ...apiProtection,
         },
-        lasting,
+        { ...lasting, hooks: kept(type) },
       );
     const ipv4 = address('ipv4');
     const ipv6 = args.ipv6 ? address('ipv6') : undefined;
@@ -96,9 +144,28 @@ export class Machine extends pulumi.ComponentResource {
         ...apiProtection,
       },
       // It was made with a file system, or it was adopted; the API does not tell of that.
-      { ...lasting, ignoreChanges: ['format'] },
+      { ...lasting, hooks: kept('volume'), ignoreChanges: ['format'] },
     );
 
+    const checkOffer = async () => {
+      const lookUps = new LookUps();
+      const change = { serverType, location, replaced: true };
+      const { mistakes, warnings } = await serverOffer(change, lookUps, new Date(), own);
+      for (const message of warnings) await pulumi.log.warn(message, this);
+      const all = [...lookUps.mistakes(), ...mistakes];
+      if (all.length > 0) throw new Error(all.join('; '));
+    };
+    // What the checks before the plan foresee they have judged; the engine alone knows what it is told to replace.
+    const unforeseen = pulumi.runtime.isDryRun() && !serverMade;
+    const offered = unforeseen ? beforeCreate(`${name}-server: offered`, checkOffer) : {};
+    const forced = unforeseen ? kept('server') : {};
+    const failure = explaining(
+      // The engine shows this name where it deletes without the program, and has no hook.
+      `${name}-server (pulumi destroy --run-program shows the cause)`,
+      ({ failedOperation, errors }) =>
+        serverFailure(failedOperation, errors[0] ?? '', { serverType, location }, new Date(), own),
+      this,
+    );
     const server = new hcloud.Server(
       `${name}-server`,
       {
@@ -132,6 +199,10 @@ export class Machine extends pulumi.ComponentResource {
         // Only the first boot reads these; a later change must not replace the server.
         ignoreChanges: ['sshKeys', 'userData'],
         additionalSecretOutputs: ['userData'],
+        hooks: {
+          ...failure,
+          beforeCreate: [...(offered.beforeCreate ?? []), ...(forced.beforeCreate ?? [])],
+        },
       },
     );
     const attachment = new hcloud.VolumeAttachment(

@@ -149,10 +149,16 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       keyHashOf,
       changeBefore,
       plannedAt,
+      machineParts,
+      serverMade,
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
 
-    const machine = new Machine(`${name}-machine`, settings, own);
+    const machine = new Machine(
+      `${name}-machine`,
+      { ...settings, present: machineParts, serverMade },
+      own,
+    );
     const now = new Date().toISOString();
     const host: HostAccess = {
       connection: machine.connection,

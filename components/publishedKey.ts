@@ -1,6 +1,10 @@
 import * as pulumi from '@pulumi/pulumi';
 import { publicKeyHash } from './dns/dnsRecords';
 
+/** Why a key that others go by is not made anew. */
+export const anewMistake = (what: string): string =>
+  `${what} would be made anew, and others would still go by the one before: mail signed or served with the new key fails their checks. Rotate by the settings instead of replacing keys (docs/operating.md)`;
+
 /**
  * The public half of a key that is in DNS under a name of its own, which never gets another one.
  *

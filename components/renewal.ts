@@ -1,6 +1,6 @@
-import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import type { Daemon, HostAccess } from './daemon';
+import { hostCommand } from './hooks';
 
 export interface RenewalArgs {
   host: HostAccess;
@@ -15,7 +15,7 @@ export interface RenewalArgs {
 export class Renewal extends pulumi.ComponentResource {
   constructor(name: string, args: RenewalArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Renewal', name, {}, opts);
-    new command.remote.Command(
+    hostCommand(
       name,
       {
         connection: args.host.connection,

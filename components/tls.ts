@@ -1,7 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { publicKeyHash, tlsGenerations, tlsKeyName } from './dns/dnsRecords';
-import { publishedKey } from './publishedKey';
+import { keeping, type Loss } from './hooks';
+import { anewMistake, publishedKey } from './publishedKey';
 
 export interface CertificateArgs {
   hostName: string;
@@ -33,20 +34,37 @@ export class Certificate extends pulumi.ComponentResource {
     super('mailhost:index:Certificate', name, {}, opts);
     const own = { parent: this };
     // Not protected: they go where another CA's key is provided.
-    const key = (part: string) =>
+    const key = (part: string, loss: Loss) =>
       new tls.PrivateKey(
         `${name}-${part}`,
         { algorithm: 'ECDSA', ecdsaCurve: 'P256' },
-        // Another default is for keys that are new.
-        { ...own, ignoreChanges: ['algorithm', 'ecdsaCurve'] },
+        {
+          ...own,
+          // Another default is for keys that are new.
+          ignoreChanges: ['algorithm', 'ecdsaCurve'],
+          hooks: keeping(
+            `${name}-${part}`,
+            args.before(part) === undefined ? undefined : loss,
+            this,
+          ),
+        },
       );
-    const caKey = key('ca-key');
-    const keys = new Map(tlsGenerations(args.generation).map((n) => [n, key(tlsKeyName(n))]));
+    const caKey = key('ca-key', {
+      message:
+        "the key of the stack's CA would be made anew: mail clients that trust it refuse the host until they trust the new one (`pulumi stack output caCertPem`)",
+    });
+    const titleOf = (n: number) => `the TLS key of generation ${n}`;
+    const keys = new Map(
+      tlsGenerations(args.generation).map((n) => [
+        n,
+        key(tlsKeyName(n), { message: anewMistake(titleOf(n)), isRefused: true }),
+      ]),
+    );
     const hostKey = keys.get(args.generation)!;
     this.fingerprints = new Map(
       [...keys].map(([n, { publicKeyPem }]) => {
         const before = args.before(tlsKeyName(n));
-        const judged = (pem: string) => publishedKey(`the TLS key of generation ${n}`, pem, before);
+        const judged = (pem: string) => publishedKey(titleOf(n), pem, before);
         return [n, publicKeyPem.apply((pem) => publicKeyHash(judged(pem)))];
       }),
     );

@@ -406,7 +406,10 @@ describe('MailHost', () => {
       },
     };
     const keysOf = (resources: Recorded[]) =>
-      resources.filter(({ name }) => /\.[a-z]+-s\d+$/.test(name)).map(({ name }) => name);
+      resources
+        .filter(({ name }) => /\.[a-z]+-s\d+$/.test(name))
+        .map(({ name }) => name)
+        .sort();
     const change = {
       domains: [{ name: 'example.org', dkimGeneration: 3 }, { name: 'example.net' }],
       dkimGeneration: 5,

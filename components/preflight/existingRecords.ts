@@ -1,6 +1,7 @@
 import type { DnsRecord } from '../dns/dnsRecords';
 import { cloudflareContent, isKnown, quoteTxt, recordInputs } from '../dns/recordForms';
 import type { MtaSts } from '../settings/mailSettings';
+import { asciiName } from '../settings/names';
 
 /** A record as Cloudflare lists it. */
 export interface ExistingRecord {
@@ -11,6 +12,20 @@ export interface ExistingRecord {
   priority?: number;
   proxied?: boolean;
 }
+
+/** Types whose content is, or ends in, the name of a host. */
+const hostTypes = ['CNAME', 'MX', 'NS', 'PTR', 'SRV'];
+
+/** The record with all names in lower-case A-labels and without final dot, whatever form an API told them in. */
+export const asciiRecord = <R extends Pick<ExistingRecord, 'type' | 'name' | 'content'>>(
+  record: R,
+): R => ({
+  ...record,
+  name: asciiName(String(record.name)),
+  content: hostTypes.includes(record.type)
+    ? String(record.content).replace(/\S+$/, asciiName)
+    : record.content,
+});
 
 /** A record that stands in the way of one that the plan creates. */
 export interface RecordConflict {

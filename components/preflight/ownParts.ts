@@ -1,6 +1,7 @@
 import * as hcloud from '@pulumi/hcloud';
 import { ownerLabel } from '../machineFiles';
 import type { Settings } from '../settings/settings';
+import type { LookUps } from './lookUps';
 
 /** A part of a machine as Hetzner lists it. */
 interface Part {
@@ -18,6 +19,8 @@ interface Kind {
   title: string;
   /** Hetzner lets one of a kind have it. */
   called: string;
+  /** The function of the provider that lists them. */
+  call: string;
   list: () => Promise<Part[]>;
 }
 
@@ -27,6 +30,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     resource: 'machine-ssh-key',
     title: 'an SSH key',
     called: hostName,
+    call: 'getSshKeys',
     list: async () => (await hcloud.getSshKeys()).sshKeys,
   },
   ...(['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
@@ -34,6 +38,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     resource: `machine-${family}`,
     title: 'an address',
     called: `${hostName}-${family}`,
+    call: 'getPrimaryIps',
     list: async () => (await hcloud.getPrimaryIps()).primaryIps,
   })) satisfies Kind[]),
   {
@@ -41,6 +46,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     resource: 'machine-firewall',
     title: 'a firewall',
     called: hostName,
+    call: 'getFirewalls',
     list: async () => (await hcloud.getFirewalls()).firewalls,
   },
   {
@@ -48,6 +54,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     resource: 'machine-volume',
     title: 'a volume',
     called: hostName,
+    call: 'getVolumes',
     list: async () => (await hcloud.getVolumes()).volumes,
   },
   {
@@ -55,6 +62,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     resource: 'machine-server',
     title: 'a server',
     called: hostName,
+    call: 'getServers',
     list: async () => (await hcloud.getServers()).servers,
   },
 ];
@@ -65,6 +73,7 @@ const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
  * What the machine's parts are at Hetzner: an `up` that was cut off may have made one and never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
  *
  * @param name of the MailHost
+ * @param lookUps gets what cannot be listed
  * @param isKnown whether the state has the resource of that type and name
  * @param publicKey the stack's own, from the state; undefined before there is one
  * @param attached what the state has of server and volume, whose attachment alone tells their ids
@@ -73,6 +82,7 @@ const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
 export async function ownParts(
   name: string,
   settings: Settings,
+  lookUps: LookUps,
   isKnown: (type: string, resource: string) => boolean,
   publicKey: string | undefined,
   attached: { serverId?: unknown; volumeId?: unknown } = {},
@@ -88,8 +98,9 @@ export async function ownParts(
 
   const label = publicKey && ownerLabel(publicKey).mailhost;
   const parts = await Promise.all(
-    asked.map(async ({ type, resource, title, called, list }) => {
-      const part = (await list()).find((item) => item.name === called);
+    asked.map(async ({ type, resource, title, called, call, list }) => {
+      const items = (await lookUps.ask({ api: 'hcloud', call }, list())) ?? [];
+      const part = items.find((item) => item.name === called);
       if (part?.id === undefined) return undefined;
       if (label !== undefined && part.labels?.mailhost === label) {
         // What the state has is not adopted: a resource that is to keep its id cannot be replaced.

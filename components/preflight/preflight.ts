@@ -1,6 +1,6 @@
 import { promises as dns } from 'node:dns';
+import { domainToUnicode } from 'node:url';
 import * as cloudflare from '@pulumi/cloudflare';
-import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import type { Change } from '../daemon';
 import { dkimSelector, nextHistories, type KeyHistory } from '../dns/dkimKeys';
@@ -21,7 +21,7 @@ import { hostAddress } from '../machineFiles';
 import type { Zone } from '../nextSteps';
 import { seconds } from '../settings/duration';
 import { signingGenerations, type MtaSts } from '../settings/mailSettings';
-import { isZoneId, liesIn } from '../settings/names';
+import { asciiName, isZoneId, liesIn } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import type { KeptWithKeys } from '../summary';
 import {
@@ -34,7 +34,16 @@ import {
   type Danger,
   type Summary,
 } from './changes';
-import { findRecords, isReplaced, signerMistakes, type FoundRecords } from './existingRecords';
+import {
+  asciiRecord,
+  findRecords,
+  isReplaced,
+  signerMistakes,
+  type ExistingRecord,
+  type FoundRecords,
+} from './existingRecords';
+import { LookUps } from './lookUps';
+import { serverOffer } from './offers';
 import { ownParts } from './ownParts';
 
 /** What the checks before a plan have found out. */
@@ -50,6 +59,10 @@ export interface Preflight {
   adopted: Map<string, string>;
   /** Whether the server was adopted; the state then does not tell which addresses it was made with. */
   serverAdopted: boolean;
+  /** Whether the plan makes the server, or puts another in its place. */
+  serverMade: boolean;
+  /** Parts of the machine that the stack has, as Machine names them. */
+  machineParts: string[];
   /** What the plan publishes. */
   records: DnsRecord[];
   /** Names of the resources of those records that the plan makes, or makes anew. */
@@ -77,11 +90,12 @@ export interface Preflight {
  * @throws pulumi.RunError with everything that stops the plan, each with the words to go on
  */
 export async function preflight(name: string, settings: Settings): Promise<Preflight> {
+  const lookUps = new LookUps();
   const [state, { zones, mistakes }] = await Promise.all([
     ownState(),
     settings.dns === 'manual'
       ? { zones: new Map<string, Zone>(), mistakes: [] }
-      : findZones(settings),
+      : findZones(settings, lookUps),
   ]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
@@ -160,12 +174,29 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ownParts(
       name,
       settings,
+      lookUps,
       isInState,
       text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
       outputsOf('hcloud:index/volumeAttachment:VolumeAttachment', 'machine-volume'),
     ),
-    existingRecords(made, zones, published, announcedMtaSts(settings)),
+    existingRecords(made, zones, published, announcedMtaSts(settings), lookUps),
   ]);
+  const serverId = `hcloud:index/server:Server ${name}-machine-server`;
+  const replaced =
+    summary?.serverGeneration !== undefined &&
+    summary.serverGeneration !== settings.serverGeneration;
+  const { serverType, location } = settings;
+  const isNew = server === undefined && !parts.ids.has(serverId);
+  const offer =
+    isNew || server
+      ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
+      : { mistakes: [], warnings: [] };
+  const missing = await missingKeys(
+    nextSigners(keysBefore, histories, records),
+    zones,
+    stated,
+    lookUps,
+  );
   const machine = {
     location: volume?.location as string | undefined,
     volumeSize: volume?.size as number | undefined,
@@ -175,18 +206,18 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ...(before ? dangers(before, after, plannedAt) : []),
     ...keyMistakes.map((message) => ({ message })),
     ...machineDangers(machine, settings),
-    ...(await offerMistakes(settings, server)).map((message) => ({ message })),
+    ...offer.mistakes.map((message) => ({ message })),
     ...parts.mistakes.map((message) => ({ message })),
-    ...inZones.stops,
-    ...(await missingKeys(nextSigners(keysBefore, histories, records), zones, stated)).map(
-      (message) => ({ message }),
-    ),
+    ...inZones.conflicts,
+    ...missing.map((message) => ({ message })),
+    ...lookUps.mistakes().map((message) => ({ message })),
     ...(await spfMistakes(settings, records, published)).map((message) => ({ message })),
   ];
 
   const refused = stops.filter(({ words }) => !words || !settings.confirm.includes(words));
   if (refused.length > 0) throw new Refusal(refused, settings.confirm.length);
   for (const { message } of stops) await pulumi.log.warn(`confirmed: ${message}`);
+  for (const message of offer.warnings) await pulumi.log.warn(message);
   if (before) {
     const warnings = [
       ...droppedAddresses(before, after),
@@ -219,13 +250,17 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     ),
   ]);
   const serverAdopted =
-    adopted.has(`hcloud:index/server:Server ${name}-machine-server`) ||
+    adopted.has(serverId) ||
     (server !== undefined && ((server.publicNets ?? []) as unknown[]).length === 0);
   return {
     zones,
     zoneFile,
     adopted,
     serverAdopted,
+    serverMade: isNew || replaced || (server !== undefined && server.location !== location),
+    machineParts: machineParts.flatMap(([type, part]) =>
+      isInState(type, `machine-${part}`) ? [part] : [],
+    ),
     records,
     madeRecords: new Set(made.map((record) => resourceName(name, record))),
     hasTlsa: published.some(
@@ -237,6 +272,16 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     plannedAt,
   };
 }
+
+/** The parts of the machine that cannot be made again as they are, by type and name. */
+const machineParts = [
+  ['tls:index/privateKey:PrivateKey', 'ssh-key'],
+  ['tls:index/privateKey:PrivateKey', 'host-key'],
+  ['hcloud:index/primaryIp:PrimaryIp', 'ipv4'],
+  ['hcloud:index/primaryIp:PrimaryIp', 'ipv6'],
+  ['hcloud:index/volume:Volume', 'volume'],
+  ['hcloud:index/server:Server', 'server'],
+] as const;
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
 
@@ -305,22 +350,20 @@ async function missingKeys(
   wanted: DnsRecord[],
   zones: Map<string, Zone>,
   stated: (source: RecordSource) => string | RecordSource,
+  lookUps: LookUps,
 ): Promise<string[]> {
   const found = await Promise.all(
     wanted.map(async (record) => {
       const zoneId = zones.get(record.zone)?.id;
       const known = withValue(record, stated);
       if (zoneId === undefined || !isKnown(known)) return [];
-      const filter = { zoneId, name: { exact: record.name }, type: record.type };
-      try {
-        const { results } = await cloudflare.getDnsRecords(filter);
-        const contents = results.map(({ content }) => content);
-        return signerMistakes(record.name, cloudflareContent(known), contents);
-      } catch (error) {
-        return [
-          `${record.name} is to sign from now on, but whether its record is there cannot be read: give the API token DNS:Edit for the zone (${(error as Error).message})`,
-        ];
-      }
+      const answer = await lookUps.ask(
+        { api: 'cloudflare', call: 'getDnsRecords', about: record.name },
+        cloudflare.getDnsRecords({ zoneId, name: { exact: record.name }, type: record.type }),
+      );
+      if (answer === undefined) return [];
+      const contents = answer.results.map(({ content }) => content);
+      return signerMistakes(record.name, cloudflareContent(known), contents);
     }),
   );
   return found.flat();
@@ -355,33 +398,41 @@ class Refusal extends pulumi.RunError {
 }
 
 /** Each zone is looked up once, however many domains lie in it. */
-async function findZones({
-  domains,
-  dnssec,
-}: Settings): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
+async function findZones(
+  { domains, dnssec }: Settings,
+  lookUps: LookUps,
+): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
   const found = new Map<string, Zone>();
   const mistakes: string[] = [];
-  const known = <T>(looked: Promise<T>, otherwise: string) =>
-    looked.catch((error: Error) => {
-      mistakes.push(`${otherwise} (${error.message})`);
-      return undefined;
-    });
   const zones = [...new Set(domains.map(({ zone }) => zone))];
   await Promise.all(
     zones.map(async (zone) => {
-      const got = await known(
-        cloudflare.getZone(isZoneId(zone) ? { zoneId: zone } : { filter: { name: zone } }),
-        `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the name or zone of the domain`,
+      const got = await lookUps.ask(
+        {
+          api: 'cloudflare',
+          call: 'getZone',
+          about: zone,
+          mistake: `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the name or zone of the domain`,
+        },
+        zoneAt(zone),
       );
       if (got === undefined) return;
-      const { zoneId: id, name, status, nameServers } = got;
+      const { zoneId: id, status, nameServers } = got;
+      // The API tells the names of zones in Unicode, and those of records in ASCII.
+      const name = asciiName(got.name);
       const signing = dnssec
-        ? await known(
+        ? await lookUps.ask(
+            {
+              api: 'cloudflare',
+              call: 'getZoneDnssec',
+              about: name,
+              mistake: `whether the zone ${name} is signed cannot be read at Cloudflare: give the API token DNS:Edit for it, or set dnssec to false`,
+            },
             cloudflare.getZoneDnssec({ zoneId: id }),
-            `whether the zone ${name} is signed cannot be read at Cloudflare: give the API token DNS:Edit for it, or set dnssec to false`,
           )
         : undefined;
-      found.set(zone, { id, name, status, nameServers, dnssec: signing?.status });
+      const servers = nameServers.map(asciiName);
+      found.set(zone, { id, name, status, nameServers: servers, dnssec: signing?.status });
     }),
   );
   for (const { name, zone } of domains) {
@@ -397,48 +448,12 @@ async function findZones({
   return { zones: new Map(sorted), mistakes: mistakes.sort() };
 }
 
-/**
- * Asked only where an answer matters: for a server that is new, or becomes another. One that cannot become what is asked
- * for would be left turned off.
- *
- * @param server what the stack has of it
- */
-async function offerMistakes(
-  { location, serverType }: Settings,
-  server: Record<string, unknown> | undefined,
-): Promise<string[]> {
-  const mistakes: string[] = [];
-  const known = <T>(what: string, found: Promise<T>) =>
-    found.catch((error: Error) => {
-      mistakes.push(`${what} is not known at Hetzner (${error.message})`);
-      return undefined;
-    });
-  if (server?.location !== location) {
-    await known(`the location ${location}`, hcloud.getLocation({ name: location }));
-  }
-  const present = server?.serverType as string | undefined;
-  if (present !== serverType) {
-    const [next, now] = await Promise.all([
-      known(`the server type ${serverType}`, hcloud.getServerType({ name: serverType })),
-      present === undefined
-        ? undefined
-        : known(`the server type ${present}`, hcloud.getServerType({ name: present })),
-    ]);
-    if (next && !next.locations.some(({ name }) => name === location)) {
-      mistakes.push(`${serverType} is not offered in ${location}: choose another of the two`);
-    }
-    if (next && now && next.architecture !== now.architecture) {
-      mistakes.push(
-        `a server cannot change from ${now.architecture} (${present}) to ${next.architecture} (${serverType}): choose a type of the same`,
-      );
-    }
-    if (next && now && next.disk < now.disk) {
-      mistakes.push(
-        `the disk of ${serverType} is smaller than that of ${present} (${next.disk} and ${now.disk} GB): choose a larger type`,
-      );
-    }
-  }
-  return mistakes;
+/** A zone by its id, or by its name in either form: whether the API finds an international one by its A-labels is not said. */
+async function zoneAt(zone: string): Promise<cloudflare.GetZoneResult> {
+  if (isZoneId(zone)) return cloudflare.getZone({ zoneId: zone });
+  const named = (name: string) => cloudflare.getZone({ filter: { name } });
+  const unicode = domainToUnicode(zone);
+  return unicode === zone ? named(zone) : named(zone).catch(() => named(unicode));
 }
 
 /**
@@ -452,30 +467,32 @@ async function existingRecords(
   zones: Map<string, Zone>,
   published: OwnResource[],
   mtaSts: MtaSts | undefined,
-): Promise<{ same: ({ zoneId: string } & FoundRecords['same'][number])[]; stops: Danger[] }> {
-  const unreadable: Danger[] = [];
-  const textOf = ({ type, name, content }: Record<string, unknown>) =>
-    `${String(type)} ${String(name)} ${String(content)}`;
-  const own = new Set(published.map(({ outputs }) => textOf(outputs)));
+  lookUps: LookUps,
+): Promise<{
+  same: ({ zoneId: string } & FoundRecords['same'][number])[];
+  conflicts: FoundRecords['conflicts'];
+}> {
+  const textOf = ({ type, name, content }: Pick<ExistingRecord, 'type' | 'name' | 'content'>) =>
+    `${type} ${name} ${content}`;
+  const own = new Set(
+    published.map(({ outputs }) => textOf(asciiRecord(outputs as unknown as ExistingRecord))),
+  );
   const found = await Promise.all(
     [...zones].map(async ([zone, { id: zoneId, name: zoneName }]) => {
       const wanted = made.filter((record) => record.zone === zone);
       if (wanted.length === 0) return { zoneId, same: [], conflicts: [] };
-      const { results } = await cloudflare
-        .getDnsRecords({ zoneId, maxItems: 100_000 })
-        .catch((error: Error) => {
-          unreadable.push({
-            message: `the records of the zone ${zoneName} cannot be read: give the API token DNS:Edit for it (${error.message})`,
-          });
-          return { results: [] };
-        });
-      const others = results.filter((record) => !own.has(textOf({ ...record })));
+      const answer = await lookUps.ask(
+        { api: 'cloudflare', call: 'getDnsRecords', about: zoneName },
+        cloudflare.getDnsRecords({ zoneId, maxItems: 100_000 }),
+      );
+      const results = (answer?.results ?? []).map(asciiRecord);
+      const others = results.filter((record) => !own.has(textOf(record)));
       return { zoneId, ...findRecords(wanted, others, zoneName, mtaSts) };
     }),
   );
   return {
     same: found.flatMap(({ zoneId, same }) => same.map((record) => ({ zoneId, ...record }))),
-    stops: [...unreadable, ...found.flatMap(({ conflicts }) => conflicts)],
+    conflicts: found.flatMap(({ conflicts }) => conflicts),
   };
 }
 

@@ -10,7 +10,7 @@ const room = '_submissions._tcp.'.length;
 
 /**
  * A domain name in the form that DNS and the daemons compare: lower case, international labels as A-labels (RFC 5890,
- * section 2.3.2.1).
+ * section 2.3.2.1), without the final dot of a zone file.
  *
  * @returns undefined where `name` is no full domain name, or is so long that the names below it would pass the 253
  * octets of RFC 1035
@@ -19,12 +19,28 @@ const room = '_submissions._tcp.'.length;
 export function normalDomain(name: string): string | undefined {
   // domainToASCII() reads its argument as part of a URL, with escapes and addresses.
   if (/[^A-Za-z0-9.\-\u{80}-\u{10ffff}]/u.test(name)) return undefined;
-  const labels = name.toLowerCase().split('.');
+  const labels = name
+    .toLowerCase()
+    .replace(/[.\u3002]$/, '')
+    .split('.');
   if (!/\D/.test(labels.at(-1)!)) return undefined;
   const ascii = domainToASCII(labels.join('.'));
   const fits = ascii.includes('.') && ascii.length + room <= 253;
   return fits && ascii.split('.').every((part) => label.test(part)) ? ascii : undefined;
 }
+
+/**
+ * A name that DNS or an API tells, in the form of normalDomain() but of any length: lower case, A-labels, no final dot. The
+ * root stays a dot.
+ */
+export const asciiName = (name: string): string => {
+  const bare = name === '.' ? name : name.toLowerCase().replace(/\.$/, '');
+  // Underscores, `*` and `@` stand in names that are no host names.
+  return bare
+    .split('.')
+    .map((part) => (/[^\0-\x7f]/.test(part) ? domainToASCII(part) || part : part))
+    .join('.');
+};
 
 /** A zone by its name, in the form of normalDomain(), or by its id at Cloudflare. */
 export const normalZone = (zone: string): string | undefined =>

@@ -1,0 +1,222 @@
+import * as hcloud from '@pulumi/hcloud';
+import * as pulumi from '@pulumi/pulumi';
+import { causeOf, type LookUps } from './lookUps';
+
+/** Until when something can still be ordered; texts are empty where it is not deprecated. */
+interface Deprecation {
+  isDeprecated?: boolean;
+  /** ISO date. */
+  deprecationAnnounced?: string;
+  /** ISO date. */
+  unavailableAfter?: string;
+}
+
+/** A server type as Hetzner Cloud describes it. */
+export interface ServerType extends Deprecation {
+  name?: string;
+  architecture: string;
+  cores?: number;
+  /** GB. */
+  memory?: number;
+  /** GB. */
+  disk: number;
+  /** Where it is offered. `available` is false while a location has no room for one more; none where nobody knows. */
+  locations: readonly ({ name: string; available?: boolean } & Deprecation)[];
+}
+
+/** What is wrong with a server type at a location, and what will be. */
+export interface Offer {
+  mistakes: string[];
+  warnings: string[];
+}
+
+/** The day of an ISO date. */
+const day = (date: string): string => date.slice(0, 10);
+
+/**
+ * Whether a server of a type can be made at a location now. Hetzner answers `/datacenters`, which had this too, with 410
+ * since October 2026: the server type itself says where it is available.
+ *
+ * @param others all server types, from which to name some that can be had
+ * @see https://docs.hetzner.cloud/reference/cloud#tag/server-types
+ */
+export function offerOf(
+  type: ServerType,
+  location: string,
+  now: Date,
+  others: readonly ServerType[] = [],
+): Offer {
+  const name = String(type.name);
+  const here = type.locations.find((offered) => offered.name === location);
+  const remedy = `set serverType to ${alternatives(type, location, now, others)}, or wait`;
+  if (here === undefined) {
+    return {
+      mistakes: [`${name} is not offered in ${location}: choose another of the two`],
+      warnings: [],
+    };
+  }
+  const { isDeprecated, deprecationAnnounced, unavailableAfter } = here.isDeprecated ? here : type;
+  const end = unavailableAfter ? day(unavailableAfter) : undefined;
+  if (isDeprecated && unavailableAfter && new Date(unavailableAfter) <= now) {
+    return {
+      mistakes: [
+        `no server of type ${name} can be made in ${location} since ${end}, when its deprecation took effect: ${remedy.replace(/, or wait$/, '')}`,
+      ],
+      warnings: [],
+    };
+  }
+  const since = deprecationAnnounced ? ` since ${day(deprecationAnnounced)}` : '';
+  const deprecated = isDeprecated
+    ? `${name} is deprecated in ${location}${since}${end ? `, and no server of it can be made after ${end}` : ''}`
+    : undefined;
+  if (here.available === false) {
+    return {
+      mistakes: [
+        `${location} has no room for a server of type ${name} now${deprecated ? `, and ${deprecated}` : ''}: ${remedy}`,
+      ],
+      warnings: [],
+    };
+  }
+  return {
+    mistakes: [],
+    warnings: deprecated
+      ? [
+          `${deprecated}: a server that is lost could not be replaced by the same. ${sentence(remedy.replace(/, or wait$/, ''))}`,
+        ]
+      : [],
+  };
+}
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Types that can be had at a location now in the place of another, in words. */
+function alternatives(
+  type: ServerType,
+  location: string,
+  now: Date,
+  others: readonly ServerType[],
+): string {
+  const fitting = others
+    .filter((other) => other.name !== type.name && other.architecture === type.architecture)
+    .filter((other) => other.disk >= type.disk && (other.memory ?? 0) >= (type.memory ?? 0))
+    .filter((other) => {
+      const here = other.locations.find(({ name }) => name === location);
+      const { mistakes, warnings } = offerOf(other, location, now);
+      return here?.available === true && mistakes.length + warnings.length === 0;
+    })
+    .sort((a, b) => (a.memory ?? 0) - (b.memory ?? 0) || (a.cores ?? 0) - (b.cores ?? 0))
+    .slice(0, 3)
+    .map(({ name }) => name);
+  return fitting.length > 0
+    ? `one that ${location} has (${fitting.join(', ')})`
+    : 'one that the location has, or location to another where the volume is yet to be made';
+}
+
+/** A server that the plan makes or changes. */
+export interface ServerChange {
+  serverType: string;
+  location: string;
+  /** What the stack has of it; none where it is new. */
+  present?: { serverType?: string; location?: string };
+  /** Whether another takes its place. */
+  replaced: boolean;
+}
+
+/**
+ * Whether Hetzner Cloud can make or resize the server, asked only where the plan does: once the old server is deleted or
+ * turned off, it is too late.
+ *
+ * @param opts with the provider that makes the server
+ */
+export async function serverOffer(
+  { serverType, location, present, replaced }: ServerChange,
+  lookUps: LookUps,
+  now: Date,
+  opts: pulumi.InvokeOptions = {},
+): Promise<Offer> {
+  const api = 'hcloud' as const;
+  const offer: Offer = { mistakes: [], warnings: [] };
+  if (present?.location !== location) {
+    const mistake = `the location ${location} is not known at Hetzner Cloud: set location to one of its own`;
+    await lookUps.ask(
+      { api, call: 'getLocation', about: location, mistake },
+      hcloud.getLocation({ name: location }, opts),
+    );
+  }
+  const resized = present?.serverType !== undefined && present.serverType !== serverType;
+  if (present !== undefined && !replaced && !resized && present.location === location) return offer;
+
+  const typeNamed = (name: string) =>
+    lookUps.ask<ServerType>(
+      {
+        api,
+        call: 'getServerType',
+        about: name,
+        mistake: `the server type ${name} is not known at Hetzner Cloud: it never was, or is no more; set serverType to one of its own`,
+      },
+      hcloud.getServerType({ name }, opts),
+    );
+  const [next, now_] = await Promise.all([
+    typeNamed(serverType),
+    // Of a type that is no more nothing is known, and the API judges itself.
+    resized
+      ? hcloud.getServerType({ name: present.serverType! }, opts).catch(() => undefined)
+      : undefined,
+  ]);
+  if (next === undefined) return offer;
+  let judged = offerOf(next, location, now);
+  if (judged.mistakes.length + judged.warnings.length > 0)
+    judged = offerOf(next, location, now, await allTypes(opts));
+  offer.mistakes.push(...judged.mistakes);
+  offer.warnings.push(...judged.warnings);
+  if (now_ && !replaced && next.architecture !== now_.architecture) {
+    offer.mistakes.push(
+      `a server cannot change from ${now_.architecture} (${present!.serverType}) to ${next.architecture} (${serverType}): choose a type of the same`,
+    );
+  }
+  if (now_ && !replaced && next.disk < now_.disk) {
+    offer.mistakes.push(
+      `the disk of ${serverType} is smaller than that of ${present!.serverType} (${next.disk} and ${now_.disk} GB): choose a larger type`,
+    );
+  }
+  return offer;
+}
+
+const allTypes = async (opts: pulumi.InvokeOptions): Promise<readonly ServerType[]> =>
+  hcloud.getServerTypes(opts).then(
+    ({ serverTypes }) => serverTypes,
+    () => [],
+  );
+
+/**
+ * What a failure to make or resize the server means, and what to set.
+ *
+ * @param operation of the engine: `create`, `update` or `delete`
+ * @param error of the plugin
+ * @param opts with the provider that makes the server
+ * @returns undefined where the error is not about what Hetzner Cloud has to offer
+ */
+export async function serverFailure(
+  operation: string,
+  error: string,
+  { serverType, location }: Pick<ServerChange, 'serverType' | 'location'>,
+  now: Date,
+  opts: pulumi.InvokeOptions = {},
+): Promise<string | undefined> {
+  const isOffer =
+    /resource_unavailable|placement|invalid_server_type|unsupported location|server type .*not found|can no longer be ordered|location disabled|resource_limit_exceeded|server_type/i;
+  if (operation === 'delete' || !isOffer.test(error)) return undefined;
+  const left =
+    operation === 'create'
+      ? 'There is no server now: where it was to replace another, that is deleted; the volume with the mail, the addresses and the keys are kept, and other mail systems try again for days'
+      : 'The server may be off: where `pulumi up` does not start it again, start it in the Hetzner console';
+  const gone = `Hetzner Cloud ${operation === 'create' ? 'made no server' : 'did not change the server to one'} of type ${serverType} in ${location} (${causeOf(new Error(error))})`;
+  if (/resource_limit_exceeded/.test(error))
+    return `${gone}: the limits of the project are reached. Raise them in the Hetzner console, or delete what the project does not need, then run \`pulumi up\` again. ${left}`;
+  const types = await allTypes(opts);
+  const type = types.find(({ name }) => name === serverType);
+  const remedy = type
+    ? alternatives(type, location, now, types)
+    : 'one that Hetzner Cloud has in that location';
+  return `${gone}. ${left}. Set serverType to ${remedy}, and run \`pulumi up\` again`;
+}
