@@ -444,7 +444,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           ...(settings.dns === 'manual' ? withValues : []).map((record) =>
             known(record).apply(publicRecord),
           ),
-          ...foreignRecords(settings).map(publicRecord),
+          ...foreignRecords(settings).map((record) => ({
+            ...publicRecord(record),
+            others: true as const,
+          })),
         ],
         pushes: [
           firewall,

@@ -83,6 +83,39 @@ describe('parseSettings', () => {
     expect(settings.postmaster).toBe('anna@xn--bcher-kva.example');
   });
 
+  it.each([
+    ['example.org.', 'example.org'],
+    ['Bücher.example.', 'xn--bcher-kva.example'],
+    ['bücher。example。', 'xn--bcher-kva.example'],
+  ])('takes the name %s as in a zone file', (name, normal) => {
+    const settings = parseSettings({
+      tls,
+      hostName: `mail.${name}`,
+      domains: [{ name, zone: name, spf: [`include:_spf.${name}`] }],
+      accounts: [{ ...anna, address: `anna@${name}`, aliases: [`info@${name}`] }],
+      aliases: [{ address: `team@${name}`, recipients: [`anna@${name}`, `x@elsewhere.${name}`] }],
+      postmaster: `anna@${name}`,
+      dmarcReports: `team@${name}`,
+      smarthost: { host: `smtp.${name}`, username: 'x', password: 'x' },
+    });
+    expect(JSON.stringify(settings)).not.toMatch(/[^\0-\x7f]|\.["@]/);
+    expect(settings).toMatchObject({
+      hostName: `mail.${normal}`,
+      domains: [{ name: normal, zone: normal, spf: [`include:_spf.${normal}`] }],
+      postmaster: `anna@${normal}`,
+      smarthost: { host: `smtp.${normal}` },
+    });
+  });
+
+  it.each(['example.org..', '.', 'org.', '.example.org', 'a..example.org'])(
+    'takes %s for no name',
+    (name) => {
+      expect(mistakesOf({ ...good, domains: [{ name }] }).map(({ path }) => path)).toContain(
+        'domains[0].name',
+      );
+    },
+  );
+
   it('gives the same for every order of every list', () => {
     const input: MailHostArgs = {
       ...example,

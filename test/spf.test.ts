@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSpfMechanism, spfMistake, spfRecord } from '../components/dns/spf';
+import { normalSpfMechanism, spfMistake, spfRecord } from '../components/dns/spf';
 
 const zone: Record<string, string[]> = {
   'one.example': ['v=spf1 ip4:192.0.2.1 -all', 'something else'],
@@ -71,5 +71,20 @@ it.each([
   ['include:a..b.example', false],
   ['a/24//64', true],
 ])('takes %s for a mechanism to merge: %s', (text, is) => {
-  expect(isSpfMechanism(text)).toBe(is);
+  expect(normalSpfMechanism(text)).toBe(is ? text : undefined);
+});
+
+it.each([
+  ['include:_spf.bücher.example', 'include:_spf.xn--bcher-kva.example'],
+  ['include:_spf.BÜCHER.example', 'include:_spf.xn--bcher-kva.example'],
+  ['a:bücher.example/24//64', 'a:xn--bcher-kva.example/24//64'],
+  ['mx:bücher.example', 'mx:xn--bcher-kva.example'],
+  ['exists:%{i}._spf.bücher.example', 'exists:%{i}._spf.xn--bcher-kva.example'],
+  ['include:%{d2}.bücher.example', 'include:%{d2}.xn--bcher-kva.example'],
+  ['include:_spf.example.com.', 'include:_spf.example.com'],
+  ['Include:_SPF.Example.com', 'include:_spf.example.com'],
+  ['IP4:192.0.2.1', 'ip4:192.0.2.1'],
+  ['MX', 'mx'],
+])('brings %s into the form that is published: %s', (text, normal) => {
+  expect(normalSpfMechanism(text)).toBe(normal);
 });

@@ -117,6 +117,8 @@ export interface PublicRecord {
   type: string;
   /** In presentation format. */
   data: string;
+  /** It lies in a zone of somebody else's, who may write the same in another form and say more. */
+  others?: true;
 }
 
 export const publicRecord = (record: Published<string>): PublicRecord => ({

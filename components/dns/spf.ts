@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { asciiName } from '../settings/names';
 
 /** What a receiver may look up at most to judge one SPF record (RFC 7208, section 4.6.4). */
 const maximumLookups = 10;
@@ -9,10 +10,30 @@ const label = String.raw`(?:[A-Za-z0-9_-]|%\{[a-z]\d*r?[.-]?\})+`;
 const named = new RegExp(`^(?:include|exists|a|mx):${label}(?:\\.${label})+$`);
 
 /**
- * Whether `text` is a mechanism that lets a sender pass (RFC 7208, section 5). `all`, `ptr`, qualifiers and modifiers
- * are not for merging.
+ * A mechanism that lets a sender pass (RFC 7208, section 5) in the form in which it is published: names in A-labels
+ * (section 4.3) and without final dot, in lower case but for macros.
+ *
+ * @returns undefined where `text` is none; `all`, `ptr`, qualifiers and modifiers are not for merging
+ * @example normalSpfMechanism('include:_spf.bücher.example') // 'include:_spf.xn--bcher-kva.example'
  */
-export function isSpfMechanism(text: string): boolean {
+export function normalSpfMechanism(text: string): string | undefined {
+  const [, kind = '', name, rest = ''] = /^([A-Za-z0-9]+)(?::([^/]*))?(\/.*)?$/.exec(text) ?? [];
+  // An address is no name.
+  const isName = name !== undefined && !/^ip[46]$/i.test(kind);
+  const value = isName ? spfName(name) : name;
+  const normal = `${kind.toLowerCase()}${value === undefined ? '' : `:${value}`}${rest}`;
+  return isSpfMechanism(normal) ? normal : undefined;
+}
+
+/** A domain name with or without macros, whose letters may tell upper from lower case (RFC 7208, section 7.3). */
+function spfName(name: string): string {
+  const macros: string[] = [];
+  // One stands in for each while the rest is made lower-case and ASCII.
+  const bare = name.replace(/%\{[^}]*\}/g, (macro) => `%${macros.push(macro) - 1}%`);
+  return asciiName(bare).replace(/%(\d+)%/g, (all, i: string) => macros[Number(i)] ?? all);
+}
+
+function isSpfMechanism(text: string): boolean {
   const [, term, v4Bits, v6Bits] = /^([^/]+?)(?:\/(\d{1,3}))?(?:\/\/(\d{1,3}))?$/.exec(text) ?? [];
   if (term === undefined) return false;
   const within = (bits: string | undefined, most: number) =>
@@ -85,7 +106,7 @@ export async function spfMistake(
       // Past the limit nothing more is asked: a record may include itself.
       if (cost.lookups > maximumLookups) return;
       if (next === undefined || next.includes('%')) continue;
-      if (seen.includes(next.toLowerCase())) {
+      if (seen.includes(asciiName(next))) {
         wrong.push(`${term} leads back to itself`);
         continue;
       }
@@ -93,7 +114,7 @@ export async function spfMistake(
       const records = texts.filter(isSpf);
       if (texts.length === 0) cost.voidLookups += 1;
       if (records.length !== 1) wrong.push(`${next} has ${records.length} SPF records, not one`);
-      else await visit(records[0]!, [...seen, next.toLowerCase()]);
+      else await visit(records[0]!, [...seen, asciiName(next)]);
     }
   };
   await visit(record, [name]);

@@ -19,10 +19,7 @@ const room = '_submissions._tcp.'.length;
 export function normalDomain(name: string): string | undefined {
   // domainToASCII() reads its argument as part of a URL, with escapes and addresses.
   if (/[^A-Za-z0-9.\-\u{80}-\u{10ffff}]/u.test(name)) return undefined;
-  const labels = name
-    .toLowerCase()
-    .replace(/[.\u3002]$/, '')
-    .split('.');
+  const labels = withoutFinalDot(name.toLowerCase()).split('.');
   if (!/\D/.test(labels.at(-1)!)) return undefined;
   const ascii = domainToASCII(labels.join('.'));
   const fits = ascii.includes('.') && ascii.length + room <= 253;
@@ -34,13 +31,17 @@ export function normalDomain(name: string): string | undefined {
  * root stays a dot.
  */
 export const asciiName = (name: string): string => {
-  const bare = name === '.' ? name : name.toLowerCase().replace(/\.$/, '');
+  if (name === '.') return name;
   // Underscores, `*` and `@` stand in names that are no host names.
-  return bare
+  return withoutFinalDot(name.toLowerCase())
     .split('.')
     .map((part) => (/[^\0-\x7f]/.test(part) ? domainToASCII(part) || part : part))
     .join('.');
 };
+
+/** With the dots of other scripts as full stops (UTS #46, section 2.3). */
+const withoutFinalDot = (name: string): string =>
+  name.replace(/[\u3002\uff0e\uff61]/g, '.').replace(/\.$/, '');
 
 /** A zone by its name, in the form of normalDomain(), or by its id at Cloudflare. */
 export const normalZone = (zone: string): string | undefined =>

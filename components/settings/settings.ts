@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { isSpfMechanism } from '../dns/spf';
+import { normalSpfMechanism } from '../dns/spf';
 import { isCertificateChain, isPrivateKey } from './certificates';
 import { durationForm } from './duration';
 import {
@@ -186,10 +186,11 @@ const domain = z.strictObject(
       description: 'The account or alias that gets mail for every address that nobody has.',
     }),
     spf: listOf(
-      z.string(expected('an SPF mechanism')).refine(isSpfMechanism, {
-        error:
-          'is no SPF mechanism: write e.g. include:_spf.example.com or ip4:192.0.2.1 (RFC 7208, section 5)',
-      }),
+      normalised(
+        'an SPF mechanism',
+        normalSpfMechanism,
+        'is not an SPF mechanism: write e.g. include:_spf.example.com or ip4:192.0.2.1 (RFC 7208, section 5)',
+      ),
       'a list of SPF mechanisms: set [0], [1] … with --path',
     )
       .default([])

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { clientNames, reportConsentName } from '../dns/dnsRecords';
 import { hasPublicCertificate } from '../dns/mtaSts';
-import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from '../dns/spf';
+import {
+  hasTooManyLookups,
+  leastLookups,
+  maximumRecordLength,
+  normalSpfMechanism,
+  spfRecord,
+} from '../dns/spf';
 import { isCertificateChain, isPrivateKey, pairMistake, uncovered } from './certificates';
 import { durationForm, seconds } from './duration';
 import { isOverSsh, roles } from './mailSettings';
@@ -79,7 +85,9 @@ function estateOf(input: unknown): Estate {
       zone: item(path, field(value, 'zone'), normalZone)?.value,
       parked: isTrue(field(value, 'parked')),
       catchAll: item(`${path}.catchAll`, field(value, 'catchAll'), normalAddress),
-      spf: list(field(value, 'spf')).filter((term) => typeof term === 'string'),
+      spf: list(field(value, 'spf')).flatMap((term) =>
+        typeof term === 'string' ? (normalSpfMechanism(term) ?? term) : [],
+      ),
       dmarcPolicy: field(value, 'dmarcPolicy'),
       dkimGeneration: field(value, 'dkimGeneration'),
     })),

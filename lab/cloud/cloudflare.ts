@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Backend, ZoneRecord } from '../backend';
@@ -75,7 +76,7 @@ class ApiError extends Error {
  *
  * @param storePath JSON file that keeps zones and records over a restart; made if it does not exist
  * @param token the one that is let in
- * @param zones names of the zones in the account
+ * @param zones names of the zones in the account, in A-label form
  * @see https://developers.cloudflare.com/api/resources/dns/subresources/records/
  */
 export function cloudflareApi(
@@ -110,7 +111,7 @@ export function cloudflareApi(
         const query = zoneQuery.parse(request.query);
         const found = account.zones.filter(
           (zone) =>
-            (query.name === undefined || zone.name === query.name.toLowerCase()) &&
+            (query.name === undefined || zone.name === ascii(query.name)) &&
             (query.status === undefined || query.status === 'active'),
         );
         return page(found.map(zoneResult), query);
@@ -126,7 +127,7 @@ export function cloudflareApi(
           .zone(request.params.zone)
           .records.filter(
             (record) =>
-              (name === undefined || record.name === name.toLowerCase()) &&
+              (name === undefined || record.name === ascii(name)) &&
               (content === undefined || record.content === content) &&
               (query.type === undefined || record.type === query.type),
           );
@@ -404,9 +405,17 @@ function judge(
   return record;
 }
 
+/** International labels as A-labels, of names that may be no host names. */
+const ascii = (name: string): string =>
+  name
+    .toLowerCase()
+    .split('.')
+    .map((label) => (/[^\0-\x7f]/.test(label) ? domainToASCII(label) : label))
+    .join('.');
+
 /** A name outside the zone is taken as relative to it, as `@` is. */
 function fullName(name: string, zone: string): string {
-  const lower = name.toLowerCase().replace(/\.$/, '');
+  const lower = ascii(name).replace(/\.$/, '');
   const full =
     lower === '@' || lower === ''
       ? zone
@@ -558,7 +567,8 @@ function zoneRecord(record: DnsRecord): ZoneRecord {
 function zoneResult(zone: Zone) {
   return {
     id: zone.id,
-    name: zone.name,
+    // Zones are told in Unicode, records in A-labels.
+    name: domainToUnicode(zone.name),
     status: 'active',
     paused: false,
     type: 'full',

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Backend, FirewallRule } from '../backend';
+import { defaultOffers, type Offers } from './offers';
 
 interface Action {
   id: number;
@@ -66,6 +67,7 @@ interface Account {
 type Collection = 'sshKeys' | 'primaryIps' | 'volumes' | 'firewalls' | 'servers';
 
 const serverTypes = [
+  { id: 104, name: 'cx22', cores: 2, memory: 4, disk: 40, architecture: 'x86' },
   { id: 114, name: 'cx23', cores: 2, memory: 4, disk: 40, architecture: 'x86' },
   { id: 115, name: 'cx33', cores: 4, memory: 8, disk: 80, architecture: 'x86' },
   { id: 45, name: 'cax11', cores: 2, memory: 4, disk: 40, architecture: 'arm' },
@@ -75,11 +77,9 @@ const serverTypes = [
   storage_type: 'local',
   cpu_type: 'shared',
   category: 'cost_optimized',
-  deprecated: false,
-  deprecation: null,
-  included_traffic: 20e12,
+  // Hetzner reports 0 since August 2024.
+  included_traffic: 0,
   prices: [],
-  locations: ['fsn1', 'nbg1', 'hel1'].map((name, i) => ({ id: i + 1, name, deprecation: null })),
 }));
 
 const locations = [
@@ -122,6 +122,7 @@ class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
+    readonly details: object | null = null,
   ) {
     super(message);
   }
@@ -145,9 +146,15 @@ const applied = z.array(z.object({ type: z.string(), server: z.object({ id }).op
  *
  * @param storePath JSON file that keeps the account over a restart; made if it does not exist
  * @param token the one that is let in
+ * @param offers what the locations have of each server type now
  * @see https://docs.hetzner.cloud/reference/cloud
  */
-export function hcloudApi(backend: Backend, storePath: string, token: string): FastifyInstance {
+export function hcloudApi(
+  backend: Backend,
+  storePath: string,
+  token: string,
+  offers: () => Offers = () => defaultOffers,
+): FastifyInstance {
   const account: Account = existsSync(storePath)
     ? (JSON.parse(readFileSync(storePath, 'utf8')) as Account)
     : {
@@ -227,7 +234,41 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
     return action;
   };
 
-  const locationOf = (name: string) => locations.find((l) => l.name === name)!;
+  const locationOf = (name: string) => locations.find((l) => l.name === name);
+  const offerOf = (type: string, location: string) => {
+    const { available = true, deprecation = null } = offers()[`${type}@${location}`] ?? {};
+    const isGone = deprecation !== null && new Date(deprecation.unavailable_after) <= new Date();
+    return { available: available && !isGone, deprecation, isGone };
+  };
+  const serverTypeResult = (type: (typeof serverTypes)[number]) => {
+    const offered = locations.map(({ id, name }) => ({ id, name, ...offerOf(type.name, name) }));
+    const deprecations = offered.flatMap(({ deprecation }) => deprecation ?? []);
+    // A type as a whole is deprecated once it is so everywhere.
+    const deprecation = deprecations.length === locations.length ? deprecations[0]! : null;
+    return {
+      ...type,
+      deprecated: deprecation !== null,
+      deprecation,
+      locations: offered.map(({ id, name, available, deprecation: here }) => ({
+        id,
+        name,
+        available,
+        recommended: available && here === null,
+        deprecation: here,
+      })),
+    };
+  };
+  /** The type, where a server of it can be made, or become one, at the location now. */
+  const offered = (wanted: string | number, location: string) => {
+    const type = serverTypes.find((t) => t.id === Number(wanted) || t.name === wanted);
+    if (type === undefined) throw new ApiError(422, 'invalid_input', 'unknown server_type');
+    if (locationOf(location) === undefined)
+      throw new ApiError(422, 'invalid_input', 'unknown location');
+    const { available, isGone } = offerOf(type.name, location);
+    if (isGone || !available)
+      throw new ApiError(412, 'resource_unavailable', 'error during placement');
+    return type;
+  };
   const primaryIpResult = ({ location, ...ip }: PrimaryIp) => ({
     ...ip,
     assignee_type: 'server',
@@ -246,12 +287,18 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
     applied_to: servers.map((server) => ({ type: 'server', server: { id: server } })),
   });
   const datacenterOf = (location: string) => ({
-    id: locationOf(location).id + 3,
+    id: locationOf(location)!.id + 3,
     name: `${location}-dc14`,
     description: location,
     location: locationOf(location),
-    server_types: { supported: [], available: [], available_for_migration: [] },
+    server_types: {
+      supported: serverTypes.map((type) => type.id),
+      available: availableIn(location),
+      available_for_migration: availableIn(location),
+    },
   });
+  const availableIn = (location: string) =>
+    serverTypes.filter(({ name }) => offerOf(name, location).available).map((type) => type.id);
   const addressesOf = (server: Server) => {
     const of = (type: string) =>
       account.primaryIps.find((ip) => ip.assignee_id === server.id && ip.type === type);
@@ -280,7 +327,7 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
           .map((firewall) => ({ id: firewall.id, status: 'applied' })),
       },
       private_net: [],
-      server_type: serverTypes.find((type) => type.name === server.serverType),
+      server_type: serverTypeResult(serverTypes.find((type) => type.name === server.serverType)!),
       datacenter: datacenterOf(server.location),
       location: locationOf(server.location),
       image: images.find((image) => image.name === server.image),
@@ -333,7 +380,7 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
     if (known.status === 500) console.error(error);
     return reply
       .status(known.status)
-      .send({ error: { code: known.code, message: known.message, details: {} } });
+      .send({ error: { code: known.code, message: known.message, details: known.details } });
   });
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send({
@@ -403,7 +450,7 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
       return { [key.replace(/ies$/, 'y').replace(/s$/, '')]: found };
     });
   };
-  list('server_types', 'server_types', () => serverTypes);
+  list('server_types', 'server_types', () => serverTypes.map(serverTypeResult));
   list('locations', 'locations', () => locations);
   list('datacenters', 'datacenters', () => locations.map((l) => datacenterOf(l.name)));
   list('images', 'images', () => images);
@@ -713,10 +760,8 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
       })
       .parse(request.body);
     unique('servers', body.name);
-    const type = serverTypes.find(
-      (t) => t.id === Number(body.server_type) || t.name === body.server_type,
-    );
-    if (type === undefined) throw new ApiError(422, 'invalid_input', 'unknown server_type');
+    const location = body.location ?? 'fsn1';
+    const type = offered(body.server_type, location);
     const image = images.find(
       (i) =>
         i.id === Number(body.image) ||
@@ -731,6 +776,13 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
       if (ip !== undefined && ip.assignee_id !== null) {
         throw new ApiError(422, 'primary_ip_assigned', 'primary IP is already assigned');
       }
+      if (ip !== undefined && ip.location !== location) {
+        throw new ApiError(
+          422,
+          'primary_ip_datacenter_mismatch',
+          'primary IP is in a different location',
+        );
+      }
     }
     if (ips.every((ip) => ip === undefined)) {
       throw new ApiError(
@@ -744,7 +796,7 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
       status: body.start_after_create ? 'running' : 'off',
       serverType: type.name,
       image: image.name,
-      location: body.location ?? 'fsn1',
+      location,
       protection: { delete: false, rebuild: false },
     };
     account.servers.push(server);
@@ -818,10 +870,12 @@ export function hcloudApi(backend: Backend, storePath: string, token: string): F
     const { server_type: wanted } = z
       .looseObject({ server_type: z.union([z.string(), z.number()]) })
       .parse(request.body);
-    const type = serverTypes.find((t) => t.id === Number(wanted) || t.name === wanted);
-    if (type === undefined) throw new ApiError(422, 'invalid_input', 'unknown server_type');
     if (server.status !== 'off')
       throw new ApiError(422, 'server_not_stopped', 'server must be off');
+    const type = offered(wanted, server.location);
+    const present = serverTypes.find(({ name }) => name === server.serverType)!;
+    if (type.architecture !== present.architecture || type.disk < present.disk)
+      throw new ApiError(422, 'invalid_server_type', 'server type does not fit for the server');
     server.serverType = type.name;
     void reply.status(201);
     return {

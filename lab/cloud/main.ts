@@ -11,13 +11,14 @@ import { currentLab, run, say, type Lab } from '../state';
 import { cloudflareApi } from './cloudflare';
 import { injectFaults } from './faults';
 import { hcloudApi } from './hcloud';
+import { offersOf } from './offers';
 import { apiTokens, ports } from '../apis';
 import { connectPackageProxy } from '../packages';
 import { startBackupServer } from '../backupServer';
 import { remoteRecords, remoteZone } from '../remote/zone';
 
 /** The zones of the lab's Cloudflare account. */
-export const accountZones = ['example.org', 'example.net', 'example.com'];
+export const accountZones = ['example.org', 'example.net', 'example.com', 'xn--bcher-kva.example'];
 
 async function main(): Promise<void> {
   const lab = currentLab();
@@ -48,7 +49,7 @@ async function main(): Promise<void> {
   const tokens = apiTokens(lab.dir);
   const store = (api: string) => join(lab.dir, `${api}.json`);
   const apis = {
-    hcloud: hcloudApi(backend, store('hcloud'), tokens.hcloud),
+    hcloud: hcloudApi(backend, store('hcloud'), tokens.hcloud, () => offersOf(lab)),
     cloudflare: cloudflareApi(backend, store('cloudflare'), tokens.cloudflare, accountZones),
   };
   injectFaults(apis.hcloud, 'hcloud', lab);

@@ -25,6 +25,8 @@ export interface Made extends Found {
 export interface Context {
   /** Shows a line of progress beside the resource. */
   log: (line: string) => void;
+  /** Shows a warning of the resource at the end, too. */
+  warn: (text: string) => void;
   /** Aborts when the user cancels. */
   signal: AbortSignal;
 }
@@ -35,6 +37,8 @@ export interface ResourceKind {
   inputs: string[];
   required?: string[];
   defaults?: Properties;
+  /** The inputs with defaults that stand inside of one of them. */
+  normal?: (inputs: Properties) => Properties;
   /** Defaults that show among the outputs only. */
   outputDefaults?: Properties;
   /** Inputs that the provider chooses where the program does not: leaving one out is no change. */
@@ -116,11 +120,15 @@ function service(provider: Provider, engineAddress: string | undefined) {
   /** Runs `work` on the resource; returns after the engine has every line that it logged. */
   const working = async <T>(urn: string, work: (context: Context) => Promise<T>): Promise<T> => {
     let logged = Promise.resolve();
-    const log = (line: string) => {
-      logged = logged.then(() => engine && show(engine, urn, line));
+    const say = (severity: SeverityValue) => (text: string) => {
+      logged = logged.then(() => engine && show(engine, urn, severity, text));
     };
     try {
-      return await work({ log, signal: cancelled.signal });
+      return await work({
+        log: say(LogSeverity.INFO),
+        warn: say(LogSeverity.WARNING),
+        signal: cancelled.signal,
+      });
     } finally {
       await logged;
     }
@@ -242,10 +250,19 @@ function answer<Q, A>(handler: (request: Q) => A | Promise<A>) {
 
 const engineAt = (address: string) => new EngineClient(address, grpc.credentials.createInsecure());
 
-function show(engine: EngineClient, urn: string, line: string): Promise<void> {
-  const request = new LogRequest().setUrn(urn).setSeverity(LogSeverity.INFO).setMessage(line);
+type SeverityValue = Parameters<LogRequest['setSeverity']>[0];
+
+/** Information is progress, which is shown beside the resource and then gone. */
+function show(
+  engine: EngineClient,
+  urn: string,
+  severity: SeverityValue,
+  text: string,
+): Promise<void> {
+  const request = new LogRequest().setUrn(urn).setSeverity(severity).setMessage(text);
+  request.setEphemeral(severity === LogSeverity.INFO);
   // Progress is not worth a failure.
-  return new Promise((resolve) => engine.log(request.setEphemeral(true), () => resolve()));
+  return new Promise((resolve) => engine.log(request, () => resolve()));
 }
 
 const allUnknown = (names: string[]): Properties =>
@@ -279,7 +296,8 @@ function initFailed(
 
 function check(kind: ResourceKind, request: pb.CheckRequest): pb.CheckResponse {
   const given = received(request.getNews());
-  const inputs = { ...kind.defaults, ...plain(given) };
+  const { normal = (all: Properties) => all } = kind;
+  const inputs = normal({ ...kind.defaults, ...plain(given) });
   const mistakes = new Map<string, string>();
   for (const name of Object.keys(inputs)) {
     if (!kind.inputs.includes(name)) mistakes.set(name, 'the stand-in plugin has no such input');

@@ -21,7 +21,10 @@ export function isObject(value: unknown): value is Properties {
 /** Properties as the engine sent them, wrappers and all. */
 export const received = (struct: Struct | undefined): Properties => struct?.toJavaScript() ?? {};
 
-/** The values alone. */
+/** What the official plugins keep for themselves in inputs and state. */
+const bridgeNames = ['__defaults', '__meta'];
+
+/** The values alone: what is null is not there, as in the state of the official plugins. */
 export function plain<T>(value: T): T;
 export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => plain<unknown>(item));
@@ -34,7 +37,12 @@ export function plain(value: unknown): unknown {
     case resourceKind:
       return value.id ?? value.urn;
     default:
-      return mapValues(value, (item) => plain(item));
+      return Object.fromEntries(
+        Object.entries(value)
+          .filter(([name]) => !bridgeNames.includes(name))
+          .map(([name, item]) => [name, plain(item)] as const)
+          .filter(([, item]) => item !== undefined && item !== null),
+      );
   }
 }
 

@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, utils, type ClientChannel, type ConnectConfig } from 'ssh2';
 import { serve, type Context } from '../resourceProvider';
-import type { Properties } from '../values';
+import { isObject, type Properties } from '../values';
 
 interface Connection {
   host: string;
@@ -34,6 +34,9 @@ const connectionFields = [
   'perDialTimeout',
 ];
 
+/** What the official plugin writes into each connection. */
+const connectionDefaults = { user: 'root', port: 22, dialErrorLimit: 10, perDialTimeout: 15 };
+
 const logged: Record<string, ('stdout' | 'stderr')[]> = {
   stdout: ['stdout'],
   stderr: ['stderr'],
@@ -57,7 +60,7 @@ async function connect(connection: Connection, { log, signal }: Context): Promis
     } catch (error) {
       client.destroy();
       if (limit >= 0 && dials > limit) {
-        const { message } = error as Error;
+        const message = dialError(error as NodeJS.ErrnoException, connection);
         throw new Error(`after ${dials - 1} failed attempts: ${message}`, { cause: error });
       }
       log(`Dial ${dials}/${limit < 0 ? 'inf' : limit} failed: retrying`);
@@ -65,6 +68,25 @@ async function connect(connection: Connection, { log, signal }: Context): Promis
       wait = Math.min(wait * 1.5, 5000);
     }
   }
+}
+
+/** In the words of Go's `net` and `golang.org/x/crypto/ssh`. */
+function dialError(
+  { code, message }: NodeJS.ErrnoException,
+  { host, port = 22 }: Connection,
+): string {
+  const known: Record<string, string> = {
+    ECONNREFUSED: 'connection refused',
+    EHOSTUNREACH: 'no route to host',
+    ETIMEDOUT: 'i/o timeout',
+  };
+  if (code !== undefined && code in known) {
+    return `dial tcp ${host}:${port}: connect: ${known[code]}`;
+  }
+  if (message.startsWith('Host denied')) return 'ssh: handshake failed: ssh: host key mismatch';
+  return message.startsWith('All configured authentication')
+    ? 'ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain'
+    : message;
 }
 
 /** `perDialTimeout` is for the TCP connection alone. */
@@ -105,6 +127,50 @@ function parseHostKey(line: string) {
   return { type: parsed.type, key: parsed.getPublicSSH() };
 }
 
+/** What ssh2 keeps to itself. */
+interface Internals {
+  _protocol: { env: (channel: number, key: string, value: string, wantReply: boolean) => void };
+  _chanMgr: {
+    _channels: Record<
+      string,
+      { outgoing: { id: number }; _callbacks: ((failed: boolean | Error) => void)[] }
+    >;
+  };
+}
+
+/** Asks for an answer to each variable, as ssh2 does not: sshd takes only those that its AcceptEnv names. */
+function watchVariables(client: Client, refused: (name: string) => void): void {
+  const { _protocol: protocol, _chanMgr: channels } = client as unknown as Internals;
+  const send = protocol.env.bind(protocol);
+  protocol.env = (id, name, value) => {
+    const channel = Object.values(channels._channels).find(({ outgoing }) => outgoing.id === id)!;
+    channel._callbacks.push((failed) => failed && refused(name));
+    send(id, name, value, true);
+  };
+}
+
+/** The official plugin's words, line breaks included. */
+const refusedVariable = (
+  name: string,
+) => `Unable to set '${name}'. This only works if your SSH server is configured to accept
+\tthese variables via AcceptEnv. Alternatively, if a Bash-like shell runs the command on the remote host, you could
+\tprefix the command itself with the variables in the form 'VAR=value command'`;
+
+/** Their numbers (signal(7)), which the official plugin adds to 128. */
+const signalNumbers: Record<string, number> = {
+  ABRT: 6,
+  ALRM: 14,
+  FPE: 8,
+  HUP: 1,
+  ILL: 4,
+  INT: 2,
+  KILL: 9,
+  PIPE: 13,
+  QUIT: 3,
+  SEGV: 11,
+  TERM: 15,
+};
+
 /**
  * Runs a command over SSH.
  *
@@ -121,15 +187,25 @@ async function run(
   const abort = () => client.destroy();
   context.signal.addEventListener('abort', abort);
   try {
-    const env = { ...(inputs.environment as Record<string, string> | undefined) };
+    const given = (inputs.environment ?? {}) as Record<string, string>;
+    const env = { ...given };
+    const refused: string[] = [];
+    watchVariables(client, (name) => {
+      if (name in given) refused.push(name);
+      else context.warn(refusedVariable(name));
+    });
     if (inputs.addPreviousOutputInEnv !== false) {
       if (previous.stdout) env.PULUMI_COMMAND_STDOUT = previous.stdout as string;
       if (previous.stderr) env.PULUMI_COMMAND_STDERR = previous.stderr as string;
     }
     const channel = await new Promise<ClientChannel>((resolve, reject) => {
-      // sshd takes only the variables that its AcceptEnv names, and ssh2 does not ask which.
       client.exec(command, { env }, (error, opened) => (error ? reject(error) : resolve(opened)));
     });
+
+    // The official plugin does not even start the command then.
+    if (refused.length > 0) {
+      throw new Error(`could not set environment variable "${refused[0]}": ssh: setenv failed`);
+    }
 
     const shown = new PassThrough();
     const lines = createInterface({ input: shown }).on('line', context.log);
@@ -150,11 +226,12 @@ async function run(
 
     const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString();
     if (status !== 0) {
+      const name = signal?.replace(/^SIG/, '') ?? '';
       const end =
         status === undefined
-          ? 'Connection lost before the process exited'
+          ? 'wait: remote command exited without exit status or exit signal'
           : status === null
-            ? `Process exited from signal ${signal}`
+            ? `Process exited with status ${128 + (signalNumbers[name] ?? 0)} from signal ${name}`
             : `Process exited with status ${status}`;
       throw new Error(`${end}: running ${JSON.stringify(command)}:\n${text(collected.both)}`);
     }
@@ -200,6 +277,10 @@ serve({
       computed: ['stdout', 'stderr'],
       changing: ['stdout', 'stderr'],
       secrets: ['connection'],
+      normal: (inputs) =>
+        isObject(inputs.connection)
+          ? { ...inputs, connection: { ...connectionDefaults, ...inputs.connection } }
+          : inputs,
       check,
       create: async (inputs, context) => ({
         id: `command${randomBytes(8).toString('hex')}`,

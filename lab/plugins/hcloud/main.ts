@@ -65,6 +65,8 @@ interface Collection extends Pick<
   stored?: (inputs: Properties) => Properties;
   /** Changes besides the name, the labels and the protections. */
   change?: (path: string, inputs: Properties, state: Properties) => Promise<void>;
+  /** What the official plugin judges before it asks the API to create. */
+  judge?: (inputs: Properties, warn: (text: string) => void) => Promise<void>;
   /** Frees the item of what would keep it from being deleted. */
   release?: (path: string, item: Item, state: Properties) => Promise<void>;
 }
@@ -110,8 +112,9 @@ function collection(kind: Collection): ResourceKind {
     replaces: kind.replaces,
     deleteBeforeReplace: kind.deleteBeforeReplace,
     computed: kind.computed ?? [],
-    create: async (inputs) => {
+    create: async (inputs, { warn }) => {
       const { name, labels } = inputs;
+      await kind.judge?.(inputs, warn);
       const answer = await api.call<WithActions & Record<string, Item>>('POST', kind.path, {
         name,
         labels,
@@ -195,6 +198,73 @@ const firewall = collection({
   },
 });
 
+/** A server type as the API tells it. */
+interface ServerType extends Item {
+  name: string;
+  locations: ({ id: number; name: string; available: boolean; recommended: boolean } & Ending)[];
+  deprecation: Ending['deprecation'];
+}
+
+interface Ending {
+  deprecation: { announced: string; unavailable_after: string } | null;
+}
+
+const serverTypesNamed = async (name?: string): Promise<ServerType[]> => {
+  const query = name === undefined ? 'per_page=50' : `name=${encodeURIComponent(name)}`;
+  return (await api.call<{ server_types: ServerType[] }>('GET', `/server_types?${query}`))
+    .server_types;
+};
+
+const deprecationOf = ({ deprecation }: Ending) => ({
+  isDeprecated: deprecation !== null,
+  deprecationAnnounced: deprecation?.announced ?? '',
+  unavailableAfter: deprecation?.unavailable_after ?? '',
+});
+
+/** As the functions of the official plugin give it. */
+const serverTypeOutputs = (type: ServerType): Properties => ({
+  id: type.id,
+  name: type.name,
+  description: type.description,
+  category: type.category,
+  cores: type.cores,
+  memory: type.memory,
+  disk: type.disk,
+  storageType: type.storage_type,
+  cpuType: type.cpu_type,
+  architecture: type.architecture,
+  includedTraffic: type.included_traffic,
+  ...deprecationOf(type),
+  locations: type.locations.map(({ id, name, available, recommended, ...ending }) => ({
+    id,
+    name,
+    available,
+    recommended,
+    ...deprecationOf(ending),
+  })),
+});
+
+async function judgeServer(inputs: Properties, warn: (text: string) => void): Promise<void> {
+  const { serverType, image, location } = inputs as Record<string, string>;
+  const [type] = await serverTypesNamed(serverType);
+  if (type === undefined) throw new Error(`server type ${serverType} not found`);
+  const query = `name=${encodeURIComponent(image!)}&architecture=${String(type.architecture)}`;
+  const { images } = await api.call<{ images: Item[] }>('GET', `/images?${query}`);
+  if (images.length === 0 && !/^\d+$/.test(image!)) {
+    throw new Error(`image ${image} for architecture ${String(type.architecture)} not found`);
+  }
+  const { deprecation } = type.locations.find(({ name }) => name === location) ?? {};
+  if (!deprecation) return;
+  if (new Date(deprecation.unavailable_after) < new Date()) {
+    throw new Error(
+      `Server Type "${serverType}" is unavailable in "${location}" and can no longer be ordered`,
+    );
+  }
+  warn(
+    `Server Type "${serverType}" is deprecated in "${location}" and will no longer be available for order as of ${deprecation.unavailable_after.slice(0, 10)}`,
+  );
+}
+
 interface PublicNet {
   ipv4?: { id: number; ip: string } | null;
   ipv6?: { id: number; ip: string } | null;
@@ -222,6 +292,7 @@ const server = collection({
   deleteBeforeReplace: true,
   computed: ['ipv4Address', 'ipv6Address', 'ipv6Network', 'status', 'primaryDiskSize'],
   protections: ['delete', 'rebuild'],
+  judge: judgeServer,
   body: (inputs) => {
     const [net] = (inputs.publicNets ?? []) as Properties[];
     return {
@@ -441,16 +512,36 @@ async function readPointer(id: string) {
   );
 }
 
-/** What Hetzner offers, found by its name. */
-const offer = (path: string) => async (args: Properties) => {
+/** The official plugin's words for what does not exist. */
+const notFound = (what: string, name: string) =>
+  new Error(`Resource not found: Resource (${what}) was not found: name="${name}"`);
+
+const getLocation = async (args: Properties) => {
   const name = String(args.name);
-  const found = await api.call<Record<string, { id: number; name: string }[]>>(
+  const { locations } = await api.call<{ locations: Item[] }>(
     'GET',
-    `/${path}?name=${encodeURIComponent(name)}`,
+    `/locations?name=${encodeURIComponent(name)}`,
   );
-  const [first] = found[path]!;
-  if (first === undefined) throw new Error(`${path} not found with name ${name}`);
-  return { ...args, ...first };
+  const [found] = locations;
+  if (found === undefined) throw notFound('location', name);
+  const { network_zone: networkZone, ...location } = found;
+  return { ...location, networkZone };
+};
+
+const getServerType = async ({ name }: Properties) => {
+  const [found] = await serverTypesNamed(String(name));
+  if (found === undefined) throw notFound('server type', String(name));
+  return serverTypeOutputs(found);
+};
+
+const getServerTypes = async () => {
+  const types = await serverTypesNamed();
+  return {
+    names: types.map(({ name }) => name),
+    serverTypeIds: types.map(({ id }) => String(id)),
+    descriptions: types.map(({ description }) => description),
+    serverTypes: types.map(serverTypeOutputs),
+  };
 };
 
 /** All items of one kind, as `outputs` tells each. */
@@ -481,8 +572,9 @@ serve({
     'hcloud:index/volumeAttachment:VolumeAttachment': volumeAttachment,
   },
   functions: {
-    'hcloud:index/getLocation:getLocation': offer('locations'),
-    'hcloud:index/getServerType:getServerType': offer('server_types'),
+    'hcloud:index/getLocation:getLocation': getLocation,
+    'hcloud:index/getServerType:getServerType': getServerType,
+    'hcloud:index/getServerTypes:getServerTypes': getServerTypes,
     'hcloud:index/getFirewalls:getFirewalls': listing('firewalls', 'firewalls', () => ({})),
     'hcloud:index/getPrimaryIps:getPrimaryIps': listing('primary_ips', 'primaryIps', () => ({})),
     'hcloud:index/getServers:getServers': listing('servers', 'servers', () => ({})),

@@ -1,0 +1,79 @@
+"""Records that a person publishes, as name servers answer them."""
+
+import contextlib
+import io
+import pathlib
+import re
+import sys
+import types
+import unittest
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
+
+import records  # noqa: E402
+from visibility import Look  # noqa: E402
+
+
+def from_text(_, kind: str, text: str):
+    """As dnspython does, which is on the host alone."""
+    if kind != "TXT":
+        return text.lower()
+    return types.SimpleNamespace(strings=[part.encode() for part in re.findall(r'"([^"]*)"', text)])
+
+
+sys.modules["dns"] = types.ModuleType("dns")
+sys.modules["dns"].rdata = sys.modules["dns.rdata"] = types.ModuleType("dns.rdata")
+sys.modules["dns.rdata"].from_text = from_text
+
+
+def warnings(record: dict, *answers: str) -> str:
+    """What is warned of where a name server answers with these texts."""
+    found = [from_text("IN", record["type"], answer) for answer in answers]
+
+    def look_at_all(wanted):
+        return [Look() if are_right(found) else Look("it is not there") for _, _, _, are_right in wanted]
+
+    output = io.StringIO()
+    with mock.patch.object(records, "look_at_all", look_at_all), contextlib.redirect_stdout(output):
+        records.warn_of_records([record])
+    return output.getvalue()
+
+
+class OthersRecords(unittest.TestCase):
+    record = {"name": "a.example._report._dmarc.b.example", "type": "TXT", "data": '"v=DMARC1"', "others": True}
+
+    def test_what_means_the_same_is_right(self):
+        for text in [
+            '"v=DMARC1"',
+            '"v=DMARC1;"',
+            '"v=DMARC1; "',
+            '"v = DMARC1 ;"',
+            '"v=DMARC1; rua=mailto:x@b.example"',
+            '"v=DMA" "RC1;"',
+        ]:
+            self.assertEqual(warnings(self.record, '"another text"', text), "", text)
+
+    def test_what_does_not_is_warned_of(self):
+        for text in ['"v=DMARC2"', '"v=dmarc1"', '"rua=mailto:x@b.example; v=DMARC1"', '"DMARC1"', '""']:
+            self.assertIn("WARNING: publish a.example._report", warnings(self.record, text), text)
+        self.assertIn("WARNING", warnings(self.record))
+
+    def test_other_types_are_compared_as_they_are(self):
+        record = {"name": "b.example", "type": "MX", "data": "10 Mail.b.example.", "others": True}
+        self.assertEqual(warnings(record, "10 mail.b.example."), "")
+        self.assertIn("WARNING", warnings(record, "20 mail.b.example."))
+
+
+class OwnRecords(unittest.TestCase):
+    record = {"name": "_dmarc.a.example", "type": "TXT", "data": '"v=DMARC1; p=reject"'}
+
+    def test_are_compared_by_their_text(self):
+        self.assertEqual(warnings(self.record, '"v=DMARC1; " "p=reject"'), "")
+        for text in ['"v=DMARC1; p=reject;"', '"v=DMARC1;p=reject"']:
+            self.assertIn("WARNING", warnings(self.record, text))
+
+
+if __name__ == "__main__":
+    unittest.main()
