@@ -240,7 +240,7 @@ describe('what the engine is told to make anew', () => {
       hostState(),
     );
     await run(hooks, 'mail-machine-volume');
-    expect(warn.mock.calls.join()).toContain('all mail on it is lost');
+    expect(warn.mock.calls[0]![0]).toContain('all mail on it is lost');
   });
 
   it('is a server that Hetzner Cloud can make, or the preview fails', async () => {

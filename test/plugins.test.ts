@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { EngineService } from '@pulumi/pulumi/proto/engine_grpc_pb';
-import type { LogRequest } from '@pulumi/pulumi/proto/engine_pb';
+import { LogSeverity, type LogRequest } from '@pulumi/pulumi/proto/engine_pb';
 import { ResourceProviderClient } from '@pulumi/pulumi/proto/provider_grpc_pb';
 import * as pb from '@pulumi/pulumi/proto/provider_pb';
 import { Status } from '@pulumi/pulumi/proto/status_pb';
@@ -20,6 +20,7 @@ import type { Backend } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare';
 import { hcloudApi } from '../lab/cloud/hcloud';
 import { standIn } from '../lab/env';
+import { defaultOffers, type Offers } from '../lab/cloud/offers';
 import { wholePair } from '../lab/plugins/tls/wholePair';
 
 type Values = Record<string, unknown>;
@@ -43,6 +44,8 @@ const open = (value: unknown) => (isSecret(value) ? (value as Values).value : va
 /** A plugin as the engine starts it, and an engine that keeps what the plugin logs. */
 class Plugin {
   readonly logged: string[] = [];
+  /** What stays after the progress: warnings. */
+  readonly warned: string[] = [];
   private constructor(
     private readonly process: ChildProcess,
     private readonly engine: grpc.Server,
@@ -59,7 +62,9 @@ class Plugin {
     const port = await new Promise<number>((resolve, reject) => {
       engine.addService(EngineService, {
         log: (call: { request: LogRequest }, reply: (error: null, answer: Empty) => void) => {
-          plugin.logged.push(call.request.getMessage());
+          const { logged, warned } = plugin;
+          const isWarning = call.request.getSeverity() === LogSeverity.WARNING;
+          (isWarning ? warned : logged).push(call.request.getMessage());
           reply(null, new Empty());
         },
       });
@@ -196,6 +201,9 @@ describe('command', () => {
   let sshd: Server;
   let connection: Values;
   let ran: { command: string; stdin: string; env: Values }[] = [];
+  /** The variables that sshd takes, as its AcceptEnv names them. */
+  let accepted = /^/;
+  const connectionDefaults = { user: 'root', dialErrorLimit: 10, perDialTimeout: 15 };
 
   beforeAll(async () => {
     // Says what it was asked; ends with the status that the command names.
@@ -207,13 +215,23 @@ describe('command', () => {
       client.on('session', (acceptSession) => {
         const env: Values = {};
         const session = acceptSession();
-        session.on('env', (_accept, _reject, { key, val }) => void (env[key] = val));
+        session.on('env', (accept, reject, { key, val }) => {
+          if (!accepted.test(key)) return reject();
+          env[key] = val;
+          accept();
+        });
         session.on('exec', (acceptExec, _reject, { command }) => {
           const channel = acceptExec();
           let stdin = '';
           channel.on('data', (chunk: Buffer) => (stdin += chunk.toString()));
-          channel.on('end', () => {
+          channel.once('end', () => {
+            // The client may be gone by then.
+            if (!channel.writable || !channel.stderr.writable) return;
             ran.push({ command, stdin, env });
+            if (command === 'be cut off') {
+              client.end();
+              return;
+            }
             channel.write('out 1\nout ');
             channel.write('2\n');
             channel.stderr.write('err\n');
@@ -236,11 +254,15 @@ describe('command', () => {
   beforeEach(() => {
     ran = [];
     plugin.logged.length = 0;
+    plugin.warned.length = 0;
   });
 
   it('makes the connection a secret, and refuses what it does not know without telling it', async () => {
     const { inputs } = await plugin.check({ connection, create: 'true' });
-    expect(inputs).toEqual({ connection: secret(connection), create: 'true' });
+    expect(inputs).toEqual({
+      connection: secret({ ...connectionDefaults, ...connection }),
+      create: 'true',
+    });
     const { failures } = await plugin.check({
       connection: { ...connection, privatekey: 'KEY' },
       logging: 'loud',
@@ -307,6 +329,60 @@ describe('command', () => {
     expect(planned).toMatchObject({ stdout: unknown, stderr: unknown, create: 'b' });
   });
 
+  it('warns of each variable that sshd does not take, as the official plugin does', async () => {
+    accepted = /^LC_/;
+    const state = { connection, create: 'a', stdout: 'was', stderr: 'so' };
+    const refused = (name: string) =>
+      `Unable to set '${name}'. This only works if your SSH server is configured to accept\n\tthese variables via AcceptEnv.`;
+    await plugin.update('id', state, { connection, create: 'b' });
+    expect(plugin.warned).toHaveLength(2);
+    expect(plugin.warned[0]).toContain(refused('PULUMI_COMMAND_STDOUT'));
+    expect(plugin.warned[1]).toContain(refused('PULUMI_COMMAND_STDERR'));
+    expect(ran.map(({ command, env }) => [command, env])).toEqual([['b', {}]]);
+    plugin.warned.length = 0;
+    await plugin.update('id', state, { connection, create: 'b', addPreviousOutputInEnv: false });
+    expect(plugin.warned).toEqual([]);
+    await expect(
+      plugin.create({ connection, create: 'x', environment: { FOO: 'bar' } }),
+    ).rejects.toThrow('could not set environment variable "FOO"');
+    accepted = /^/;
+  });
+
+  it('tells of a connection that is lost no more than the official plugin', async () => {
+    await expect(plugin.create({ connection, create: 'be cut off' })).rejects.toThrow(
+      'wait: remote command exited without exit status or exit signal: running "be cut off"',
+    );
+  });
+
+  it('goes on with what the official plugin left', async () => {
+    const official = {
+      __defaults: [],
+      addPreviousOutputInEnv: null,
+      connection: secret({
+        ...connectionDefaults,
+        ...connection,
+        agentSocketPath: null,
+        password: null,
+        privateKeyPassword: null,
+        proxy: null,
+      }),
+      create: 'a',
+      delete: null,
+      environment: null,
+      logging: null,
+      stdin: null,
+      triggers: null,
+      update: null,
+    };
+    const state = { ...official, stdout: 'x', stderr: '' };
+    const { inputs } = await plugin.check({ connection: secret(connection), create: 'a' });
+    expect((await plugin.diff(official, inputs, state)).details).toEqual({});
+    expect((await plugin.read('id', state, official)).id).toBe('id');
+    await plugin.update('id', state, inputs);
+    await plugin.delete('id', state);
+    expect(ran.map(({ command }) => command)).toEqual(['a']);
+  });
+
   it('tells the status and all output of a failure', async () => {
     await expect(plugin.create({ connection, create: 'exit 7' })).rejects.toThrow(
       /^2 UNKNOWN: Process exited with status 7: running "exit 7":\n(out 1\nout 2\nerr|err\nout 1)/,
@@ -317,10 +393,17 @@ describe('command', () => {
     const other = wholePair().pair.public;
     const wrong = { ...connection, hostKey: other, dialErrorLimit: 1 };
     await expect(plugin.create({ connection: wrong, create: 'x' })).rejects.toThrow(
-      /after 1 failed attempts: .*[Hh]ost/,
+      'after 1 failed attempts: ssh: handshake failed: ssh: host key mismatch',
     );
     expect(plugin.logged).toEqual(['Dial 1/1 failed: retrying']);
     expect(ran).toEqual([]);
+  });
+
+  it('says in the words of the official plugin why no connection came about', async () => {
+    const shut = { ...connection, port: 1, dialErrorLimit: 0 };
+    await expect(plugin.create({ connection: shut, create: 'x' })).rejects.toThrow(
+      'after 0 failed attempts: dial tcp 127.0.0.1:1: connect: connection refused',
+    );
   });
 
   it('replaces for triggers and updates for the rest', async () => {
@@ -446,9 +529,32 @@ describe('tls', () => {
     expect((await refresh(24)).state.readyForRenewal).toBe(true);
   });
 
+  it('goes on with what the official plugin left', async () => {
+    const { inputs, state } = await create(types.selfSigned, {
+      privateKeyPem: await ecKey(),
+      allowedUses: ['cert_signing'],
+      validityPeriodHours: 24,
+    });
+    const names = ['subject', 'dnsNames', 'ipAddresses', 'uris', 'earlyRenewalHours'];
+    const [was, then] = [official(inputs, names), official(state, names)];
+    expect((await plugin.diff(was, inputs, then, types.selfSigned)).details).toEqual({});
+    const read = await plugin.read('1', then, was, types.selfSigned);
+    expect(read.state).toMatchObject({ readyForRenewal: false });
+    await plugin.update('1', then, { ...inputs, earlyRenewalHours: 1 }, false, types.selfSigned);
+    await plugin.delete('1', then, types.selfSigned);
+  });
+
   it('imports nothing', async () => {
     await expect(plugin.read('1')).rejects.toThrow('cannot be imported');
   });
+});
+
+/** Inputs or a state as the official plugins write them: what is not given is null, and the bridge notes its defaults. */
+const official = (given: Values, names: string[]): Values => ({
+  ...Object.fromEntries(names.map((name) => [name, null])),
+  ...given,
+  __defaults: [],
+  __meta: '{}',
 });
 
 /** Runs one of the lab's APIs, and its plugin with it. */
@@ -481,12 +587,15 @@ describe('hcloud', () => {
     return done();
   };
   const token = 'l'.repeat(64);
+  let offers: Offers = defaultOffers;
   const running = withApi(
-    (backend, store) => hcloudApi(backend, store, token),
+    (backend, store) => hcloudApi(backend, store, token, () => offers),
     {
       network: { ipv4Pool: ['192.0.2.1'], ipv6Networks: ['2001:db8::/64'] },
       createMachine: () => (refuse ? Promise.reject(new Error(refuse)) : done()),
       deleteMachine: () => ended('deleted'),
+      powerOn: done,
+      powerOff: done,
       shutdown: () => ended('shut down'),
       setFirewall: done,
       createVolume: done,
@@ -518,6 +627,129 @@ describe('hcloud', () => {
     expect(response.json()).toMatchObject({ error: { code: 'unauthorized' } });
   });
 
+  const api = async (method: 'GET' | 'POST', path: string, payload?: object) => {
+    const response = await running.api.inject({
+      method,
+      url: `/v1${path}`,
+      headers: { authorization: `Bearer ${token}` },
+      payload,
+    });
+    return { status: response.statusCode, body: response.json<Values>() };
+  };
+  /** In the far future, so that it is never past. */
+  const going = {
+    deprecation: {
+      announced: '2025-10-16T06:00:00+00:00',
+      unavailable_after: '9999-12-31T00:00:00+00:00',
+    },
+  };
+  const getServerType = (name: string) =>
+    running.plugin.invoke('hcloud:index/getServerType:getServerType', { name });
+
+  it('tells what each location has of a type, as the official plugin does', async () => {
+    offers = { ...defaultOffers, 'cx33@fsn1': { available: false }, 'cx23@nbg1': going };
+    const free = { isDeprecated: false, deprecationAnnounced: '', unavailableAfter: '' };
+    expect(await getServerType('cx33')).toMatchObject({
+      name: 'cx33',
+      architecture: 'x86',
+      cpuType: 'shared',
+      storageType: 'local',
+      ...free,
+      locations: [
+        { id: 1, name: 'fsn1', available: false, recommended: false, ...free },
+        { id: 2, name: 'nbg1', available: true, recommended: true, ...free },
+        { id: 3, name: 'hel1', available: true, recommended: true, ...free },
+      ],
+    });
+    expect(await getServerType('cx23')).toMatchObject({
+      isDeprecated: false,
+      locations: [
+        {},
+        {
+          available: true,
+          recommended: false,
+          isDeprecated: true,
+          deprecationAnnounced: going.deprecation.announced,
+          unavailableAfter: going.deprecation.unavailable_after,
+        },
+        {},
+      ],
+    });
+    expect(await getServerType('cx22')).toMatchObject({ isDeprecated: true });
+    await expect(getServerType('cx21')).rejects.toThrow(
+      'Resource (server type) was not found: name="cx21"',
+    );
+    const { serverTypes } = await running.plugin.invoke(
+      'hcloud:index/getServerTypes:getServerTypes',
+      {},
+    );
+    expect((serverTypes as Values[]).map(({ name }) => name)).toEqual([
+      'cx22',
+      'cx23',
+      'cx33',
+      'cax11',
+    ]);
+    const { body } = await api('GET', '/datacenters');
+    expect(body.datacenters).toMatchObject([
+      { server_types: { supported: [104, 114, 115, 45], available: [114, 45] } },
+      { server_types: { available: [114, 115, 45], available_for_migration: [114, 115, 45] } },
+      { server_types: { available: [114, 115, 45] } },
+    ]);
+    offers = defaultOffers;
+  });
+
+  it('makes no server that the location has no room for, and changes none to it', async () => {
+    const ip = await create('PrimaryIp', { name: 'ip', type: 'ipv4', location: 'fsn1' });
+    const publicNets = [{ ipv4Enabled: true, ipv4: Number(ip.id), ipv6Enabled: false }];
+    const given = { ...server, location: 'fsn1', publicNets };
+    offers = { ...defaultOffers, 'cx23@fsn1': { available: false } };
+    await expect(create('Server', given)).rejects.toThrow(
+      'POST /servers: 412 error during placement (resource_unavailable)',
+    );
+    await expect(create('Server', { ...given, serverType: 'cx22' })).rejects.toThrow(
+      'Server Type "cx22" is unavailable in "fsn1" and can no longer be ordered',
+    );
+    await expect(create('Server', { ...given, serverType: 'cx21' })).rejects.toThrow(
+      'server type cx21 not found',
+    );
+    const gone = { name: 'b', server_type: 'cx22', image: 'debian-13', location: 'fsn1' };
+    expect(await api('POST', '/servers', gone)).toEqual({
+      status: 412,
+      body: {
+        error: { code: 'resource_unavailable', message: 'error during placement', details: null },
+      },
+    });
+
+    offers = { ...defaultOffers, 'cx23@fsn1': going, 'cx33@fsn1': { available: false } };
+    running.plugin.warned.length = 0;
+    const { id, state } = await create('Server', given);
+    expect(running.plugin.warned).toEqual([
+      'Server Type "cx23" is deprecated in "fsn1" and will no longer be available for order as of 9999-12-31',
+    ]);
+    await expect(
+      running.plugin.update(id, state, { ...given, serverType: 'cx33' }),
+    ).rejects.toThrow('412 error during placement (resource_unavailable)');
+    // It is left turned off, as with the official plugin.
+    expect((await running.plugin.read(id, state, given)).state).toMatchObject({ status: 'off' });
+    const other = await api('POST', `/servers/${id}/actions/change_type`, {
+      server_type: 'cax11',
+      upgrade_disk: true,
+    });
+    expect(other.body.error).toMatchObject({ code: 'invalid_server_type' });
+    offers = defaultOffers;
+    await running.plugin.delete(id, state);
+    await running.plugin.delete(ip.id, {}, type('PrimaryIp'));
+  });
+
+  it('gives a server no address of another location', async () => {
+    const ip = await create('PrimaryIp', { name: 'far', type: 'ipv4', location: 'hel1' });
+    const publicNets = [{ ipv4Enabled: true, ipv4: Number(ip.id), ipv6Enabled: false }];
+    await expect(create('Server', { ...server, location: 'fsn1', publicNets })).rejects.toThrow(
+      '(primary_ip_datacenter_mismatch)',
+    );
+    await running.plugin.delete(ip.id, {}, type('PrimaryIp'));
+  });
+
   it('waits for what it starts, updates in place, and reads back', async () => {
     const { plugin } = running;
     const { id, inputs, state } = await create('Volume', { name: 'v', size: 10, format: 'ext4' });
@@ -536,6 +768,23 @@ describe('hcloud', () => {
     await plugin.delete(id, updated, type('Volume'));
     expect((await plugin.read(id, state, inputs, type('Volume'))).id).toBe('');
     await plugin.delete(id, updated, type('Volume'));
+  });
+
+  it('goes on with what the official plugin left', async () => {
+    const { plugin } = running;
+    const cases: [string, Values, string[]][] = [
+      ['Volume', { name: 'v', size: 10, location: 'fsn1' }, ['format', 'labels', 'serverId']],
+      ['Firewall', { name: 'f' }, ['labels', 'rules']],
+      ['PrimaryIp', { name: 'i', type: 'ipv6', location: 'fsn1' }, ['labels', 'assigneeId']],
+    ];
+    for (const [name, given, names] of cases) {
+      const { id, inputs, state } = await create(name, given);
+      const [was, then] = [official(inputs, names), official(state, names)];
+      expect((await plugin.diff(was, inputs, then, type(name))).details, name).toEqual({});
+      expect((await plugin.read(id, then, was, type(name))).inputs, name).toEqual(inputs);
+      await plugin.update(id, then, { ...inputs, name: 'other' }, false, type(name));
+      await plugin.delete(id, then, type(name));
+    }
   });
 
   it('imports by id what the API tells', async () => {
@@ -670,7 +919,8 @@ describe('cloudflare', () => {
   let delegated = false;
   const token = 'l'.repeat(40);
   const running = withApi(
-    (backend, store) => cloudflareApi(backend, store, token, ['example.org']),
+    (backend, store) =>
+      cloudflareApi(backend, store, token, ['example.org', 'xn--bcher-kva.example']),
     {
       putZone: () => Promise.resolve(),
       sign: (_zone, wanted) => {
@@ -691,6 +941,20 @@ describe('cloudflare', () => {
   it('finds the one zone of a name', async () => {
     expect(await getZone('example.org')).toMatchObject({ name: 'example.org', status: 'active' });
     await expect(getZone('example.net')).rejects.toThrow('0 zones are named example.net');
+  });
+
+  it('tells international zones in Unicode, and their records in A-labels', async () => {
+    for (const name of ['xn--bcher-kva.example', 'bücher.example']) {
+      expect(await getZone(name)).toMatchObject({ name: 'bücher.example' });
+    }
+    const { zoneId } = await getZone('bücher.example');
+    const given = { zoneId, type: 'A', ttl: 300, content: '192.0.2.1' };
+    for (const name of ['mail.xn--bcher-kva.example', 'mail.bücher.example']) {
+      const { id, state } = await running.plugin.create({ ...given, name });
+      const read = await running.plugin.read(`${String(zoneId)}/${id}`);
+      expect(read.inputs).toMatchObject({ name: 'mail.xn--bcher-kva.example' });
+      await running.plugin.delete(id, state);
+    }
   });
 
   it('finds a zone by its id', async () => {
@@ -723,6 +987,20 @@ describe('cloudflare', () => {
     await plugin.delete(id, updated);
     expect((await plugin.read(id, updated, after)).id).toBe('');
     await expect(plugin.delete(id, updated)).rejects.toThrow('Record does not exist');
+  });
+
+  it('goes on with what the official plugin left', async () => {
+    const { plugin } = running;
+    const { zoneId } = await getZone('example.org');
+    const names = ['comment', 'data', 'priority', 'settings', 'tags'];
+    const given = { zoneId, name: 'x.example.org', type: 'A', ttl: 300, content: '192.0.2.1' };
+    const { inputs } = await plugin.check(given);
+    const { id, state } = await plugin.create(inputs);
+    const [was, then] = [official(inputs, names), official(state, names)];
+    expect((await plugin.diff(was, inputs, then)).details).toEqual({});
+    expect((await plugin.read(id, then, was)).inputs).toEqual(inputs);
+    await plugin.update(id, then, { ...inputs, ttl: 600 });
+    await plugin.delete(id, then);
   });
 
   it('replaces for zone and type', async () => {

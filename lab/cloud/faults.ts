@@ -13,7 +13,7 @@ export interface Fault {
   /** Whether the work is done before the answer goes wrong. */
   done: boolean;
   /** The status that is answered instead; none cuts the connection. */
-  status?: 423 | 429 | 500 | 504;
+  status?: 412 | 423 | 429 | 500 | 504;
   /** Seconds of silence before that. */
   silence?: number;
   times: number;
@@ -32,7 +32,13 @@ export function faultsLeft(lab: Lab): Fault[] {
   return existsSync(fileOf(lab)) ? (JSON.parse(readFileSync(fileOf(lab), 'utf8')) as Fault[]) : [];
 }
 
-const codes = { 423: 'locked', 429: 'rate_limit_exceeded', 500: 'server_error', 504: 'timeout' };
+const codes = {
+  412: 'resource_unavailable',
+  423: 'locked',
+  429: 'rate_limit_exceeded',
+  500: 'server_error',
+  504: 'timeout',
+};
 
 /** Makes an API do wrong what the lab is told. */
 export function injectFaults(app: FastifyInstance, api: Fault['api'], lab: Lab): void {

@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setFaults } from '../../lab/cloud/faults';
+import { setOffers } from '../../lab/cloud/offers';
+import { onHost } from '../../lab/machines';
+import type { Lab } from '../../lab/state';
+import { endLab, startLab, TestStack, zoneOf } from './testLab';
+
+const name = 'plan';
+let lab: Lab;
+let stack: TestStack;
+
+beforeAll(async () => {
+  lab = startLab(name);
+  stack = new TestStack(lab);
+  await stack.select();
+  // As a person may write it, and as no API tells it.
+  await stack.set('mailhost:domains[2].name', 'bücher.example.', '--path');
+  await stack.set('mailhost:domains[2].spf[0]', 'include:_spf.bücher.example', '--path');
+  const { status, output } = await stack.up();
+  expect(status, output).toBe(0);
+});
+afterAll(() => endLab(name));
+
+/** The servers' ids in the state. */
+const servers = () =>
+  stack.resources().flatMap(({ type, id }) => (type.endsWith(':Server') ? id : []));
+const urnOf = (end: string) => stack.resources().find(({ urn }) => urn.endsWith(`::${end}`))!.urn;
+const preview = (...options: string[]) => stack.run(['preview', ...options]);
+
+/** Runs `work` with settings that are as before afterwards. */
+async function withSettings<T>(settings: Record<string, string>, work: () => Promise<T>) {
+  for (const [key, value] of Object.entries(settings)) await stack.set(key, value);
+  try {
+    return await work();
+  } finally {
+    for (const key of Object.keys(settings)) await stack.unset(key);
+  }
+}
+
+/** Runs `work` while Hetzner has no room for some types. */
+async function withoutRoomFor<T>(types: string[], work: () => Promise<T>): Promise<T> {
+  setOffers(lab, Object.fromEntries(types.map((type) => [type, { available: false }])));
+  try {
+    return await work();
+  } finally {
+    setOffers(lab, {});
+  }
+}
+
+describe('a plan', () => {
+  it('takes an international domain, which the API tells in Unicode', async () => {
+    const zone = await zoneOf(lab, 'bücher.example');
+    const records = (await zone.list()) as { name: string; type: string; content: string }[];
+    expect(records).toContainEqual(
+      expect.objectContaining({
+        name: 'xn--bcher-kva.example',
+        type: 'MX',
+        content: 'mail.example.org',
+      }),
+    );
+    expect(records).toContainEqual(
+      expect.objectContaining({
+        content: '"v=spf1 mx include:_spf.xn--bcher-kva.example -all"',
+      }),
+    );
+    expect(records.every((record) => /(^|\.)xn--bcher-kva\.example$/.test(record.name))).toBe(true);
+    expect(Object.keys(stack.outputs().dsRecords)).toContain('xn--bcher-kva.example');
+  });
+
+  it.each([
+    ['a replacement', { 'mailhost:serverGeneration': '2' }, 'cx23'],
+    ['a resize', { 'mailhost:serverType': 'cx33' }, 'cx33'],
+    ['a deprecated type', { 'mailhost:serverType': 'cx22' }, 'cx22'],
+  ])('is stopped in the preview where it would end with no server: %s', async (_, change, type) => {
+    const before = servers();
+    await withoutRoomFor(['cx23@fsn1', 'cx33@fsn1'], () =>
+      withSettings(change, async () => {
+        for (const { status, output } of [await preview(), await stack.up()]) {
+          expect(status).not.toBe(0);
+          expect(output).toMatch(
+            new RegExp(`(no room for a server of type|no server of type) ${type}`),
+          );
+          expect(output).not.toMatch(/at .*\.ts:\d+/);
+        }
+      }),
+    );
+    expect(servers()).toEqual(before);
+    expect(onHost(lab, 'systemctl is-active opensmtpd').trim()).toBe('active');
+  });
+
+  it('fails in the preview where the engine is told to replace the server, and there is no other', async () => {
+    await withoutRoomFor(['cx23@fsn1'], async () => {
+      const { status, output } = await preview('--replace', urnOf('mail-machine-server'));
+      expect(status).not.toBe(0);
+      expect(output).toContain('fsn1 has no room for a server of type cx23 now');
+    });
+  });
+
+  it.each([
+    ['mail-example.org-s1', 'the DKIM key s1 of example.org would be made anew'],
+    ['mail-certificate-key', 'the TLS key of generation 1 would be made anew'],
+    ['mail-machine-host-key', 'the host key would be made anew'],
+  ])('shows in the preview, and refuses, to make %s anew', async (resource, message) => {
+    const urn = urnOf(resource);
+    const before = stack.state();
+    for (const command of [['preview'], ['up', '--yes', '--skip-preview']]) {
+      const { status, output } = await stack.run([...command, '--replace', urn]);
+      expect(status).not.toBe(0);
+      expect(output).toContain(message);
+    }
+    const key = (state: string) => /"publicKeyFingerprintSha256":.*/g.exec(state)?.[0];
+    expect(key(stack.state())).toBe(key(before));
+  });
+
+  it('warns in the preview of the mail that is lost with a volume', async () => {
+    const { output } = await preview('--replace', urnOf('mail-machine-volume'));
+    expect(output).toMatch(/warning: the volume would be made anew, and empty/);
+  });
+
+  it('names provider, calls and setting where the token is wrong', async () => {
+    await withSettings(
+      { 'hcloud:token': 'm'.repeat(64), 'mailhost:serverGeneration': '2' },
+      async () => {
+        const { status, output } = await preview();
+        expect(status).not.toBe(0);
+        expect(output).toMatch(/Hetzner Cloud does not answer .*getServers.*hcloud:token/);
+        expect(output).not.toMatch(/unhandled|at .*\.[jt]s:\d+/i);
+      },
+    );
+  });
+
+  it('updates commands without a warning, and names the host where the connection is lost', async () => {
+    await withSettings({ 'mailhost:spamTagLevel': '4' }, async () => {
+      const cut = Buffer.from(
+        `
+until pgrep -f '[m]ailhost activate' >/dev/null; do sleep 0.05; done
+kill -KILL $(pgrep -f 'sshd-session: root')
+`,
+      ).toString('base64');
+      onHost(lab, `echo ${cut} | base64 -d >/run/cut; systemd-run --quiet --collect bash /run/cut`);
+      const failed = await stack.up();
+      expect(failed.status).not.toBe(0);
+      expect(failed.output).toMatch(
+        /the connection to root@10\.88\.\d+\.\d+ was lost while `mailhost activate .*run `pulumi up` again/,
+      );
+      const { status, output } = await stack.up();
+      expect(status, output).toBe(0);
+      expect(output).toMatch(/Command mail-\S+ updated/);
+      expect(output).not.toContain('Unable to set');
+    });
+    expect((await stack.up()).status).toBe(0);
+  });
+
+  it('says what is gone and what to set where no server is made, and goes on from there', async () => {
+    await withSettings({ 'mailhost:serverGeneration': '2' }, async () => {
+      setFaults(lab, [
+        { api: 'hcloud', method: 'POST', path: '/servers', done: false, status: 412, times: 1 },
+      ]);
+      const failed = await stack.up();
+      setFaults(lab, []);
+      expect(failed.status).not.toBe(0);
+      expect(failed.output).toMatch(
+        /Hetzner Cloud made no server of type cx23 in fsn1 .*resource_unavailable.*There is no server now.*Set serverType to one that fsn1 has \(cx33\)/,
+      );
+      expect(servers()).toEqual([]);
+      const { status, output } = await stack.up();
+      expect(status, output).toBe(0);
+      expect(servers()).toHaveLength(1);
+      expect(onHost(lab, 'systemctl is-active opensmtpd').trim()).toBe('active');
+    });
+  });
+});
