@@ -15,7 +15,7 @@ beforeAll(async () => {
   await stack.select();
   // As a person may write it, and as no API tells it.
   await stack.set('mailhost:domains[2].name', 'bücher.example.', '--path');
-  await stack.set('mailhost:domains[2].spf[0]', 'include:_spf.bücher.example', '--path');
+  await stack.set('mailhost:domains[2].spf[0]', 'a:smtp.bücher.example', '--path');
   const { status, output } = await stack.up();
   expect(status, output).toBe(0);
 });
@@ -60,7 +60,7 @@ describe('a plan', () => {
     );
     expect(records).toContainEqual(
       expect.objectContaining({
-        content: '"v=spf1 mx include:_spf.xn--bcher-kva.example -all"',
+        content: '"v=spf1 mx a:smtp.xn--bcher-kva.example -all"',
       }),
     );
     expect(records.every((record) => /(^|\.)xn--bcher-kva\.example$/.test(record.name))).toBe(true);
