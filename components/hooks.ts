@@ -1,11 +1,39 @@
 import * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 
-/** Whether hooks can be registered. The monitor of the SDK's mocks has none, and a program would wait for that for ever. */
-function hasHooks(): boolean {
+/** Of each plan, by its monitor: whether hooks can be registered. */
+const supported = new WeakMap<object, Promise<boolean>>();
+const enabled = new WeakSet<object>();
+
+/**
+ * Finds out whether hooks can be registered, by registering one: a language host that is older than the CLI has no such
+ * call, though the engine says that it has, and the monitor of the SDK's mocks has none at all. Without them a plan goes on,
+ * and says less.
+ *
+ * @param name unique in the stack
+ */
+export async function enableHooks(name: string): Promise<void> {
   const monitor = pulumi.runtime.getMonitor() as { registerErrorHook?: unknown } | undefined;
-  return monitor?.registerErrorHook !== undefined;
+  if (monitor?.registerErrorHook === undefined) return;
+  let known = supported.get(monitor);
+  if (known === undefined) {
+    const { __registered: registered } = new pulumi.ErrorHook(
+      `${name}: hooks`,
+      () => false,
+    ) as unknown as { __registered: Promise<void> };
+    known = registered.then(
+      () => true,
+      () => false,
+    );
+    supported.set(monitor, known);
+  }
+  if (await known) enabled.add(monitor);
 }
+
+const hasHooks = (): boolean => {
+  const monitor = pulumi.runtime.getMonitor();
+  return monitor !== undefined && enabled.has(monitor);
+};
 
 /** What a plan would lose by making a resource anew that the stack has. */
 export interface Loss {
@@ -38,7 +66,7 @@ export function keeping(
       if (lost?.loss.isRefused === true) throw new Error(lost.loss.message);
       if (lost) await pulumi.log.warn(lost.loss.message, lost.parent);
     };
-    guard = { losses, binding: beforeCreate('mailhost: made anew', report) };
+    guard = { losses, binding: beforeCreate(`${name}: made anew`, report) };
     guards.set(monitor, guard);
   }
   guard.losses.set(name, { loss, parent });

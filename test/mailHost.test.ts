@@ -275,6 +275,7 @@ describe('MailHost', () => {
         name: `${domain}._report._dmarc.collector.example`,
         type: 'TXT',
         data: '"v=DMARC1"',
+        others: true,
       })),
     );
   });

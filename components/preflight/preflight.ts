@@ -17,6 +17,7 @@ import {
 import { announcedMtaSts } from '../dns/mtaSts';
 import { cloudflareContent, isKnown, quoteTxt, resourceName, withValue } from '../dns/recordForms';
 import { isSpf, spfMistake, spfRecord, type TxtLookup } from '../dns/spf';
+import { enableHooks } from '../hooks';
 import { hostAddress } from '../machineFiles';
 import type { Zone } from '../nextSteps';
 import { seconds } from '../settings/duration';
@@ -96,6 +97,7 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
     settings.dns === 'manual'
       ? { zones: new Map<string, Zone>(), mistakes: [] }
       : findZones(settings, lookUps),
+    enableHooks(name),
   ]);
   const outputsOf = (type: string, resource: string) =>
     state.find(({ urn }) => urn.endsWith(`${type}::${name}-${resource}`))?.outputs;
