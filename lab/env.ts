@@ -48,10 +48,15 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
       linkPlugin(standIn(name), join(plugins, folder));
   }
 
-  const path = [engine, join(project, 'node_modules', '.bin'), process.env.PATH];
+  const languageHost = bundle('lab/engine/languageHost', 'pulumi-language-nodejs');
+  const path = [
+    ...(engine === undefined ? [] : [languageHost, engine]),
+    join(project, 'node_modules', '.bin'),
+    process.env.PATH,
+  ];
   return {
     MAILHOST_LAB: lab.name,
-    PATH: path.filter((entry) => entry !== undefined).join(delimiter),
+    PATH: path.join(delimiter),
     PULUMI_HOME: home,
     // Else Pulumi keeps a file beside the state, and cannot read the state where it was killed while it wrote that.
     PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,

@@ -1,34 +1,29 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { setFaults } from '../../lab/cloud/faults';
 import { setOffers } from '../../lab/cloud/offers';
-import { onHost } from '../../lab/machines';
-import type { Lab } from '../../lab/state';
-import { endLab, startLab, TestStack, zoneOf } from './testLab';
+import { hostTest, type Host } from './hosts';
+import { zoneOf } from './testLab';
 
-const name = 'plan';
-let lab: Lab;
-let stack: TestStack;
-
-beforeAll(async () => {
-  lab = startLab(name);
-  stack = new TestStack(lab);
-  await stack.select();
+const it = hostTest({
   // As a person may write it, and as no API tells it.
-  await stack.set('mailhost:domains[2].name', 'bücher.example.', '--path');
-  await stack.set('mailhost:domains[2].spf[0]', 'a:smtp.bücher.example', '--path');
-  const { status, output } = await stack.up();
-  expect(status, output).toBe(0);
+  'domains[2].name': 'bücher.example.',
+  'domains[2].spf[0]': 'a:smtp.bücher.example',
 });
-afterAll(() => endLab(name));
 
 /** The servers' ids in the state. */
-const servers = () =>
+const servers = ({ stack }: Host) =>
   stack.resources().flatMap(({ type, id }) => (type.endsWith(':Server') ? id : []));
-const urnOf = (end: string) => stack.resources().find(({ urn }) => urn.endsWith(`::${end}`))!.urn;
-const preview = (...options: string[]) => stack.run(['preview', ...options]);
+const urnOf = ({ stack }: Host, end: string) =>
+  stack.resources().find(({ urn }) => urn.endsWith(`::${end}`))!.urn;
+const preview = ({ stack }: Host, ...options: string[]) => stack.run(['preview', ...options]);
+const isActive = (host: Host) => host.shell('systemctl is-active opensmtpd').trim() === 'active';
 
 /** Runs `work` with settings that are as before afterwards. */
-async function withSettings<T>(settings: Record<string, string>, work: () => Promise<T>) {
+async function withSettings<T>(
+  { stack }: Host,
+  settings: Record<string, string>,
+  work: () => Promise<T>,
+): Promise<T> {
   for (const [key, value] of Object.entries(settings)) await stack.set(key, value);
   try {
     return await work();
@@ -38,7 +33,11 @@ async function withSettings<T>(settings: Record<string, string>, work: () => Pro
 }
 
 /** Runs `work` while Hetzner has no room for some types. */
-async function withoutRoomFor<T>(types: string[], work: () => Promise<T>): Promise<T> {
+async function withoutRoomFor<T>(
+  { lab }: Host,
+  types: string[],
+  work: () => Promise<T>,
+): Promise<T> {
   setOffers(lab, Object.fromEntries(types.map((type) => [type, { available: false }])));
   try {
     return await work();
@@ -48,8 +47,8 @@ async function withoutRoomFor<T>(types: string[], work: () => Promise<T>): Promi
 }
 
 describe('a plan', () => {
-  it('takes an international domain, which the API tells in Unicode', async () => {
-    const zone = await zoneOf(lab, 'bücher.example');
+  it('takes an international domain, which the API tells in Unicode', async ({ host }) => {
+    const zone = await zoneOf(host.lab, 'bücher.example');
     const records = (await zone.list()) as { name: string; type: string; content: string }[];
     expect(records).toContainEqual(
       expect.objectContaining({
@@ -64,64 +63,77 @@ describe('a plan', () => {
       }),
     );
     expect(records.every((record) => /(^|\.)xn--bcher-kva\.example$/.test(record.name))).toBe(true);
-    expect(Object.keys(stack.outputs().dsRecords)).toContain('xn--bcher-kva.example');
+    expect(Object.keys(host.stack.outputs().dsRecords)).toContain('xn--bcher-kva.example');
   });
 
-  it.each([
+  it.for<[string, Record<string, string>, string]>([
     ['a replacement', { 'mailhost:serverGeneration': '2' }, 'cx23'],
     ['a resize', { 'mailhost:serverType': 'cx33' }, 'cx33'],
     ['a deprecated type', { 'mailhost:serverType': 'cx22' }, 'cx22'],
-  ])('is stopped in the preview where it would end with no server: %s', async (_, change, type) => {
-    const before = servers();
-    await withoutRoomFor(['cx23@fsn1', 'cx33@fsn1'], () =>
-      withSettings(change, async () => {
-        for (const { status, output } of [await preview(), await stack.up()]) {
-          expect(status).not.toBe(0);
-          expect(output).toMatch(
-            new RegExp(`(no room for a server of type|no server of type) ${type}`),
-          );
-          expect(output).not.toMatch(/at .*\.ts:\d+/);
-        }
-      }),
-    );
-    expect(servers()).toEqual(before);
-    expect(onHost(lab, 'systemctl is-active opensmtpd').trim()).toBe('active');
-  });
+  ])(
+    'is stopped in the preview where it would end with no server: %s',
+    async ([, change, type], { host }) => {
+      const before = servers(host);
+      await withoutRoomFor(host, ['cx23@fsn1', 'cx33@fsn1'], () =>
+        withSettings(host, change, async () => {
+          for (const { status, output } of [await preview(host), await host.stack.up()]) {
+            expect(status).not.toBe(0);
+            expect(output).toMatch(
+              new RegExp(`(no room for a server of type|no server of type) ${type}`),
+            );
+            expect(output).not.toMatch(/at .*\.ts:\d+/);
+          }
+        }),
+      );
+      expect(servers(host)).toEqual(before);
+      expect(isActive(host)).toBe(true);
+    },
+  );
 
-  it('fails in the preview where the engine is told to replace the server, and there is no other', async () => {
-    await withoutRoomFor(['cx23@fsn1'], async () => {
-      const { status, output } = await preview('--replace', urnOf('mail-machine-server'));
+  it('fails in the preview where the engine is told to replace the server, and there is no other', async ({
+    host,
+  }) => {
+    await withoutRoomFor(host, ['cx23@fsn1'], async () => {
+      const { status, output } = await preview(
+        host,
+        '--replace',
+        urnOf(host, 'mail-machine-server'),
+      );
       expect(status).not.toBe(0);
       expect(output).toContain('fsn1 has no room for a server of type cx23 now');
     });
   });
 
-  it.each([
+  it.for<[string, string]>([
     ['mail-example.org-s1', 'the DKIM key s1 of example.org would be made anew'],
     ['mail-certificate-key', 'the TLS key of generation 1 would be made anew'],
     ['mail-machine-host-key', 'the host key would be made anew'],
-  ])('shows in the preview, and refuses, to make %s anew', async (resource, message) => {
-    const urn = urnOf(resource);
-    const before = stack.state();
-    for (const command of [['preview'], ['up', '--yes', '--skip-preview']]) {
-      const { status, output } = await stack.run([...command, '--replace', urn]);
-      expect(status).not.toBe(0);
-      expect(output).toContain(message);
-    }
-    const key = (state: string) => /"publicKeyFingerprintSha256":.*/g.exec(state)?.[0];
-    expect(key(stack.state())).toBe(key(before));
-  });
+  ])(
+    'shows in the preview, and refuses, to make %s anew',
+    async ([resource, message], { host }) => {
+      const urn = urnOf(host, resource);
+      const before = host.stack.state();
+      for (const command of [['preview'], ['up', '--yes', '--skip-preview']]) {
+        const { status, output } = await host.stack.run([...command, '--replace', urn]);
+        expect(status).not.toBe(0);
+        expect(output).toContain(message);
+      }
+      const key = (state: string) => /"publicKeyFingerprintSha256":.*/g.exec(state)?.[0];
+      expect(key(host.stack.state())).toBe(key(before));
+    },
+  );
 
-  it('warns in the preview of the mail that is lost with a volume', async () => {
-    const { output } = await preview('--replace', urnOf('mail-machine-volume'));
+  it('warns in the preview of the mail that is lost with a volume', async ({ host }) => {
+    const { output } = await preview(host, '--replace', urnOf(host, 'mail-machine-volume'));
     expect(output).toMatch(/warning: the volume would be made anew, and empty/);
   });
 
-  it('names provider, calls and setting where the token is wrong', async () => {
+  it('names provider, calls and setting where the token is wrong', async ({ host }) => {
     await withSettings(
+      host,
       { 'hcloud:token': 'm'.repeat(64), 'mailhost:serverGeneration': '2' },
       async () => {
-        const { status, output } = await preview();
+        const { status, output } = await preview(host);
         expect(status).not.toBe(0);
         expect(output).toMatch(/Hetzner Cloud does not answer .*getServers.*hcloud:token/);
         expect(output).not.toMatch(/unhandled|at .*\.[jt]s:\d+/i);
@@ -129,44 +141,48 @@ describe('a plan', () => {
     );
   });
 
-  it('updates commands without a warning, and names the host where the connection is lost', async () => {
-    await withSettings({ 'mailhost:spamTagLevel': '4' }, async () => {
+  it('updates commands without a warning, and names the host where the connection is lost', async ({
+    freshHost: host,
+  }) => {
+    await withSettings(host, { 'mailhost:spamTagLevel': '4' }, async () => {
       const cut = Buffer.from(
         `
 until pgrep -f '[m]ailhost activate' >/dev/null; do sleep 0.05; done
 kill -KILL $(pgrep -f 'sshd-session: root')
 `,
       ).toString('base64');
-      onHost(lab, `echo ${cut} | base64 -d >/run/cut; systemd-run --quiet --collect bash /run/cut`);
-      const failed = await stack.up();
+      host.shell(`echo ${cut} | base64 -d >/run/cut; systemd-run --quiet --collect bash /run/cut`);
+      const failed = await host.stack.up();
       expect(failed.status).not.toBe(0);
       expect(failed.output).toMatch(
         /the connection to root@10\.88\.\d+\.\d+ was lost while `mailhost activate .*run `pulumi up` again/,
       );
-      const { status, output } = await stack.up();
+      const { status, output } = await host.stack.up();
       expect(status, output).toBe(0);
       expect(output).toMatch(/Command mail-\S+ updated/);
       expect(output).not.toContain('Unable to set');
     });
-    expect((await stack.up()).status).toBe(0);
+    expect((await host.stack.up()).status).toBe(0);
   });
 
-  it('says what is gone and what to set where no server is made, and goes on from there', async () => {
-    await withSettings({ 'mailhost:serverGeneration': '2' }, async () => {
-      setFaults(lab, [
+  it('says what is gone and what to set where no server is made, and goes on from there', async ({
+    freshHost: host,
+  }) => {
+    await withSettings(host, { 'mailhost:serverGeneration': '2' }, async () => {
+      setFaults(host.lab, [
         { api: 'hcloud', method: 'POST', path: '/servers', done: false, status: 412, times: 1 },
       ]);
-      const failed = await stack.up();
-      setFaults(lab, []);
+      const failed = await host.stack.up();
+      setFaults(host.lab, []);
       expect(failed.status).not.toBe(0);
       expect(failed.output).toMatch(
         /Hetzner Cloud made no server of type cx23 in fsn1 .*resource_unavailable.*There is no server now.*Set serverType to one that fsn1 has \(cx33\)/,
       );
-      expect(servers()).toEqual([]);
-      const { status, output } = await stack.up();
+      expect(servers(host)).toEqual([]);
+      const { status, output } = await host.stack.up();
       expect(status, output).toBe(0);
-      expect(servers()).toHaveLength(1);
-      expect(onHost(lab, 'systemctl is-active opensmtpd').trim()).toBe('active');
+      expect(servers(host)).toHaveLength(1);
+      expect(isActive(host)).toBe(true);
     });
   });
 });
