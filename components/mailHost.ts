@@ -37,6 +37,7 @@ import { Renewal } from './renewal';
 import { isCertificateChain, isPrivateKey, pairMistake } from './settings/certificates';
 import { seconds } from './settings/duration';
 import { mailSettings, type Credential } from './settings/mailSettings';
+import { asciiName } from './settings/names';
 import {
   backupSecretForm,
   chainForm,
@@ -481,11 +482,15 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         // The engine shows the first line of a message at once, and the rest at the end.
         for (const line of fresh) await pulumi.log.info(`publish ${line}`, this);
       });
-    const dsRecords = pulumi
-      .output(dns.dsRecords)
-      .apply((ds) =>
-        Object.fromEntries(Object.entries(ds).map(([zone, text]) => [zoneNameOf(zone), text])),
-      );
+    const dsRecords = pulumi.output(dns.dsRecords).apply((ds) =>
+      Object.fromEntries(
+        Object.entries(ds).map(([zone, text]) => [
+          zoneNameOf(zone),
+          // The zone's name stands first, which the API may tell in Unicode.
+          text.replace(/^\S*[^\0-\x7f]\S*/, (name) => `${asciiName(name)}.`),
+        ]),
+      ),
+    );
     const made = {
       ipv4: machine.ipv4,
       ipv6: machine.ipv6,

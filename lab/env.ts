@@ -62,8 +62,6 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE: 'lab',
     PULUMI_STACK: 'dev',
-    // The lab's language host is older than the option of that name in Pulumi.yaml.
-    PULUMI_NODEJS_TSCONFIG_PATH: join(project, 'tsconfig.run.json'),
     // The program's modules are compiled once, not at every command: an eighth of the CPU time of one without a change.
     NODE_COMPILE_CACHE: join(cacheRoot, 'compiled'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',

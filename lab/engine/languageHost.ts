@@ -55,11 +55,15 @@ function run(request: pb.RunRequest): Promise<pb.RunResponse> {
     request.getInfo()?.getEntryPoint() || request.getProgram() || '.',
     ...request.getArgsList(),
   ];
+  const { tsconfig } = (request.getInfo()?.getOptions()?.toJavaScript() ?? {}) as {
+    tsconfig?: string;
+  };
   const child = spawn('node', args, {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
       ...process.env,
       PULUMI_NODEJS_TYPESCRIPT: 'true',
+      ...(tsconfig === undefined ? {} : { PULUMI_NODEJS_TSCONFIG_PATH: tsconfig }),
       PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().toArray())),
       PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
     },
