@@ -1,6 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { afterAll, test } from 'vitest';
+import { afterAll, inject, test } from 'vitest';
 import { isKept } from '../../lab/keep';
 import { endLab, saveLab, startLab } from '../../lab/lifecycle';
 import { onHost } from '../../lab/machines';
@@ -9,9 +9,9 @@ import { loginOf, passwords } from '../../lab/proof';
 import type { OutsideMessage } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
 import { withLock } from '../../lab/lock';
-import { waitFor, type Lab } from '../../lab/state';
+import { findLab, waitFor, type Lab } from '../../lab/state';
 import { keepEvidence } from './evidence';
-import { testLabPrefix } from './leftLabs';
+import { testLabName } from './leftLabs';
 import { TestStack, type Settings } from './testLab';
 
 /** A lab whose stack `dev` has nothing in it yet. */
@@ -131,8 +131,17 @@ async function endCurrent(): Promise<void> {
   if (ending) await endLab(ending.lab);
 }
 
-const newLab = (from?: string) =>
-  startLab(`${testLabPrefix}${randomBytes(4).toString('hex')}`, from);
+/** What there is of one that does not start goes: its cell has room for another. */
+async function newLab(from?: string): Promise<Lab> {
+  const name = testLabName(inject('run'));
+  try {
+    return await startLab(name, from);
+  } catch (error) {
+    const half = findLab(name);
+    if (half) await endLab(half);
+    throw error;
+  }
+}
 
 /** When a host that boots takes mail and logins. */
 export async function hostAnswers(address: string): Promise<void> {

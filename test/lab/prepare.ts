@@ -1,3 +1,4 @@
+import type { TestProject } from 'vitest/node';
 import { engine } from '../../lab/stack';
 import { machineImage, serviceImage } from '../../lab/images';
 import { startPackageProxy, stopPackageProxy } from '../../lab/packages';
@@ -5,11 +6,12 @@ import { forgetFailures } from './evidence';
 import { endLeftLabs } from './leftLabs';
 
 /** What all tests share, and what none can make in its cell: from there nothing outside is within reach. */
-export default async function setup(): Promise<() => Promise<void>> {
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
   forgetFailures();
   engine();
   machineImage();
   serviceImage();
+  provide('run', process.pid);
   await endLeftLabs();
   await startPackageProxy();
   return stopPackageProxy;
