@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAccess } from '../../lab/apis';
 import { Stack } from '../../lab/stack';
@@ -61,6 +61,26 @@ export class TestStack extends Stack {
   async unset(key: string): Promise<void> {
     const { status, output } = await this.run(['config', 'rm', '--path', key]);
     if (status !== 0) throw new Error(output);
+  }
+
+  /** Does something with settings that it changes; afterwards they are what they were. */
+  async temporarily<T>(work: () => Promise<T>): Promise<T> {
+    const original = readFileSync(this.configFile!);
+    try {
+      return await work();
+    } finally {
+      writeFileSync(this.configFile!, original);
+    }
+  }
+}
+
+/** A step of a test that is one story; its name stands in the error. */
+export async function step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Error) error.message = `${name}: ${error.message}`;
+    throw error;
   }
 }
 
