@@ -26,6 +26,8 @@ async function main(): Promise<void> {
   run('mount', ['--bind', '--make-private', '/dev', join(root, 'dev')]);
   run('mount', ['-t', 'proc', 'lab', join(root, 'proc')]);
   run('mount', ['-t', 'tmpfs', '-o', 'mode=1777', 'lab', join(root, 'dev/shm')]);
+  // Empty, as after a boot: Knot does not start where the process ID in the file of an earlier one is in use.
+  run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'lab', join(root, 'run')]);
   await connectPackageProxy(lab, root);
   startBackupServer(lab, root);
   const dns = new Dns(
