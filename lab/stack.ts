@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { environment } from './env';
 import { project } from './sources';
 import type { Lab } from './state';
@@ -99,7 +100,10 @@ export class Stack {
 
   /** The whole state as the backend keeps it. */
   state(): string {
-    const file = 'pulumi/.pulumi/stacks/mailhost/dev.json';
+    const project = parse(readFileSync(join(this.folder, 'Pulumi.yaml'), 'utf8')) as {
+      name: string;
+    };
+    const file = `pulumi/.pulumi/stacks/${project.name}/${this.env.PULUMI_STACK}.json`;
     return readFileSync(join(this.lab.dir, file), 'utf8');
   }
 
