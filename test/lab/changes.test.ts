@@ -182,7 +182,7 @@ describe('an up', () => {
       '/srv/mailhost/home/anna:/usr/sbin/nologin\n',
     );
     expect(
-      host.shell('ls /srv/mailhost/home/anna/mail/cur /srv/mailhost/home/anna/mail/new'),
+      host.shell('cd /srv/mailhost/home/anna/mail/Folders/INBOX/.maildir; ls cur new'),
     ).toMatch(/\d/);
   });
 });

@@ -7,7 +7,7 @@ import { received } from '../../lab/remote/mailbox';
 import { project } from '../../lab/sources';
 import type { Lab } from '../../lab/state';
 
-type Task = TestContext['task'];
+export type Task = TestContext['task'];
 
 /** Where each failed test has a folder; emptied when a run begins. */
 const failures = join(project, 'test-failures');

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, inject, test } from 'vitest';
 import { isKept } from '../../lab/keep';
 import { endLab, saveLab, startLab } from '../../lab/lifecycle';
@@ -9,8 +10,8 @@ import { loginOf, passwords } from '../../lab/proof';
 import type { OutsideMessage } from '../../lab/remote/mailbox';
 import type { StackOutputs } from '../../lab/stack';
 import { withLock } from '../../lab/lock';
-import { findLab, waitFor, type Lab } from '../../lab/state';
-import { keepEvidence } from './evidence';
+import { stateRoot, waitFor, type Lab } from '../../lab/state';
+import { keepEvidence, type Task } from './evidence';
 import { testLabName } from './leftLabs';
 import { TestStack, type Settings } from './testLab';
 
@@ -74,7 +75,7 @@ interface Fixtures {
 }
 
 /** What a cell has room for: one lab. */
-let current: { lab: Lab; host?: Host; shared: boolean } | undefined;
+let current: { lab: Lab; shared?: { host: Host; settings: Settings } } | undefined;
 
 /**
  * Vitest's `test` with labs for those that ask. A host is a copy of one that was made once by `pulumi up` from nothing, and
@@ -84,45 +85,60 @@ export function hostTest(settings: Settings = {}) {
   afterAll(endCurrent);
   return test.extend<Fixtures>({
     host: async ({ task }, use) => {
-      const host = (current?.shared && current.host) || (await begin(settings, true));
-      await use(host);
+      const { shared } = current ?? {};
+      await use(shared?.settings === settings ? shared.host : await begin(settings, true, task));
       await conclude(task);
     },
     freshHost: async ({ task }, use) => {
-      await use(await begin(settings, false));
+      await use(await begin(settings, false, task));
       await conclude(task);
     },
     freshLab: async ({ task }, use) => {
-      await use(await beginBare());
+      await use(await beginBare(task));
       await conclude(task);
     },
   });
 }
 
-async function begin(settings: Settings, shared: boolean): Promise<Host> {
+async function begin(settings: Settings, shared: boolean, task: Task): Promise<Host> {
   await endCurrent();
-  const name = await keptHost(settings);
-  const lab = await newLab(name);
-  current = { lab, shared };
-  current.host = new Host(lab);
-  await hostAnswers(current.host.outputs.ipv4);
-  return current.host;
+  const name = await keptHost(settings, task);
+  const lab = await newLab(task, name);
+  return orEnd(lab, task, async () => {
+    const host = new Host(lab);
+    await hostAnswers(host.outputs.ipv4);
+    current = { lab, ...(shared && { shared: { host, settings } }) };
+    return host;
+  });
 }
 
-async function beginBare(): Promise<BareLab> {
+async function beginBare(task: Task): Promise<BareLab> {
   await endCurrent();
-  const lab = await newLab();
-  current = { lab, shared: false };
-  const bare = new BareLab(lab);
-  await bare.stack.select();
-  return bare;
+  const lab = await newLab(task);
+  return orEnd(lab, task, async () => {
+    const bare = new BareLab(lab);
+    await bare.stack.select();
+    current = { lab };
+    return bare;
+  });
 }
 
 /** A test that failed leaves evidence, and no lab for another. */
-async function conclude(task: Parameters<typeof keepEvidence>[1]): Promise<void> {
+async function conclude(task: Task): Promise<void> {
   const failed = task.result?.state === 'fail';
   if (failed && current) keepEvidence(current.lab, task);
   if (failed || !current?.shared) await endCurrent();
+}
+
+/** Work without which a lab is of no use: where it fails the lab ends, with evidence, and leaves its cell to another. */
+async function orEnd<T>(lab: Lab, task: Task, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    keepEvidence(lab, task);
+    await endLab(lab);
+    throw error;
+  }
 }
 
 async function endCurrent(): Promise<void> {
@@ -131,16 +147,9 @@ async function endCurrent(): Promise<void> {
   if (ending) await endLab(ending.lab);
 }
 
-/** What there is of one that does not start goes: its cell has room for another. */
-async function newLab(from?: string): Promise<Lab> {
+function newLab(task: Task, from?: string): Promise<Lab> {
   const name = testLabName(inject('run'));
-  try {
-    return await startLab(name, from);
-  } catch (error) {
-    const half = findLab(name);
-    if (half) await endLab(half);
-    throw error;
-  }
+  return orEnd({ name, dir: join(stateRoot, name) }, task, () => startLab(name, from));
 }
 
 /** When a host that boots takes mail and logins. */
@@ -166,20 +175,22 @@ export async function hostAnswers(address: string): Promise<void> {
  *
  * @throws Error with what the engine printed, where an `up` fails
  */
-async function keptHost(settings: Settings): Promise<string> {
+async function keptHost(settings: Settings, task: Task): Promise<string> {
   const finished = 'test-host';
   await onceKept(finished, async () => {
-    const lab = await newLab();
-    await deploy(lab, {});
+    const lab = await newLab(task);
+    await orEnd(lab, task, () => deploy(lab, {}));
     await saveLab(lab, finished);
   });
   if (Object.keys(settings).length === 0) return finished;
   const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex');
   const name = `${finished}-${hash.slice(0, 12)}`;
   await onceKept(name, async () => {
-    const lab = await newLab(finished);
-    await hostAnswers(new Host(lab).outputs.ipv4);
-    await deploy(lab, settings);
+    const lab = await newLab(task, finished);
+    await orEnd(lab, task, async () => {
+      await hostAnswers(new Host(lab).outputs.ipv4);
+      await deploy(lab, settings);
+    });
     await saveLab(lab, name);
   });
   return name;
@@ -187,13 +198,8 @@ async function keptHost(settings: Settings): Promise<string> {
 
 async function deploy(lab: Lab, settings: Settings): Promise<void> {
   const bare = new BareLab(lab);
-  try {
-    await bare.stack.select();
-    await bare.up(settings);
-  } catch (error) {
-    await endLab(lab);
-    throw error;
-  }
+  await bare.stack.select();
+  await bare.up(settings);
 }
 
 /** Makes a kept lab where there is none of that name. */
