@@ -3,7 +3,18 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { cells } from './test/lab/cellPool';
 
 /** Files of test/lab that take longest. */
-const long = ['rotation', 'backup', 'safe', 'acme', 'firstUp', 'changes', 'scan', 'dns', 'harden'];
+const long = [
+  'rotation',
+  'backup',
+  'disturbed',
+  'drift',
+  'acme',
+  'firstUp',
+  'changes',
+  'scan',
+  'dns',
+  'harden',
+];
 
 /** So that none of them runs by itself at the end, while a worker has nothing to do. */
 class LongestFirst extends BaseSequencer {

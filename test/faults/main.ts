@@ -1,9 +1,11 @@
 import { strict as assert } from 'node:assert';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { format } from 'prettier';
-import { endLab, startLab, TestStack } from '../lab/testLab';
+import { endLab, startLab } from '../../lab/lifecycle';
+import { inOwnCell } from '../lab/ownCell';
+import { TestStack } from '../lab/testLab';
 import { setup as sayThatItRuns } from '../progress';
 import { succeeds, type Bed, type Row } from './bed';
 import { brokenRows } from './brokenFiles';
@@ -94,7 +96,7 @@ ${lines.join('\n')}
 }
 
 async function newBed(): Promise<Bed> {
-  const lab = startLab(name);
+  const lab = await startLab(name);
   const stack = new TestStack(lab);
   await stack.select();
   return { lab, stack };
@@ -109,6 +111,7 @@ async function begin({ from }: Row, bed: Bed): Promise<void> {
       assert.equal(status, 0, output);
     }
     // With the config that it had at first.
+    rmSync(bed.stack.configFile!);
     bed.stack = new TestStack(bed.lab);
   } else if (!stands) await succeeds(bed);
 }
@@ -147,18 +150,21 @@ async function main(): Promise<void> {
   try {
     for (const row of rows) {
       bed ??= await newBed();
-      // What it may have left is not for the next.
-      if (!(await run(row, bed))) bed = undefined;
+      const isExpected = await run(row, bed);
       await write();
+      if (isExpected) continue;
+      // What it may have left is not for the next.
+      await endLab(bed.lab);
+      bed = undefined;
     }
   } finally {
-    endLab(name);
+    if (bed) await endLab(bed.lab);
   }
   console.log(summary());
   process.exitCode = failures().length > 0 ? 1 : 0;
 }
 
-main().catch((error: unknown) => {
+inOwnCell(main).catch((error: unknown) => {
   console.error(error);
   process.exitCode = 1;
 });

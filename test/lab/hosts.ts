@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, inject, test } from 'vitest';
+import { apiAccess } from '../../lab/apis';
 import { isKept } from '../../lab/keep';
 import { endLab, saveLab, startLab } from '../../lab/lifecycle';
 import { onHost } from '../../lab/machines';
 import { sendFromRemote, type Login } from '../../lab/mail';
 import { loginOf, passwords } from '../../lab/proof';
 import type { OutsideMessage } from '../../lab/remote/mailbox';
-import type { StackOutputs } from '../../lab/stack';
+import type { Result, StackOutputs } from '../../lab/stack';
 import { withLock } from '../../lab/lock';
 import { stateRoot, waitFor, type Lab } from '../../lab/state';
 import { keepEvidence, type Task } from './evidence';
@@ -34,6 +36,40 @@ export class BareLab {
     const { status, output } = await this.stack.run(['up', '--yes', '--skip-preview', ...options]);
     if (status !== 0) throw new Error(output);
     return output;
+  }
+
+  /**
+   * `pulumi preview` with settings changed, which it gives back.
+   *
+   * @returns what the engine printed, and its exit status
+   */
+  async preview(settings: Settings, ...options: string[]): Promise<Result> {
+    const before = readFileSync(this.stack.configFile!);
+    try {
+      await this.stack.setAll(settings);
+      return await this.stack.run(['preview', ...options]);
+    } finally {
+      writeFileSync(this.stack.configFile!, before);
+    }
+  }
+
+  /**
+   * Asks Hetzner's API, as its owner does.
+   *
+   * @param path e.g. `servers/1`
+   * @returns the answer, `{}` where there is no text
+   * @throws Error with the answer, where it is no success
+   */
+  async hetzner<T>(path: string, method = 'GET', body?: object): Promise<T> {
+    const { HCLOUD_ENDPOINT: base, HCLOUD_TOKEN: token } = apiAccess(this.lab);
+    const response = await fetch(`${base}/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${text}`);
+    return JSON.parse(text || '{}') as T;
   }
 }
 
@@ -75,22 +111,34 @@ interface Fixtures {
 }
 
 /** What a cell has room for: one lab. */
-let current: { lab: Lab; shared?: { host: Host; settings: Settings } } | undefined;
+let current: { lab: Lab; shared?: { host: Host; kind: Kind } } | undefined;
+
+/** What is done to a host before it is kept. What that writes below the lab's folder is kept, too. */
+type Preparation = (host: Host) => Promise<void>;
+
+/** What makes a host another one than that of other files. */
+interface Kind {
+  settings: Settings;
+  prepare?: Preparation;
+}
 
 /**
  * Vitest's `test` with labs for those that ask. A host is a copy of one that was made once by `pulumi up` from nothing, and
  * then by another with the settings.
+ *
+ * @param prepare done after that; another text of this function, but not of those that it calls, makes another host
  */
-export function hostTest(settings: Settings = {}) {
+export function hostTest(settings: Settings = {}, prepare?: Preparation) {
+  const kind: Kind = { settings, prepare };
   afterAll(endCurrent);
   return test.extend<Fixtures>({
     host: async ({ task }, use) => {
       const { shared } = current ?? {};
-      await use(shared?.settings === settings ? shared.host : await begin(settings, true, task));
+      await use(shared?.kind === kind ? shared.host : await begin(kind, true, task));
       await conclude(task);
     },
     freshHost: async ({ task }, use) => {
-      await use(await begin(settings, false, task));
+      await use(await begin(kind, false, task));
       await conclude(task);
     },
     freshLab: async ({ task }, use) => {
@@ -100,14 +148,14 @@ export function hostTest(settings: Settings = {}) {
   });
 }
 
-async function begin(settings: Settings, shared: boolean, task: Task): Promise<Host> {
+async function begin(kind: Kind, shared: boolean, task: Task): Promise<Host> {
   await endCurrent();
-  const name = await keptHost(settings, task);
+  const name = await keptHost(kind, task);
   const lab = await newLab(task, name);
   return orEnd(lab, task, async () => {
     const host = new Host(lab);
     await hostAnswers(host.outputs.ipv4);
-    current = { lab, ...(shared && { shared: { host, settings } }) };
+    current = { lab, ...(shared && { shared: { host, kind } }) };
     return host;
   });
 }
@@ -171,25 +219,27 @@ export async function hostAnswers(address: string): Promise<void> {
 }
 
 /**
- * The name of a kept host with these settings on top of the stack `dev`; it is made where there is none.
+ * The name of a kept host with these settings on top of the stack `dev`, and so prepared; it is made where there is none.
  *
  * @throws Error with what the engine printed, where an `up` fails
  */
-async function keptHost(settings: Settings, task: Task): Promise<string> {
+async function keptHost({ settings, prepare }: Kind, task: Task): Promise<string> {
   const finished = 'test-host';
   await onceKept(finished, async () => {
     const lab = await newLab(task);
     await orEnd(lab, task, () => deploy(lab, {}));
     await saveLab(lab, finished);
   });
-  if (Object.keys(settings).length === 0) return finished;
-  const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+  if (Object.keys(settings).length === 0 && prepare === undefined) return finished;
+  const words = JSON.stringify(settings) + (prepare?.toString() ?? '');
+  const hash = createHash('sha256').update(words).digest('hex');
   const name = `${finished}-${hash.slice(0, 12)}`;
   await onceKept(name, async () => {
     const lab = await newLab(task, finished);
     await orEnd(lab, task, async () => {
       await hostAnswers(new Host(lab).outputs.ipv4);
       await deploy(lab, settings);
+      await prepare?.(new Host(lab));
     });
     await saveLab(lab, name);
   });
