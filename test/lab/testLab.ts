@@ -84,16 +84,6 @@ export async function step<T>(name: string, work: () => T | Promise<T>): Promise
   }
 }
 
-/** A step of a test that is one story; its name stands in the error. */
-export async function step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof Error) error.message = `${name}: ${error.message}`;
-    throw error;
-  }
-}
-
 /** The ports of those given on which somebody at that address answers to a part of the lab. */
 export function reachable(of: Lab, address: string, ports: number[], from = 'remote'): number[] {
   const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
