@@ -74,7 +74,7 @@ export class SecretSearch {
   }
 
   /**
-   * Watches arguments and environment of all processes of this machine, those of the lab's machines among them.
+   * Watches arguments and environment of all processes in the cell, those of the lab's machines among them.
    *
    * @returns ends it, and gives what was found: the secret, and the arguments or the variable that had it
    */
