@@ -6,6 +6,7 @@ import { cells } from './test/lab/cellPool';
 const long = [
   'rotation',
   'backup',
+  'serverReplacement',
   'disturbed',
   'drift',
   'acme',

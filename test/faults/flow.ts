@@ -22,7 +22,7 @@ export async function flowing(
     await flow.stop();
   }
   const twice = await flow.arrived(loginOf(stack.outputs(), 'anna@example.org'));
-  return `${flow.taken.length} messages acknowledged, ${flow.refused} refused, 0 lost, ${twice} delivered twice`;
+  return `${flow.taken.length} messages acknowledged, ${flow.refused} refused, ${flow.pause()} s the longest time without, 0 lost, ${twice} delivered twice`;
 }
 
 /** Mail from the remote system, one message after the other, until `stop`. */
@@ -30,6 +30,8 @@ class Flow {
   /** Subjects of what the host has acknowledged. */
   readonly taken: string[] = [];
   refused = 0;
+  /** When it did, in ms. */
+  private readonly times: number[] = [];
   private ended = false;
   private readonly sending: Promise<void>;
 
@@ -50,7 +52,10 @@ class Flow {
         subject,
         text: 'x',
       }).then(
-        () => this.taken.push(subject),
+        () => {
+          this.taken.push(subject);
+          this.times.push(Date.now());
+        },
         () => {
           this.refused++;
           // A host that is down for long is no reason for a busy loop.
@@ -63,6 +68,12 @@ class Flow {
   async more(count: number): Promise<void> {
     const enough = this.taken.length + count;
     await waitFor(`${count} messages are taken`, () => this.taken.length >= enough, 300);
+  }
+
+  /** The longest time between two messages that were taken, in seconds. */
+  pause(): number {
+    const pauses = this.times.slice(1).map((time, i) => time - this.times[i]!);
+    return Math.round(Math.max(0, ...pauses) / 1000);
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { machineImage, serviceImage } from '../../lab/images';
 import { startPackageProxy, stopPackageProxy } from '../../lab/packages';
 import { forgetFailures } from './evidence';
 import { endLeftLabs } from './leftLabs';
+import { buildS3Gateway } from './s3Gateway';
 
 /** What all tests share, and what none can make in its cell: from there nothing outside is within reach. */
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
@@ -11,6 +12,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   engine();
   machineImage();
   serviceImage();
+  if (process.env.MAILHOST_LONG !== undefined) buildS3Gateway();
   provide('run', process.pid);
   await endLeftLabs();
   await startPackageProxy();
