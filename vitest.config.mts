@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { cells } from './test/lab/cellPool';
+import { cells } from './test/lab/cellPool.mts';
 
 /** Files of test/lab that take longest. */
 const long = [

@@ -1,7 +1,8 @@
 import { onHost } from '../lab/machines';
 import { proofs } from '../lab/proof';
-import type { Lab } from '../lab/state';
-import { changes, endLab, startLab, TestStack } from '../test/lab/testLab';
+import { findLab, type Lab } from '../lab/state';
+import { endLab, startFreshLab } from '../lab/lifecycle';
+import { changes, TestStack } from '../test/lab/testLab';
 import { EngineOnly, resourceCounts } from './engineOnly/program';
 import { BareMachine } from './field/bareMachine';
 import { contenders } from './field/contenders';
@@ -45,7 +46,7 @@ class OurHost {
 
   static async inFreshLab(): Promise<OurHost> {
     say('starting a fresh lab');
-    const lab = startLab(labName);
+    const lab = await startFreshLab(labName);
     const stack = new TestStack(lab);
     await stack.select();
     return new OurHost(lab, stack);
@@ -177,7 +178,8 @@ async function run({ quick }: { quick: boolean }): Promise<Figure[]> {
       assertLimit(lab, name);
     }
   }
-  endLab(labName);
+  const left = findLab(labName);
+  if (left) await endLab(left);
 
   const of = (name: string) => measured.figure(name);
   const against = (what: string, by: string, most: number) =>

@@ -10,7 +10,8 @@ import { addresses } from '../lab/network';
 import { loginOf } from '../lab/proof';
 import { remoteDkimKey, remoteSelector, remoteZone } from '../lab/remote/zone';
 import type { Lab } from '../lab/state';
-import { endLab, startLab, TestStack } from '../test/lab/testLab';
+import { endLab, startFreshLab } from '../lab/lifecycle';
+import { TestStack } from '../test/lab/testLab';
 import { figure, ratio, say, type Figure, type Options, type Part } from './frame';
 import { messages, type BenchMessage } from './messages';
 
@@ -89,7 +90,7 @@ class Host {
 
   static async inFreshLab(): Promise<Host> {
     say('starting a fresh lab');
-    const lab = startLab(labName);
+    const lab = await startFreshLab(labName);
     const stack = new TestStack(lab);
     await stack.select();
     const host = new Host(lab, stack);
@@ -245,8 +246,8 @@ class Host {
     return seconds;
   }
 
-  end(): void {
-    endLab(labName);
+  async end(): Promise<void> {
+    await endLab(this.lab);
   }
 }
 
@@ -349,7 +350,7 @@ async function run({ quick }: Options): Promise<Figure[]> {
     await host.set({ antivirus: 'true' });
     await further(`${label}, ClamAV`);
   }
-  host.end();
+  await host.end();
   return [
     incoming.ratio,
     outgoing.ratio,

@@ -2,7 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { inOwnCell } from '../test/lab/ownCell';
 import { field } from './field';
+import { tools } from './field/tools';
 import { say, timed, type Part } from './frame';
 import { hosts } from './hosts';
 import { limits } from './limits';
@@ -48,7 +50,11 @@ new Command('bench')
   .description('Measures speed and scale, against what users would pick instead')
   .argument('[part...]', `which: ${Object.keys(parts).join(', ')}; without one, all but limits`)
   .option('--quick', 'once each, of less, and shown only', false)
-  .action(main)
+  .action((names: string[], options: { quick: boolean }) => {
+    // What the other tools are installed from is out of reach in a cell.
+    if (names.length === 0 || names.includes('field')) tools();
+    return inOwnCell(() => main(names, options));
+  })
   .parseAsync()
   .catch((error: unknown) => {
     console.error(error);

@@ -65,6 +65,13 @@ export async function startLab(name: string, from?: string): Promise<Lab> {
   return lab;
 }
 
+/** Starts a new lab in the place of the one of that name. */
+export async function startFreshLab(name: string): Promise<Lab> {
+  const found = findLab(name);
+  if (found) await endLab(found);
+  return startLab(name);
+}
+
 /** Starts all that a lab has, in the cell that this runs in. */
 export async function fill(lab: Lab): Promise<void> {
   const { remote, acme } = addresses;

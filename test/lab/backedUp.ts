@@ -41,7 +41,7 @@ export async function backedUp(host: Host): Promise<void> {
   await useScript(anna, 'keep;');
   // A copy that starts on another day has missed a night.
   host.shell(
-    `mkdir -p ${calendar}; printf '[Timer]\\nOnCalendar=\\nOnCalendar=2200-01-01\\n' >${calendar}/never.conf
+    `mkdir -p ${calendar}; printf '[Timer]\\nOnCalendar=\\nOnCalendar=2199-12-31\\n' >${calendar}/never.conf
      systemctl daemon-reload`,
   );
 }

@@ -6,7 +6,7 @@ class CellWorker extends ForksPoolWorker {
   override async start(): Promise<void> {
     // Vitest starts a worker by the path of Node.js, at once.
     const node = process.execPath;
-    process.execPath = join(__dirname, '../../lab/cell-node');
+    process.execPath = join(import.meta.dirname, '../../lab/cell-node');
     try {
       await super.start();
     } finally {
