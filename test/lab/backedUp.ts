@@ -72,15 +72,19 @@ export const asRestored = (mail: Record<string, string[]>): Record<string, strin
     ]),
   );
 
+/** Some are only the folder of others. */
+const holdsMail = ({ flags }: { flags: Set<string> }) =>
+  !['\\Noselect', '\\NonExistent'].some((flag) => flags.has(flag));
+
 const mailboxes = (host: Host): Promise<string[]> =>
   withImap(host.login('anna@example.org'), async (client) =>
-    (await client.list()).map(({ path }) => path),
+    (await client.list()).filter(holdsMail).map(({ path }) => path),
   );
 
 /** Deletes all messages of Anna. */
 export const deleteAll = (host: Host): Promise<void> =>
   withImap(host.login('anna@example.org'), async (client) => {
-    for (const { path } of await client.list()) {
+    for (const { path } of (await client.list()).filter(holdsMail)) {
       await client.mailboxOpen(path);
       await client.messageDelete('1:*');
     }
