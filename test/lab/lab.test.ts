@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { apiAccess } from '../../lab/apis';
@@ -105,5 +105,16 @@ describe('a lab', () => {
     expect(tokens[0]).not.toBe(tokens[1]);
     down(left);
     expect(hetzner(right, 'GET', 'servers')).toMatchObject({ servers: [] });
+  });
+
+  it('belongs to the checkout that started it', () => {
+    lab('up', '--lab', left);
+    const owner = `${findLab(left)!.dir}/checkout`;
+    const ours = readFileSync(owner, 'utf8');
+    writeFileSync(owner, '/');
+    const up = () => execFileSync(entry, ['up', '--lab', left], { stdio: 'pipe' });
+    expect(up).toThrow(`the lab "${left}" belongs to /: give this checkout another one`);
+    writeFileSync(owner, ours);
+    expect(up).not.toThrow();
   });
 });

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import sdk from '@pulumi/tls/package.json';
+import { environment } from '../lab/env';
+import type { Lab } from '../lab/state';
+
+let folder: string;
+let home: string;
+let lab: Lab;
+const given = process.env.PULUMI_HOME;
+const plugin = () => join(home, 'plugins', `resource-tls-v${sdk.version}`, 'pulumi-resource-tls');
+const used = () =>
+  join(lab.dir, 'pulumi-home/plugins', `resource-tls-v${sdk.version}`, 'pulumi-resource-tls');
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lab-'));
+  home = join(folder, 'home');
+  lab = { name: 'none', dir: join(folder, 'lab') };
+  mkdirSync(join(plugin(), '..'), { recursive: true });
+  mkdirSync(lab.dir);
+  writeFileSync(plugin(), 'the official plugin', { mode: 0o555 });
+  chmodSync(join(plugin(), '..'), 0o555);
+});
+afterEach(() => {
+  if (given === undefined) delete process.env.PULUMI_HOME;
+  else process.env.PULUMI_HOME = given;
+  rmSync(folder, { recursive: true });
+});
+
+/** Every file of the user's home, with a hash of its content. */
+const content = () =>
+  readdirSync(home, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return [path, createHash('sha256').update(readFileSync(path)).digest('hex')];
+    });
+
+it("uses a plugin in the user's cache, and never writes through to it, whatever home is asked for later", () => {
+  const before = content();
+  process.env.PULUMI_HOME = home;
+  environment(lab, undefined);
+  expect(readFileSync(used(), 'utf8')).toBe('the official plugin');
+  process.env.PULUMI_HOME = join(folder, 'another');
+  environment(lab, undefined);
+  expect(readFileSync(used(), 'utf8')).toMatch(/^#!\/bin\/sh/);
+  process.env.PULUMI_HOME = home;
+  environment(lab, undefined);
+  expect(readFileSync(used(), 'utf8')).toBe('the official plugin');
+  expect(content()).toEqual(before);
+});
