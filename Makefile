@@ -1,13 +1,14 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test test-fast up down bench bench-quick faults fuzz
+.PHONY: help install check docs test test-fast test-clocks up down bench bench-quick faults fuzz
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
 	@echo 'make down    end the lab and all that is in it'
 	@echo 'make test    run all tests; installs what they need'
 	@echo 'make test-fast    run those that need no lab: about a minute'
+	@echo 'make test-clocks  run them by clocks of other years'
 	@echo 'make check   format, lint, types, dead code'
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
@@ -33,6 +34,18 @@ test: install
 	./lab/engine/build
 	@echo '== running tests'
 	npm test
+	$(MAKE) test-clocks
+
+# Around a leap day that is none, the turn of a year, and the end of 32-bit times.
+clocks := 2027-02-28T23:59:00 2029-12-31T23:59:00 2038-01-19T03:13:00
+
+test-clocks: install
+	./lab/bootstrap
+	for clock in $(clocks); do \
+	  echo "== running fast tests from $$clock on"; \
+	  FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "@$$(echo $$clock | tr T ' ')" \
+	    vitest run --project fast --reporter=dot || exit 1; \
+	done
 
 test-fast: install
 	vitest run --project fast
