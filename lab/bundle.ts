@@ -38,8 +38,8 @@ export function bundle(program: string, executable: string): string {
   const folder = join(cacheRoot, 'programs', name);
   if (existsSync(folder)) return folder;
   mkdirSync(dirname(folder), { recursive: true });
-  removeOld(dirname(folder));
   const unfinished = mkdtempSync(`${folder}.`);
+  removeOld(dirname(folder), statSync(unfinished).mtimeMs);
   buildSync({
     entryPoints: [join(project, `${program}.ts`)],
     outfile: join(unfinished, 'main.js'),
@@ -69,11 +69,15 @@ export function bundle(program: string, executable: string): string {
 
 const week = 7 * 24 * 3600 * 1000;
 
-/** Deletes what was built a week ago: a lab that is up has its programs in memory, and links new ones. */
-function removeOld(folder: string): void {
+/**
+ * Deletes what was built a week ago: a lab that is up has its programs in memory, and links new ones.
+ *
+ * @param now by the clock of the file system: tests run by other ones
+ */
+function removeOld(folder: string, now: number): void {
   for (const entry of readdirSync(folder)) {
     const path = join(folder, entry);
-    if (Date.now() - statSync(path).mtimeMs > week) rmSync(path, { recursive: true, force: true });
+    if (now - statSync(path).mtimeMs > week) rmSync(path, { recursive: true, force: true });
   }
 }
 
