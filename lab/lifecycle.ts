@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { serverCa } from './acme';
 import { apiTokens } from './apis';
 import { programCommand } from './bundle';
 import { enterCell, inCell, startCell } from './cells';
@@ -78,8 +79,10 @@ export async function fill(lab: Lab): Promise<void> {
   createNetwork();
   createLink('remote', remote.v4, `${remote.v6}/128`);
   createLink('acme', acme.v4, `${acme.v6}/128`);
+  // Made before the programs that share them start side by side.
   remoteDkimKey(lab.dir);
   apiTokens(lab.dir);
+  serverCa(lab);
   const cloud = start(lab, 'cloud', programCommand('lab/cloud/main'), []);
   inNetwork(lab, 'metadata', 'router', 'lab/metadata');
   inNetwork(lab, 'remote', 'remote', 'lab/remote/main');

@@ -14,7 +14,7 @@ const gone = {
   deprecationAnnounced: '2025-10-16T06:00:00Z',
   unavailableAfter: '2025-12-31T00:00:00Z',
 };
-const going = { ...gone, unavailableAfter: '2036-12-31T00:00:00Z' };
+const going = { ...gone, unavailableAfter: '2199-12-31T00:00:00Z' };
 const type = (name: string, change: object = {}, here: object = {}): ServerType => ({
   name,
   architecture: 'x86',
@@ -71,7 +71,7 @@ describe('offerOf', () => {
     const { mistakes, warnings } = offerOf(type('cx22', {}, going), 'fsn1', now, others);
     expect(mistakes).toEqual([]);
     expect(warnings).toEqual([
-      'cx22 is deprecated in fsn1 since 2025-10-16, and no server of it can be made after 2036-12-31: a server that is lost could not be replaced by the same. Set serverType to one that fsn1 has (cx33)',
+      'cx22 is deprecated in fsn1 since 2025-10-16, and no server of it can be made after 2199-12-31: a server that is lost could not be replaced by the same. Set serverType to one that fsn1 has (cx33)',
     ]);
     // Deprecated as a whole, as older answers have it.
     expect(offerOf(type('cx22', going), 'fsn1', now, others).warnings).toEqual(warnings);
@@ -80,7 +80,7 @@ describe('offerOf', () => {
 
   it('says both of a type that is deprecated and sold out', () => {
     const { mistakes } = offerOf(type('cx22', {}, { ...going, available: false }), 'fsn1', now);
-    expect(mistakes.join()).toMatch(/^fsn1 has no room .*deprecated .*after 2036-12-31: set /);
+    expect(mistakes.join()).toMatch(/^fsn1 has no room .*deprecated .*after 2199-12-31: set /);
   });
 
   it('knows where a type is not offered at all', () => {
@@ -188,7 +188,7 @@ describe('the plan of a server', () => {
     async (_, change, state) => {
       const { text, warnings } = await plan({ serverType: 'cx22', ...change }, state);
       expect(text).toBe('');
-      expect(warnings).toMatch(/cx22 is deprecated in fsn1 .* after 2036-12-31/);
+      expect(warnings).toMatch(/cx22 is deprecated in fsn1 .* after 2199-12-31/);
     },
   );
 
