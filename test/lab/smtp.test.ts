@@ -620,21 +620,37 @@ describe('clients that are odd, and clients that mean harm', () => {
       ['line by line, 20 ms apart', false, (lines: string[]) => lines, 20],
       ['line by line, 20 ms apart, under TLS', true, (lines: string[]) => lines, 20],
     ])('gets it refused: %s', async (how, tls, cut, pause) => {
+      // Of what came too late to be told from a client that waits, as a busy machine sends it.
+      const late = new Set<string>();
       for (const [i, end] of ends.entries()) {
-        const dialogue = await inData(tls);
-        for (const text of cut(smuggling(end, `${how} ${i}`))) {
-          await dialogue.write(text);
-          await new Promise((resolve) => setTimeout(resolve, pause));
+        for (let tries = 1; ; tries++) {
+          const mark = `${how} ${i} ${tries}`;
+          const dialogue = await inData(tls);
+          let last = performance.now();
+          let longest = 0;
+          for (const text of cut(smuggling(end, mark))) {
+            longest = Math.max(longest, performance.now() - last);
+            last = performance.now();
+            await dialogue.write(text);
+            await new Promise((resolve) => setTimeout(resolve, pause));
+          }
+          // The words of the refusal are lost where the connection is cut while more is under way.
+          const answers = await dialogue.answersToEnd();
+          if (longest > 50) {
+            late.add(`smuggled ${mark}`);
+            expect(tries, 'this machine sends no lines in time').toBeLessThan(50);
+            continue;
+          }
+          expect(
+            answers.filter((answer) => answer.startsWith('354')),
+            mark,
+          ).toEqual([]);
+          break;
         }
-        // The words of the refusal are lost where the connection is cut while more is under way.
-        const answers = await dialogue.answersToEnd();
-        expect(
-          answers.filter((answer) => answer.startsWith('354')),
-          `${how} ${i}`,
-        ).toEqual([]);
       }
       await settled(`after ${how}`);
-      expect((await subjects()).filter((subject) => subject?.startsWith('smuggled'))).toEqual([]);
+      const smuggled = (await subjects()).filter((subject) => subject?.startsWith('smuggled'));
+      expect(smuggled.filter((subject) => !late.has(subject!))).toEqual([]);
     });
 
     it('finds no BDAT, and no PIPELINING', async () => {
