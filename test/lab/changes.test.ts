@@ -54,71 +54,57 @@ describe('a preview', () => {
     });
   });
 
-  it('tells of a confirmation that nothing asks for any more', async ({ host: { stack } }) => {
-    await stack.temporarily(async () => {
-      await stack.setAll({ 'confirm[0]': 'remove bert@example.net' });
-      const { status, output } = await stack.run(['preview', '--expect-no-changes']);
-      expect(status, output).toBe(0);
-      expect(output).toContain(
-        'confirm holds "remove bert@example.net", which nothing asks for any more',
-      );
-    });
+  it('tells of a confirmation that nothing asks for any more', async ({ host }) => {
+    const words = 'remove bert@example.net';
+    const { status, output } = await host.preview({ 'confirm[0]': words }, '--expect-no-changes');
+    expect(status, output).toBe(0);
+    expect(output).toContain(`confirm holds "${words}", which nothing asks for any more`);
   });
 
-  it('shows a change as the lines that change, and no secret', async ({ host: { stack } }) => {
-    await stack.temporarily(async () => {
-      await stack.setAll({ spamTagLevel: '3.5' });
-      const { output } = await stack.run(['preview', '--diff']);
-      const lines = output
-        .split('\n')
-        .flatMap((line) => /^\s*([-+]) (.+\S)\s*$/.exec(line)?.slice(1) ?? []);
-      expect(lines).toEqual([
-        '-',
-        'required_score 2',
-        '+',
-        'required_score 3.5',
-        '-',
-        '$sa_tag2_level_deflt = 2;',
-        '+',
-        '$sa_tag2_level_deflt = 3.5;',
-      ]);
-      expect(output).not.toContain(hash);
-      expect(output).not.toContain('PRIVATE KEY');
-    });
+  it('shows a change as the lines that change, and no secret', async ({ host }) => {
+    const { output } = await host.preview({ spamTagLevel: '3.5' }, '--diff');
+    const lines = output
+      .split('\n')
+      .flatMap((line) => /^\s*([-+]) (.+\S)\s*$/.exec(line)?.slice(1) ?? []);
+    expect(lines).toEqual([
+      '-',
+      'required_score 2',
+      '+',
+      'required_score 3.5',
+      '-',
+      '$sa_tag2_level_deflt = 2;',
+      '+',
+      '$sa_tag2_level_deflt = 3.5;',
+    ]);
+    expect(output).not.toContain(hash);
+    expect(output).not.toContain('PRIVATE KEY');
   });
 
-  it('shows a long line that changes in full, where it is asked to', async ({
-    host: { stack },
-  }) => {
-    await stack.temporarily(async () => {
-      await stack.setAll({ newRecipientsPerDay: '6' });
-      // The engine cuts longer lines unless it is asked not to.
-      const { output } = await stack.run(['preview', '--diff', '--show-full-output']);
-      expect(
-        changedLines(output).filter(([, line]) => line.includes('--new-recipients-per-day 6')),
-      ).toEqual([['+', expect.stringMatching(/^filter submission proc-exec .*"$/)]]);
-    });
+  it('shows a long line that changes in full, where it is asked to', async ({ host }) => {
+    // The engine cuts longer lines unless it is asked not to.
+    const settings = { newRecipientsPerDay: '6' };
+    const { output } = await host.preview(settings, '--diff', '--show-full-output');
+    expect(
+      changedLines(output).filter(([, line]) => line.includes('--new-recipients-per-day 6')),
+    ).toEqual([['+', expect.stringMatching(/^filter submission proc-exec .*"$/)]]);
   });
 
   it('shows an account more as new lines alone', async ({ host }) => {
-    const { stack } = host;
     const before = new Set(host.shell('cat /etc/dovecot/users /etc/smtpd/*').split('\n'));
-    await stack.temporarily(async () => {
-      await stack.setAll({
-        'accounts[2].address': 'carl@example.org',
-        'accounts[2].passwordHash': { secret: hashOfCarl },
-      });
-      const added = changedLines((await stack.run(['preview', '--diff'])).output);
-      expect(added.filter(([sign, line]) => sign === '-' || before.has(line))).toEqual([]);
-      expect(added.map(([, line]) => line)).toEqual(
-        expect.arrayContaining([
-          'carl@example.org:::::/srv/mailhost/mail/example.org/carl::userdb_quota_storage_size=2000M',
-          'carl@example.org vmail',
-          'carl@example.org carl@example.org',
-          'carl@example.org',
-        ]),
-      );
-    });
+    const carl = {
+      'accounts[2].address': 'carl@example.org',
+      'accounts[2].passwordHash': { secret: hashOfCarl },
+    };
+    const added = changedLines((await host.preview(carl, '--diff')).output);
+    expect(added.filter(([sign, line]) => sign === '-' || before.has(line))).toEqual([]);
+    expect(added.map(([, line]) => line)).toEqual(
+      expect.arrayContaining([
+        'carl@example.org:::::/srv/mailhost/mail/example.org/carl::userdb_quota_storage_size=2000M',
+        'carl@example.org vmail',
+        'carl@example.org carl@example.org',
+        'carl@example.org',
+      ]),
+    );
   });
 });
 
@@ -207,10 +193,7 @@ describe('a mail host', () => {
       const { status, output } = await stack.run(['destroy', '--yes', '--skip-preview']);
       expect(status, output).toBe(0);
       for (const kind of ['servers', 'volumes', 'primary_ips', 'firewalls', 'ssh_keys']) {
-        const response = await fetch(`${stack.env.HCLOUD_ENDPOINT}/${kind}`, {
-          headers: { authorization: `Bearer ${stack.env.HCLOUD_TOKEN}` },
-        });
-        expect(await response.json()).toMatchObject({ [kind]: [] });
+        expect(await host.hetzner(kind)).toMatchObject({ [kind]: [] });
       }
     });
   });

@@ -73,11 +73,9 @@ const published = (host: Host) =>
   linesOf(host).filter((line) => answers(host.lab, line).includes(line.data));
 
 describe('before anything is made', () => {
-  it('tells what collides, and a domain that does not lie in its zone', async ({
-    freshLab: { lab, stack },
-  }) => {
-    const zone = await zoneOf(lab, 'example.org');
-    const { id } = await zoneOf(lab, 'example.com');
+  it('tells what collides, and a domain that does not lie in its zone', async ({ freshLab }) => {
+    const zone = await zoneOf(freshLab.lab, 'example.org');
+    const { id } = await zoneOf(freshLab.lab, 'example.com');
     await zone.create({
       ttl: 300,
       type: 'A',
@@ -90,8 +88,7 @@ describe('before anything is made', () => {
       name: '_imaps._tcp.sub.example.org',
       data: { priority: 0, weight: 1, port: 993, target: 'imap.other.example' },
     });
-    await stack.setAll({ ...settings, 'domains[1].zone': id });
-    const { status, output } = await stack.run(['preview']);
+    const { status, output } = await freshLab.preview({ ...settings, 'domains[1].zone': id });
     expect(status).not.toBe(0);
     expect(output).toContain(
       'autoconfig.example.org already has A 192.0.2.1: a CNAME allows nothing',
@@ -181,12 +178,18 @@ describe('the zones', () => {
     },
   );
 
-  it('stay as they are, also where one is named by its id', async ({ freshHost: host }) => {
-    const before = host.outputs.zoneFile;
+  it('stay as they are', async ({ host }) => {
+    const { status, output } = await host.preview({}, '--expect-no-changes');
+    expect(status, output).toBe(0);
+  });
+
+  it('are taken by their id too, with all that they have', async ({ freshHost: host }) => {
+    const { zoneFile, dsRecords } = host.outputs;
     const { id } = await zoneOf(host.lab, 'example.net');
-    unchanged(await host.up({ 'domains[1].zone': id }));
-    expect(host.outputs.zoneFile).toBe(before);
-    expect(Object.keys(host.outputs.dsRecords).sort()).toEqual(zoneNames);
+    expect(await host.up({ 'domains[1].zone': id })).not.toContain('DnsRecord');
+    expect(host.outputs).toMatchObject({ zoneFile, dsRecords });
+    const { status, output } = await host.preview({}, '--expect-no-changes');
+    expect(status, output).toBe(0);
   });
 });
 
@@ -223,7 +226,7 @@ describe('DNSSEC', () => {
     unchanged(await host.up());
     expect(host.outputs.openTasks.filter((task) => task.includes('DS record'))).toEqual([]);
     // Also as the cloud tells it, for every type.
-    const { status, output } = await host.stack.run(['preview', '--refresh']);
+    const { status, output } = await host.preview({}, '--refresh');
     expect(status, output).toBe(0);
     unchanged(output);
   });
@@ -245,10 +248,9 @@ describe('records that a person publishes', () => {
 
   it('go from Cloudflare only when that is confirmed', async ({ freshHost: host }) => {
     const before = linesOf(host);
-    await host.stack.setAll({ dns: 'manual' });
-    const refused = await host.stack.run(['preview']);
-    expect(refused.output).toContain('the records would be deleted at Cloudflare');
-    await host.up({ 'confirm[0]': 'delete all records at Cloudflare' });
+    const { output } = await host.preview({ dns: 'manual' });
+    expect(output).toContain('the records would be deleted at Cloudflare');
+    await host.up({ dns: 'manual', 'confirm[0]': 'delete all records at Cloudflare' });
     expect(linesOf(host)).toEqual(before);
     for (const zone of zoneNames) expect(await (await zoneOf(host.lab, zone)).list()).toEqual([]);
   });
@@ -313,14 +315,29 @@ describe('records that a person publishes', () => {
 /** A line of the zone file as a person would enter it at Cloudflare. */
 function apiRecord({ name, type, data }: Line): object {
   const common = { name, type, ttl: 300 };
-  const [first, weight, port, target] = data.split(' ');
+  const [first, second, third, fourth] = data.split(' ');
   switch (type) {
     case 'MX':
-      return { ...common, priority: Number(first), content: weight };
+      return { ...common, priority: Number(first), content: second };
     case 'SRV':
       return {
         ...common,
-        data: { priority: Number(first), weight: Number(weight), port: Number(port), target },
+        data: {
+          priority: Number(first),
+          weight: Number(second),
+          port: Number(third),
+          target: fourth,
+        },
+      };
+    case 'TLSA':
+      return {
+        ...common,
+        data: {
+          usage: Number(first),
+          selector: Number(second),
+          matching_type: Number(third),
+          certificate: fourth,
+        },
       };
     default:
       return { ...common, content: data };

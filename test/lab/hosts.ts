@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, inject, test } from 'vitest';
@@ -44,13 +43,10 @@ export class BareLab {
    * @returns what the engine printed, and its exit status
    */
   async preview(settings: Settings, ...options: string[]): Promise<Result> {
-    const before = readFileSync(this.stack.configFile!);
-    try {
+    return this.stack.temporarily(async () => {
       await this.stack.setAll(settings);
-      return await this.stack.run(['preview', ...options]);
-    } finally {
-      writeFileSync(this.stack.configFile!, before);
-    }
+      return this.stack.run(['preview', ...options]);
+    });
   }
 
   /**

@@ -132,7 +132,7 @@ async function plan(stack: TestStack): Promise<Step[]> {
 export async function plans(stack: TestStack): Promise<Map<string, Step[]>> {
   const original = readFileSync(stack.configFile!, 'utf8');
   const found = new Map<string, Step[]>();
-  try {
+  await stack.temporarily(async () => {
     for (const [title, change] of changes) {
       const file = parse(original) as { config: Record<string, unknown> };
       const config = Object.fromEntries(
@@ -143,9 +143,7 @@ export async function plans(stack: TestStack): Promise<Map<string, Step[]>> {
       writeFileSync(stack.configFile!, stringify(file));
       found.set(title, await plan(stack));
     }
-  } finally {
-    writeFileSync(stack.configFile!, original);
-  }
+  });
   return found;
 }
 
