@@ -11,7 +11,7 @@ import time
 
 import accounts as system_users
 import folders
-from backup import BAYES, COPY, MARK, RESTORE, ROOT, restic
+from backup import BAYES, COPY, MARK, RESTORE, ROOT, keep_owner, restic
 from daemons import DAEMONS, OpenSmtpd, host_alone, wanted
 from failure import Failure
 from system import is_active, run, succeeds
@@ -31,6 +31,7 @@ def restore_volume(snapshot: str) -> None:
     MARK.touch()
     # What waited in the queue then may have been delivered since.
     restic("restore", f"{snapshot}:{COPY}", "--target", str(ROOT), "--exclude", "/queue")
+    complete_maildirs()
     learned = ROOT / f"{BAYES}.txt"
     if learned.exists():
         shutil.chown(learned, "amavis", "amavis")
@@ -39,6 +40,16 @@ def restore_volume(snapshot: str) -> None:
     os.sync()
     MARK.unlink()
     print(f"restored: {sum(1 for _ in messages_below(MAIL, HOMES))} messages")
+
+
+def complete_maildirs() -> None:
+    """Makes the `tmp` of every Maildir, which backups leave out: Dovecot 2.4.1 does not find a folder without it."""
+    for top in (MAIL, HOMES):
+        for folder, _, _ in os.walk(top):
+            tmp = pathlib.Path(folder).with_name("tmp")
+            if folders.is_kept(folder, "cur") and not tmp.is_dir():
+                tmp.mkdir(mode=0o700)
+                keep_owner(folder, tmp)
 
 
 def check_ended() -> None:

@@ -1,0 +1,60 @@
+"""What a restored volume has besides what its backup had."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.dont_write_bytecode = True
+repository = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(repository / "files/usr/local/lib/mailhost"))
+
+import restore  # noqa: E402
+
+
+class MaildirTest(unittest.TestCase):
+    def setUp(self):
+        root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.mail, self.homes = root / "mail", root / "home"
+        self.enterContext(mock.patch.multiple(restore, MAIL=self.mail, HOMES=self.homes))
+
+    def complete(self) -> list:
+        """Makes what is missing; gives what was made, below the folder of all."""
+        top = self.mail.parent
+        before = set(top.rglob("*"))
+        restore.complete_maildirs()
+        return sorted(str(path.relative_to(top)) for path in set(top.rglob("*")) - before)
+
+    def test_gives_each_folder_its_tmp(self):
+        for folder in (
+            self.mail / "example.org/anna/mail/Folders/INBOX/.maildir",
+            self.mail / "example.org/anna/mail/Folders/cur/.maildir",
+            self.homes / "bert/mail/Folders/INBOX/.maildir",
+            # As earlier versions had them.
+            self.mail / "example.net/carl/mail",
+            self.mail / "example.net/carl/mail/.Archive",
+        ):
+            for part in ("cur", "new"):
+                (folder / part).mkdir(parents=True)
+        made = [
+            "home/bert/mail/Folders/INBOX/.maildir/tmp",
+            "mail/example.net/carl/mail/.Archive/tmp",
+            "mail/example.net/carl/mail/tmp",
+            "mail/example.org/anna/mail/Folders/INBOX/.maildir/tmp",
+            "mail/example.org/anna/mail/Folders/cur/.maildir/tmp",
+        ]
+        self.assertEqual(self.complete(), made)
+        self.assertEqual(self.complete(), [])
+
+    def test_has_the_owner_and_the_mode_of_the_messages(self):
+        cur = self.mail / "example.org/anna/mail/Folders/INBOX/.maildir/cur"
+        cur.mkdir(parents=True)
+        cur.chmod(0o750)
+        self.complete()
+        tmp = cur.with_name("tmp").stat()
+        self.assertEqual((tmp.st_mode, tmp.st_uid), (cur.stat().st_mode, cur.stat().st_uid))
+
+
+if __name__ == "__main__":
+    unittest.main()
