@@ -13,11 +13,12 @@ import { changes, reachable, step } from './testLab';
 
 const root = join(__dirname, '..', '..');
 const it = hostTest();
-const folder = mkdtempSync(join(tmpdir(), 'package-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+let folder: string | undefined;
+afterAll(() => folder && rmSync(folder, { recursive: true }));
 
 /** The components without the rest of the repository, with the packages that they name, as Pulumi installs them. */
 async function install(): Promise<string> {
+  folder = mkdtempSync(join(tmpdir(), 'package-'));
   for (const part of ['components', 'files', 'tsconfig.json'])
     cpSync(join(root, part), join(folder, part), {
       recursive: true,
