@@ -277,17 +277,22 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
         await isNotThere('s4');
         await rotate(3);
       });
-      await step('to the fourth', async () => {
-        await isNotThere('s5');
-        await mayGo(host, 's1');
-        await rotate(4);
-      });
+      await step(
+        'to the fourth, once the last signature of the second is no longer valid',
+        async () => {
+          await isNotThere('s5');
+          await mayGo(host, 's2');
+          await rotate(4);
+        },
+      );
       await step('back to the third', () => rotate(3));
       await step('all are verified', () => flow.expectAllVerified(['s1', 's2', 's3', 's4']));
-      await step('the first is gone, once its last signature was no longer valid', async () => {
-        expect(keysInState(host).join()).not.toContain('-s1 ');
-        // None that signed since.
-        expect(await ask('s2')).toHaveLength(1);
+      await step('the second is gone', () =>
+        expect(keysInState(host).join()).not.toContain('-s2 '),
+      );
+      await step('the first is there: what it signed was to be valid for longer', async () => {
+        expect(keysInState(host).join()).toContain('-s1 ');
+        expect(await ask('s1')).toHaveLength(1);
       });
       await step('they are in DNS as they are on the host', async () => {
         for (const domain of ['example.org', 'example.net']) {
@@ -333,17 +338,16 @@ describe('DKIM keys, while mail flows, DNS is slow and verifiers remember that a
     },
     { at: 'the host has switched', words: /amavis: \/etc/ },
     { at: 'the host is checked', words: /mail-check updating/ },
-    { at: 'an old record goes', words: /\/dkim-s\d+ deleting/, from: 2 },
+    { at: 'an old record goes', words: /\/dkim-s\d+ deleting/, from: 3 },
   ];
   const tried = process.env.MAILHOST_FAULTS === undefined ? kills.slice(0, 3) : kills;
   it.for(tried)(
     'converge after an `up` that was killed as $at',
     async ({ words, silence, from = 1 }, { freshHost: host }) => {
       await whileMailFlows(host, async (flow, dns) => {
-        for (let generation = 1; generation < from; generation++) {
-          await host.up(setGeneration(generation + 1));
-          await mayGo(host, `s${generation}`);
-        }
+        for (let generation = 2; generation <= from; generation++)
+          await host.up(setGeneration(generation));
+        if (from > 1) await mayGo(host, `s${from - 1}`);
         await host.stack.setAll(setGeneration(from + 1));
         let killed = false;
         let seen = '';
