@@ -55,6 +55,8 @@ class Smtpd:
         self.paused, self.blocks = set(), []
         #: [suspended, sent] of each envelope by its id.
         self.envelopes = {}
+        #: How often it is asked until it puts off what it has for a route that failed.
+        self.failed = 0
 
     def add(self, number):
         envelope = f"{number:08x}00000000"
@@ -75,7 +77,7 @@ class Smtpd:
     def deliver(self):
         """The tests' messages are all for a relay."""
         for state in self.envelopes.values():
-            if not state[0] and "mta" not in self.paused and not self.blocks:
+            if not state[0] and "mta" not in self.paused and not self.blocks and not self.failed:
                 state[1] = True
 
     def waiting(self):
@@ -97,6 +99,10 @@ class Smtpd:
                 )
             case ["show", "routes"]:
                 return ""
+            case ["show", "relays"]:
+                self.failed -= self.failed > 0
+                route = "  connector 127.0.0.1 refcount=1 nconn=0 lastconn=5s timeout=- flags=ERROR_ROUTE_NET\n"
+                return route if self.failed else ""
             case ["show", "mta", "paused"]:
                 return "".join(f"{source} -> {domain}\n" for source, domain in self.blocks)
             case ["pause", "envelope", envelope]:
@@ -115,7 +121,7 @@ class Smtpd:
             case ["schedule", "all"]:
                 # Suspended or not.
                 for state in self.envelopes.values():
-                    state[1] = state[1] or "mta" not in self.paused
+                    state[1] = state[1] or ("mta" not in self.paused and not self.failed)
             case ["schedule", envelope]:
                 self.envelopes[envelope][1] = "mta" not in self.paused
             case other:
@@ -187,6 +193,24 @@ class Pauses(OnHost):
         pauses.MARK.unlink(missing_ok=True)
         self.smtpd.start(pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split() if pauses.OPTIONS.exists() else [])
         pauses.restore()
+
+    def test_ends_once_what_met_a_closed_port_can_be_tried_again(self):
+        def wait_for(what, condition, seconds):
+            for _ in range(5):
+                if condition():
+                    return
+            raise Failure(what)
+
+        for asked in (0, 1, 4):
+            with self.subTest(asked=asked):
+                self.smtpd.__init__(self.folder)
+                self.replace(pauses, wait_for=wait_for)
+                with tempfile.TemporaryDirectory(dir=self.folder) as queue:
+                    self.replace(pauses, QUEUE=pathlib.Path(queue))
+                    with daemons.relaying_paused():
+                        self.smtpd.add(1)
+                        self.smtpd.failed = asked
+                self.assertEqual((self.smtpd.waiting(), self.smtpd.paused), (set(), set()))
 
     def test_of_an_operator_stay_as_they_are_whatever_the_program_does(self):
         ways = {

@@ -65,6 +65,11 @@ def release() -> None:
     """
     if not MARK.exists():
         return
+    if "mta" in own():
+        # What smtpd has for a route that failed, it puts off for minutes, some seconds after the failure (mta_on_source in
+        # its mta.c). Only from then on can it be scheduled, and only then does what is new get another route.
+        with contextlib.suppress(Failure):
+            wait_for("OpenSMTPD puts off what it has for amavis", lambda: not has_failed_route(), 15)
     for subsystem in sorted(own(), reverse=True):
         succeeds("smtpctl", "resume", subsystem)
     if "mta" in own():
@@ -74,6 +79,11 @@ def release() -> None:
                 succeeds("smtpctl", "resume", "route", route)
         schedule()
     MARK.unlink()
+
+
+def has_failed_route() -> bool:
+    """Whether messages wait for a route to a daemon of this host that met a closed port."""
+    return re.search(r"^ +connector 127\.0\.0\.\d+ .*ERROR_ROUTE", run("smtpctl", "show", "relays"), re.M) is not None
 
 
 def schedule() -> None:
