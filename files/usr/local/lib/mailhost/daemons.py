@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 import accounts
 import antivirus
@@ -106,25 +107,32 @@ class Daemon:
 
 
 def reload_unit(unit: str) -> None:
+    begin = time.time()
     try:
         run("systemctl", "reload", unit)
     except Failure as failure:
-        raise Failure(f"{failure}\n{journal(unit)}") from failure
+        raise Failure(f"{failure}\n{journal(unit, begin)}") from failure
 
 
 def restart_unit(unit: str) -> None:
     # A unit that failed too often in a short time is refused a start until this.
     subprocess.run(["systemctl", "reset-failed", unit], capture_output=True, check=False)
+    begin = time.time()
     try:
         run("systemctl", "restart", unit)
     except Failure as failure:
-        raise Failure(f"{failure}\n{journal(unit)}") from failure
+        raise Failure(f"{failure}\n{journal(unit, begin)}") from failure
 
 
-def journal(unit: str) -> str:
-    """The service's last words, since it was started."""
+def journal(unit: str, since: float | None = None) -> str:
+    """
+    The service's last words, since that time or its last start.
+
+    What a process wrote right before its end may have no invocation: journald looks for that when the process is gone.
+    """
+    of = ["--invocation=0"] if since is None else [f"--since=@{since:.6f}"]
     words = subprocess.run(
-        ["journalctl", "--unit", unit, "--invocation=0", "--lines", "20", "--no-pager", "--output", "cat"],
+        ["journalctl", "--unit", unit, *of, "--lines", "20", "--no-pager", "--output", "cat"],
         capture_output=True,
         text=True,
         check=False,
