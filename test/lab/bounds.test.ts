@@ -64,12 +64,17 @@ const html = 'Content-Type: text/html; charset=utf-8';
 const repeated = (text: string, times: number) => Array.from({ length: times }, () => text);
 const nested = '<div><b><i><table><tr><td>';
 
-/** Stops the process of amavis that has a message; `go` lets it run again. */
-function heldWorker(host: Host): { go: () => void } {
+/**
+ * Stops the process of amavis that scans a message whose scan was cut so many times; `go` lets it run again.
+ *
+ * It has noted that before it scans (70-mailhost-scan): one that has only taken the connection has not.
+ */
+function heldWorker(host: Host, cuts = 0): { go: () => void } {
   const pid = host.shell(
     `set -e; pid=; tries=0
      until test -n "$pid"; do
        tries=$((tries + 1)); test $tries -lt 5000
+       find /var/lib/amavis/scanning -type f -size ${cuts + 1}c | grep --quiet . || continue
        pid=$(ss -Htnp state established '( sport = :10024 )' | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p' | head --lines 1)
      done
      kill -STOP $pid; echo $pid`,
@@ -154,11 +159,9 @@ describe('a message that is slow to scan', () => {
     await host.queueIsEmpty();
     host.shell('rm --force /var/lib/amavis/scanning/*');
     await deliverSlow(host, 'cut twice');
-    for (const time of ['first', 'second']) {
-      heldWorker(host);
+    for (const cuts of [0, 1]) {
+      heldWorker(host, cuts);
       host.shell('mailhost restart amavis');
-      if (time === 'first')
-        await waitFor('it comes again', () => host.shell('smtpctl show queue') !== '');
     }
     const message = await arrived(host, 'cut twice');
     expect(message.headers.get('x-spam-scan')).toBe('incomplete');
