@@ -68,9 +68,10 @@ class Signing(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.base = base = pathlib.Path(folder.name)
         self.clock = Clock()
-        #: Names that no name server has, and those of which none answers.
-        self.gone, self.silent = set(), set()
-        self.ran = []
+        #: Names that no name server has, those of which none answers, and times from which they are there.
+        self.gone, self.silent, self.appears = set(), set(), {}
+        self.negative_ttl = TTL
+        self.asked, self.ran, self.said, self.written = [], [], [], []
         for name, value in {
             "EVIDENCE": base / "dkim.json",
             "SETTINGS": str(base / "settings.json"),
@@ -78,19 +79,32 @@ class Signing(unittest.TestCase):
             "UNSIGNED": base / "unsigned",
             "RESTART": base / "restart",
             "time": self.clock,
-            "put": lambda path, file: pathlib.Path(path).write_text(file["text"]),
+            "put": self.put,
             "run": lambda *command: self.ran.append(command),
-            "look_at_all": lambda records: [self.look(name) for _, name, _, _ in records],
-            "print": lambda *_, **__: None,
+            "look_at_all": self.look_at_all,
+            "print": lambda text, flush=False: self.said.append((self.clock.now, text, flush)),
         }.items():
             patch = mock.patch.object(dkim, name, value, create=name == "print")
             patch.start()
             self.addCleanup(patch.stop)
 
+    def put(self, path, file):
+        self.written.append(file)
+        pathlib.Path(path).write_text(file["text"])
+
+    def look_at_all(self, records):
+        for owner, name, kind, are_right in records:
+            self.assertEqual((name.partition("._domainkey.")[2], kind), (owner, "TXT"))
+            self.assertTrue(are_right([Text("v=DKIM1; k=rsa; p=QUFB")]))
+            self.assertFalse(are_right([Text("v=DKIM1; k=rsa; p=QUFC")]))
+            self.asked.append(name)
+        return [self.look(name) for _, name, _, _ in records]
+
     def look(self, name):
         if name in self.silent:
             return visibility.Look("time-out", certain=False)
-        return visibility.Look("nothing", negative_ttl=TTL) if name in self.gone else visibility.Look(negative_ttl=TTL)
+        is_gone = name in self.gone or self.clock.now < self.appears.get(name, 0)
+        return visibility.Look("nothing" if is_gone else None, negative_ttl=self.negative_ttl)
 
     def push(self, files, killed=False):
         dkim.check(files, {})
@@ -127,7 +141,14 @@ class Timer(Signing):
 
     def test_stays_on(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
-        self.assertEqual(self.ran[-1][:2], ("systemctl", "enable"))
+        self.assertEqual(self.ran, [("systemctl", "enable", "--now", "--quiet", "mailhost-sign.timer")])
+
+    def test_finds_out_again_what_a_volume_without_evidence_does_not_tell(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        dkim.EVIDENCE.unlink()
+        self.assertFalse(dkim.newly_visible())
+        visible = {"visible": self.clock.now + 1}
+        self.assertEqual(dkim.load(), {"example.org": {"s1": visible, "s2": visible}})
 
     def test_also_looks_at_tls_keys(self):
         with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.base / "tlsa")):
@@ -167,6 +188,7 @@ class Return(Signing):
         self.clock.now += 1
         self.assertTrue(dkim.newly_visible())
         self.assertEqual((self.signs("example.net"), dkim.unsigned_domains()), ({"s1"}, set()))
+        self.assertEqual(self.said[-1][1], "example.net signs with s1 from now on")
 
     def test_of_a_domain_goes_by_no_look_of_a_push_that_was_cut_off(self):
         self.push(plan(self.both, "s1", "s2"), killed=True)
@@ -183,7 +205,196 @@ class Return(Signing):
             self.push(plan({"example.org": "s1"}, "s1", "s2"))
 
 
+class FirstKey(Signing):
+    """Of a domain that has signed with none."""
+
+    name = "s1._domainkey.new.example"
+
+    def setUp(self):
+        super().setUp()
+        self.new = plan({"example.org": "s1", "new.example": "s1", "other.example": "s1"}, "s1", "s2")
+        # A volume that is new has none of the folders.
+        patch = mock.patch.object(dkim, "UNSIGNED", self.base / "volume/unsigned")
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.start = self.clock.now
+
+    def waited(self):
+        return self.clock.now - self.start
+
+    def test_signs_at_once_where_it_is_out(self):
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example"), self.said), (0, {"s1"}, []))
+
+    def test_is_waited_for_a_little(self):
+        self.appears[self.name] = self.clock.now + dkim.FIRST_PATIENCE
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example")), (30, {"s1"}))
+        self.assertEqual(self.said, [(self.start, "waiting for new.example, s1: nothing", True)])
+
+    def test_does_not_sign_where_it_comes_later(self):
+        self.appears[self.name] = self.clock.now + dkim.FIRST_PATIENCE + 1
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example"), self.signs("other.example")), (30, set(), {"s1"}))
+        self.assertEqual(dkim.unsigned_domains(), {"new.example"})
+        self.assertEqual(
+            self.said[1:],
+            [
+                (
+                    self.clock.now,
+                    "WARNING: new.example sends unsigned until all name servers of its zone answer with "
+                    "s1._domainkey.new.example: nothing. Once they do it signs by itself",
+                    False,
+                )
+            ],
+        )
+
+    def test_is_not_waited_for_again(self):
+        self.appears[self.name] = self.clock.now + 100
+        self.push(self.new)
+        self.start = self.clock.now
+        self.push(self.new)
+        self.assertEqual((self.waited(), dkim.unsigned_domains()), (0, {"new.example"}))
+        self.clock.now += 100
+        self.push(self.new)
+        self.assertEqual((self.signs("new.example"), dkim.unsigned_domains()), ({"s1"}, set()))
+
+    def test_is_told_of_while_it_is_not_there(self):
+        self.gone |= {self.name, "s1._domainkey.other.example"}
+        self.push(self.new)
+        self.assertEqual(
+            dkim.warnings([{"name": name, "selector": "s1"} for name in ("example.org", "other.example")]),
+            [
+                "other.example sends unsigned until all name servers of its zone answer with "
+                "s1._domainkey.other.example. Once they do it signs by itself"
+            ],
+        )
+
+    def test_is_that_which_a_host_without_evidence_signs_with(self):
+        self.push(plan({"example.org": "s2"}, "s2", "s3"))
+        (dkim.UNSIGNED / "new.example").touch()
+        evidence = {"example.org": {"s2": {"from": 1}}}
+        folder = "/etc/amavis/dkim"
+        paths = ("conf", *(f"{folder}/{name}.pem" for name in ("new.example.s1", "a.b.example.s12", "example.org.s1")))
+        dkim.adopt(evidence, dict.fromkeys(paths))
+        self.assertEqual(
+            evidence, {"example.org": {"s2": {"from": 1}}, "a.b.example": {"s12": {"from": self.clock.now}}}
+        )
+        # So that its record cannot go yet.
+        with self.assertRaisesRegex(Failure, "^s1 of example.net signed until "):
+            dkim.check(plan({"example.net": "s2"}, "s2", "s3"), {f"{folder}/example.net.s1.pem": {}})
+
+
+class Evidence(Signing):
+    def test_is_whole_and_everybody_may_read_it(self):
+        start = self.clock.now
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        key = {"key": dkim.fingerprint("QUFB"), "visible": start + 1}
+        signs = {"from": start, "keep": start + 1000, "longest": 1000, "retention": 1000}
+        self.assertEqual(dkim.load(), {"example.org": {"s1": key | signs, "s2": key}})
+        self.assertEqual({(file["mode"], file["owner"]) for file in self.written}, {("0644", "root:root")})
+        self.assertRegex(dkim.EVIDENCE.read_text(), r'^\{\n "example\.org": \{\n  "s1": \{\n   "from": .*\n   "keep": ')
+
+    def test_does_not_change_where_nothing_does(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.asked.clear()
+        before = dkim.load()
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.assertEqual((dkim.load(), self.asked), (before, []))
+
+    def test_takes_no_time_of_a_clock_that_was_ahead(self):
+        now = self.clock.now
+        dkim.save({"example.org": {"s1": {"visible": now + 99, "from": now + 99, "until": now + 99, "longest": 10, "keep": now + 99}}})
+        self.assertEqual(
+            dkim.load(), {"example.org": {"s1": {"visible": now + 1, "from": now, "until": now, "longest": 10, "keep": now + 10}}}
+        )
+
+    def test_has_one_key_of_a_selector_for_good(self):
+        self.push(plan({"example.org": "s9"}, "s9", "s10"))
+        other = plan({"example.org": "s9"}, "s9", "s10")
+        other[dkim.PUBLIC_KEYS]["text"] = other[dkim.PUBLIC_KEYS]["text"].replace("QUFB", "QUFC", 1)
+        with self.assertRaises(Failure) as caught:
+            self.push(other)
+        self.assertEqual(
+            str(caught.exception),
+            "s9 of example.org would get another key than it had. Mail that was signed with that could no longer be "
+            "verified: set dkimGeneration of the domain to 11 or more",
+        )
+
+    def test_tells_whether_amavis_has_the_key_that_is_looked_for(self):
+        self.push(plan({"example.org": "s1"}, "s1"))
+        commands = []
+
+        def key_with(*lines):
+            pem = "\n".join(("-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""))
+            return mock.patch.object(dkim, "run", lambda *command: commands.append(command) or pem)
+
+        with key_with("QU", "FB"):
+            self.assertTrue(dkim.has_announced_key("example.org", "s1"))
+            self.assertFalse(dkim.has_announced_key("example.org", "s2"))
+            self.assertFalse(dkim.has_announced_key("example.net", "s1"))
+        with key_with("QU", "FC"):
+            self.assertFalse(dkim.has_announced_key("example.org", "s1"))
+        self.assertEqual(
+            commands[0], ("openssl", "pkey", "-in", "/etc/amavis/dkim/example.org.s1.pem", "-pubout")
+        )
+
+
 class Rotation(Signing):
+    def test_waits_where_that_is_minutes(self):
+        self.negative_ttl = 10
+        name = "s2._domainkey.example.org"
+        start = self.clock.now
+        self.appears[name] = start + 200
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+        # It counts from the second after it was seen.
+        self.assertEqual((self.clock.now - start, self.signs("example.org")), (211, {"s2"}))
+        self.assertEqual(
+            self.said, [(start + at, "waiting for example.org, s2: nothing", True) for at in (0, 60, 120, 180)]
+        )
+
+    def test_waits_for_no_more_than_minutes(self):
+        for negative_ttl, is_late in ((299, False), (300, True)):
+            self.negative_ttl = negative_ttl
+            self.clock.now += 86400
+            domain = f"{negative_ttl}.example"
+            self.push(plan({domain: "s1"}, "s1"))
+            start = self.clock.now
+            until = dkim.utc(start + 1 + negative_ttl)
+            rotated = plan({domain: "s2"}, "s1", "s2", "s3")
+            if is_late:
+                with self.assertRaisesRegex(Failure, f"- {domain}, s2: until {until} others may remember"):
+                    self.push(rotated)
+            else:
+                self.push(rotated)
+            self.assertEqual(self.clock.now - start, 0 if is_late else 300)
+
+    def test_tells_of_five_domains_that_it_waits_for(self):
+        names = [f"{letter}.example" for letter in "fedcba"]
+        self.negative_ttl = 10
+        self.push(plan(dict.fromkeys(names, "s1"), "s1"))
+        self.push(plan(dict.fromkeys(names, "s2"), "s1", "s2"))
+        self.assertEqual(
+            [text[:22] for _, text, _ in self.said], [f"waiting for {letter}.example," for letter in "abcde"]
+        )
+
+    def test_goes_on_in_the_second_in_which_nobody_remembers(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.clock.now += 1 + TTL
+        start = self.clock.now
+        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3"))
+        self.assertEqual(self.clock.now, start)
+
+    def test_asks_for_no_more_than_it_needs(self):
+        self.push(plan({"example.org": "s1", "example.net": "s1"}, "s1", "s2"))
+        self.clock.now += 86400
+        self.asked.clear()
+        self.push(plan({"example.org": "s2", "example.net": "s1"}, "s1", "s2", "s3"))
+        self.assertEqual(
+            self.asked, ["s3._domainkey.example.net", "s2._domainkey.example.org", "s3._domainkey.example.org"]
+        )
+
     def test_names_every_domain_that_holds_it_up_and_the_way_out(self):
         names = ("a.example", "b.example", "c.example", "d.example")
         self.push(plan(dict.fromkeys(names, "s1"), "s1", "s2"))
@@ -198,7 +409,8 @@ class Rotation(Signing):
         self.assertRegex(
             str(caught.exception),
             "(?s)- a.example, s2: nothing\n- b.example, s2: time-out\n- c.example, s2: until .* others may remember "
-            ".*\nSigning goes on with the keys from before.*domains\\[i\\].dkimGeneration",
+            ".*\nSigning goes on with the keys from before. Run `pulumi up` again once that has changed, or have a domain keep "
+            "its key by a dkimGeneration of its own: domains\\[i\\].dkimGeneration$",
         )
         self.assertNotIn("d.example", str(caught.exception))
         for name in names:
@@ -253,6 +465,25 @@ class Removal(Signing):
         self.assertEqual(self.signs("example.org"), {"s2"})
         self.clock.now += TTL
         self.push(self.removal_of_s1())
+
+    def test_waits_for_a_key_that_still_signs_as_long_as_it_was_told_to(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
+        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
+        self.clock.now += 10
+        until = dkim.utc(self.clock.now + 9000)
+        with self.assertRaisesRegex(Failure, f"^s1 of example.org signed until .* has to stay until {until}: run"):
+            self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
+
+    def test_minds_each_key(self):
+        """One that never signed may go, and holds up no look at the others."""
+        for signs, *published in (("s1", "s1", "s2", "s3"), ("s2", "s1", "s2", "s3")):
+            self.push(plan({"example.org": signs}, *published, retention=86400))
+            self.clock.now += 3600
+        evidence = dkim.noted()
+        evidence["example.org"] = {"s0": {"key": "never"}} | evidence["example.org"]
+        dkim.EVIDENCE.write_text(json.dumps(evidence))
+        with self.assertRaisesRegex(Failure, "^s1 of example.org signed until "):
+            self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
 
     def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
@@ -350,6 +581,14 @@ class NameServers(unittest.TestCase):
         self.assertTrue(is_out([right]))
         for records in ([], [other], [right, other], [right, right], [other, right]):
             self.assertFalse(is_out(records), [str(record) for record in records])
+
+    def test_have_it_in_whatever_form(self):
+        is_out = dkim.are_key("QUI=")
+        for text in ("p=QUI=", "v=DKIM1;p=QUI=;t=s", "v=DKIM1; k=rsa; p = Q\tU I=", "n=words; of=no \xe9 interest; p=QUI="):
+            self.assertTrue(is_out([SimpleNamespace(strings=[text.encode("latin1")])]), text)
+        for text in ("", "v=DKIM1; p=", "pp=QUI=", "v=DKIM1; k=rsa", "p=QUI"):
+            self.assertFalse(is_out([Text(text)]), text)
+        self.assertTrue(dkim.are_key("")([Text("v=DKIM1; k=rsa")]))
 
 
 if __name__ == "__main__":
