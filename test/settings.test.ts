@@ -440,6 +440,11 @@ describe('parseSettings', () => {
         ['to what restic does not know', { ...sftp, repository: 'ftp://x.example' }, 'repository'],
         ['in the clear', { ...rest, repository: 'rest:http://x.example/' }, 'repository'],
         [
+          'in the clear, to what only looks like this host',
+          { ...rest, repository: 'rest:http://127.0.0.1@x.example/' },
+          'repository',
+        ],
+        [
           'by a password for all to see',
           { ...rest, repository: 'rest:https://u:p@x.example/' },
           'repository',

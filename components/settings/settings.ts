@@ -286,7 +286,9 @@ const backup = z.strictObject(
           'holds a password: set it as RESTIC_REST_PASSWORD in backup.environment, with --secret',
       })
       .refine(
-        (text) => !/^rest:http:\/\//.test(text) || /^rest:http:\/\/(?:127\.|\[::1\])/.test(text),
+        (text) =>
+          !/^rest:http:\/\//.test(text) ||
+          /^rest:http:\/\/(?:127(?:\.\d{1,3}){3}|\[::1\])(?:[:/]|$)/.test(text),
         {
           error: 'sends the password in the clear: write rest:https://',
         },
