@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import {
   acmeSecrets,
   certificateNames,
@@ -12,6 +13,14 @@ import {
 import { isCertificateChain, isPrivateKey, pairMistake } from '../components/settings/certificates';
 import { parseSettings, SettingsError } from '../components/settings/settings';
 import { example, exampleMail } from './example';
+
+/** The roots that everybody trusts. */
+const publicRoots = vi.hoisted(() => [] as string[]);
+vi.mock('node:tls', async (original) => ({
+  ...(await original<object>()),
+  rootCertificates: publicRoots,
+}));
+afterEach(() => publicRoots.splice(0));
 
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -33,7 +42,7 @@ function issue(name: string, subject: string, by?: string, ...extensions: string
   return read(`${name}.pem`);
 }
 
-const root = issue('root', 'Root');
+const root = issue('root', 'Root/O=Example');
 const between = issue('between', 'Between', 'root', 'basicConstraints=critical,CA:TRUE');
 const leaf = issue('leaf', 'x', 'between', 'subjectAltName=DNS:mail.example.org');
 const key = read('leaf.key');
@@ -54,15 +63,53 @@ describe('a certificate that somebody else issued', () => {
     expect(pairMistake(leaf + between + root, key, hostName)).toBeUndefined();
   });
 
+  it('needs no root behind it that everybody knows', () => {
+    publicRoots.push(issue('other', 'Other'), root);
+    expect(pairMistake(leaf + between, key, hostName)).toBeUndefined();
+    expect(pairMistake(leaf, key, hostName)).toContain('is no public root');
+  });
+
   it.each([
     ['with another key', leaf + between + root, read('root.key'), hostName, 'does not belong'],
-    ['for another name', leaf + between + root, key, 'other.example.org', 'not for other.example'],
+    [
+      'for another name',
+      leaf + between + root,
+      key,
+      'other.example.org',
+      'is for DNS:mail.example.org, not for other.example.org:',
+    ],
+    ['for no name', root, read('root.key'), hostName, 'is for no name, not for mail.example.org:'],
+    ['where there is none', '', key, hostName, 'has no certificate'],
     ['out of order', leaf + root + between, key, hostName, 'number 2 did not issue number 1'],
     ['without one on the way', leaf + root, key, hostName, 'number 2 did not issue number 1'],
     ['alone', leaf, key, hostName, 'whose issuer CN=Between is no public root'],
-    ['up to no root', leaf + between, key, hostName, 'whose issuer CN=Root is no public root'],
+    [
+      'up to no root',
+      leaf + between,
+      key,
+      hostName,
+      'whose issuer CN=Root, O=Example is no public root',
+    ],
   ])('is wrong %s', (_, chain, privateKey, name, words) => {
     expect(pairMistake(chain, privateKey, name)).toContain(words);
+  });
+
+  it('is wrong behind an issuer that only has the name of its own', () => {
+    const ca = ['basicConstraints=critical,CA:TRUE', 'subjectKeyIdentifier=01020304'];
+    const [one, twin] = ['one', 'twin'].map((name) => issue(name, 'Twin', 'root', ...ca));
+    const issued = issue('issued', 'x', 'one', 'subjectAltName=DNS:mail.example.org');
+    const judge = (issuer: string) =>
+      pairMistake(issued + issuer + root, read('issued.key'), hostName);
+    expect(judge(one!)).toBeUndefined();
+    expect(judge(twin!)).toContain('number 2 did not issue number 1');
+  });
+
+  it('is right from its first second to its last', () => {
+    const at = (time: Date) => pairMistake(root, read('root.key'), 'root', time);
+    const { validFromDate, validToDate } = new X509Certificate(root);
+    for (const time of [validFromDate, validToDate]) expect(at(time)).toBeUndefined();
+    expect(at(new Date(validFromDate.getTime() - 1))).toMatch(/^is valid only from/);
+    expect(at(new Date(validToDate.getTime() + 1))).toMatch(/^ended on/);
   });
 
   it('is wrong before its time and after', () => {

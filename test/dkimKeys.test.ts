@@ -106,7 +106,7 @@ describe('the keys of a domain', () => {
     const planned = new Date(30 * day * 1000);
     const changed = new Date(31 * day * 1000);
     const rotated = { 'example.org': after([0, 1], [20, 2], [30, 3]) };
-    expect(withChangeAt(rotated, planned, changed)).toEqual({
+    expect(withChangeAt(rotated, planned, changed)).toStrictEqual({
       'example.org': {
         signs: 3,
         since: date(31),
@@ -119,7 +119,7 @@ describe('the keys of a domain', () => {
       },
     });
     const removed = { 'example.org': after([0, 1], [20, undefined]) };
-    expect(withChangeAt(removed, planned, changed)).toEqual(removed);
+    expect(withChangeAt(removed, planned, changed)).toStrictEqual(removed);
   });
 
   it('of an `up` that was cut off stay, and nobody knows of any other when it signed', () => {
@@ -129,6 +129,13 @@ describe('the keys of a domain', () => {
     expect(knownKeys(history, [1, 2, 3, 4], now)!.keys).toEqual([
       ...history.keys,
       { generation: 4 },
+    ]);
+    expect(knownKeys(history, [1, 2, 3, 4, 5], now)!.keys.slice(3)).toEqual([
+      { generation: 4 },
+      { generation: 5 },
+    ]);
+    expect(generations(knownKeys(after([0, 5], [30, 6]), [3, 4, 5, 6, 7], now)!)).toEqual([
+      3, 4, 5, 6, 7,
     ]);
     expect(knownKeys(undefined, [], now)).toBeUndefined();
     expect(knownKeys(undefined, [1, 2], now)!.keys).toEqual([
@@ -156,6 +163,46 @@ it.each([[[1]], [[2]], [[1, 2]]])(
     });
   },
 );
+
+it('the next one is none that nobody may trust, also where that was said ahead of time', () => {
+  expect(successor(after([0, 1]), 1, [2, 3, 4])).toBe(5);
+});
+
+describe('the histories of all domains', () => {
+  const held = (domain: string, ...those: number[]) =>
+    those.map((generation) => ({ domain, generation }));
+
+  it('follow in one order, each from its own keys', () => {
+    const before = { 'b.example': after([0, 1]), 'd.example': after([0, 7], [30, undefined]) };
+    const inState = [
+      ...held('d.example', 7, 8),
+      ...held('c.example', 3, 4),
+      ...held('b.example', 1, 2),
+    ];
+    const wanted = { 'b.example': 2, 'a.example': 9 };
+    const { histories, mistakes } = nextHistories(before, inState, wanted, rules(40));
+    expect(mistakes).toEqual([]);
+    expect(Object.entries(histories).map(([name, one]) => [name, generations(one)])).toEqual([
+      ['a.example', [9, 10]],
+      ['b.example', [1, 2, 3]],
+      // Made by an `up` that was cut off, for a domain that was taken out again.
+      ['c.example', [3, 4]],
+      ['d.example', [7, 8]],
+    ]);
+  });
+
+  it('stay as they are where one may not follow', () => {
+    const before = { 'a.example': after([0, 1]), 'b.example': after([0, 1]) };
+    const inState = [...held('a.example', 1, 2), ...held('b.example', 1, 2)];
+    const wanted = { 'a.example': 3, 'b.example': 4 };
+    const { histories, mistakes } = nextHistories(before, inState, wanted, rules(40));
+    expect(histories).toEqual(before);
+    expect(mistakes).toEqual([
+      expect.stringMatching(/a\.example would jump from generation 1 to 3/),
+      expect.stringMatching(/b\.example would jump from generation 1 to 4/),
+    ]);
+  });
+});
 
 describe('a generation', () => {
   const rolledBack = after([0, 1], [30, 2], [60, 3], [61, 2]);
@@ -245,13 +292,18 @@ describe('a key that the state has lost', () => {
   });
 });
 
+it('the calendar has no time of a key that has always signed', () => {
+  const histories = { d: { signs: 1, keys: [{ generation: 1 }, { generation: 2 }] } };
+  expect(keyCalendar(histories, rules(1))).toStrictEqual({ d: { signs: 's1', next: 's2' } });
+});
+
 it('the calendar tells what signs, what is next, and what may go when', () => {
   const histories = {
     'example.com': after([0, 1], [30, undefined]),
     'example.net': after([0, 5]),
     'example.org': after([0, 1], [30, 2], [32, 3], [33, 3, [1]]),
   };
-  expect(keyCalendar(histories, rules(33, [1]))).toEqual({
+  expect(keyCalendar(histories, rules(33, [1]))).toStrictEqual({
     'example.net': { signs: 's5', since: date(0), next: 's6' },
     'example.org': {
       signs: 's3',

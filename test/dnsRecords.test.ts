@@ -1,8 +1,14 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { caaValue } from '../components/acmeAccount';
-import { dkimKeyRecord, dnsRecords, foreignRecords } from '../components/dns/dnsRecords';
+import {
+  dkimKeyRecord,
+  dnsRecords,
+  foreignRecords,
+  publicKeyHash,
+  revokedKeyRecord,
+  tlsKeyName,
+} from '../components/dns/dnsRecords';
 import { mtaStsId, mtaStsPolicy } from '../components/dns/mtaSts';
 import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/dns/recordForms';
 import type { MailHostArgs } from '../components/mailHostArgs';
@@ -41,7 +47,25 @@ describe('dkimKeyRecord', () => {
   });
 });
 
+it('a TLSA record has the hash of the key, whatever its certificate', () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const der = publicKey.export({ type: 'spki', format: 'der' });
+  expect(publicKeyHash(publicKey.export({ type: 'spki', format: 'pem' }).toString())).toBe(
+    createHash('sha256').update(der).digest('hex'),
+  );
+  expect([1, 2, 3].map(tlsKeyName)).toEqual(['key', 'key-2', 'key-3']);
+});
+
 describe('dnsRecords', () => {
+  it('belong to the host or to a domain', () => {
+    const owners = list().map(({ owner }) => `${owner.type} ${owner.name}`);
+    expect([...new Set(owners)]).toEqual([
+      'HostDns mail.example.org',
+      'DomainDns example.net',
+      'DomainDns example.org',
+    ]);
+  });
+
   it('names the host, with an address of each family that it has', () => {
     expect(linesOf('mail.example.org')).toEqual([
       'a: mail.example.org A {"from":"ipv4"}',
@@ -87,17 +111,6 @@ describe('dnsRecords', () => {
       'caa: mail.example.org CAA {"from":"acme"}',
       'caa-wildcard: mail.example.org CAA 0 issuewild ";"',
     ]);
-    const account = 'https://acme.example.com/acct/1';
-    expect(caaValue('https://acme.example.com/directory', JSON.stringify({ uri: account }))).toBe(
-      `example.com; accounturi=${account}; validationmethods=http-01`,
-    );
-    const known = { uri: account, caaIdentities: ['ca.example'] };
-    expect(caaValue('https://acme.example.com/directory', JSON.stringify(known))).toBe(
-      `ca.example; accounturi=${account}; validationmethods=http-01`,
-    );
-    expect(caaValue('https://acme.example.com/directory', '{}\n')).toBe(
-      'example.com; validationmethods=http-01',
-    );
   });
 
   it('announces an MTA-STS policy where the certificate is public', () => {
@@ -143,6 +156,10 @@ describe('dnsRecords', () => {
       'dmarc: _dmarc.parked.example TXT "v=DMARC1; p=reject; adkim=s; aspf=s"',
       'dkim: *._domainkey.parked.example TXT "v=DKIM1; p="',
     ]);
+    expect(list({ domains })).toContainEqual(
+      expect.objectContaining({ name: 'parked.example', type: 'MX', target: '.' }),
+    );
+    expect(revokedKeyRecord).toBe('v=DKIM1; p=');
   });
 
   it('finds the zone of the host name by the nearest domain', () => {
@@ -180,6 +197,17 @@ describe('reports on DMARC at another address', () => {
     expect(dmarc).toMatchObject({
       value: expect.stringMatching(/rua=mailto:anna@example.org$/) as string,
     });
+  });
+
+  it('are asked for in a URI, in which an ampersand has another meaning', () => {
+    const account = { ...example.accounts![0]!, aliases: ['r&d&x@example.org'] };
+    const records = list({ accounts: [account], dmarcReports: 'r&d&x@example.org' });
+    expect(records).toContainEqual(
+      expect.objectContaining({
+        name: '_dmarc.example.net',
+        value: expect.stringMatching(/; rua=mailto:r%26d%26x@example\.org$/) as string,
+      }),
+    );
   });
 
   it('need that of others where the address lies elsewhere', () => {

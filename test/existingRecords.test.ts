@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dnsRecords, type DnsRecord } from '../components/dns/dnsRecords';
 import { cloudflareContent, resourceName, withValue } from '../components/dns/recordForms';
-import { MailHost } from '../components/mailHost';
 import {
   findRecords,
   isReplaced,
@@ -11,7 +10,6 @@ import {
 import type { MtaSts } from '../components/settings/mailSettings';
 import { parseSettings } from '../components/settings/settings';
 import { example } from './example';
-import { record } from './mocks';
 
 const settings = parseSettings({
   ...example,
@@ -44,19 +42,6 @@ const judge = (...records: ExistingRecord[]) => {
   };
 };
 const nothing = { adopted: [], refused: [] };
-
-it('plans the very records that the components make', async () => {
-  const made = (await record((opts) => void new MailHost('mail', settings as never, opts)))
-    .filter(({ type }) => type.endsWith(':DnsRecord'))
-    .map(
-      ({ name, inputs }) =>
-        `${String(inputs.zoneId)} ${name} ${String(inputs.type)} ${String(inputs.name)}`,
-    );
-  const expected = planned.map(
-    (r) => `id of ${r.zone} ${resourceName('mail', r)} ${r.type} ${r.name}`,
-  );
-  expect(made.sort()).toEqual(expected.sort());
-});
 
 it('another MX may stay only where no policy tells others to refuse it', () => {
   const other = existing('MX', 'example.org', 'mx.example.com');

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { parsePolicy, resolvePolicy, validateMx } from 'mailauth/lib/mta-sts';
 import { expect, it } from 'vitest';
 import { dnsRecords } from '../components/dns/dnsRecords';
-import { announcedMtaSts, mtaStsId, mtaStsPolicy } from '../components/dns/mtaSts';
+import {
+  announcedMtaSts,
+  hasPublicCertificate,
+  mtaStsId,
+  mtaStsPolicy,
+} from '../components/dns/mtaSts';
 import { MtaSts } from '../components/settings/mailSettings';
 import { parseSettings, type Settings } from '../components/settings/settings';
 import { example } from './example';
@@ -54,4 +59,8 @@ it('is understood by another implementation of the standard, as is what announce
     if (type === 'MX' && 'target' in rest)
       expect(validateMx(rest.target, parsed), name).toMatchObject({ valid: true });
   expect(validateMx('mx.other.example', parsed)).toMatchObject({ valid: false });
+});
+
+it('takes a certificate for public where nothing says otherwise', () => {
+  expect(hasPublicCertificate({})).toBe(true);
 });

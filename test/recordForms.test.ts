@@ -7,6 +7,7 @@ import {
   quoteTxt,
   rdata,
   recordInputs,
+  resourceName,
   withValue,
   zoneFile,
 } from '../components/dns/recordForms';
@@ -107,11 +108,23 @@ describe.each<[RecordData<string>, object, string, string]>([
   });
 });
 
+it('puts one space between the strings of a long text', () => {
+  expect(quoteTxt('a'.repeat(300))).toBe(`"${'a'.repeat(255)}" "${'a'.repeat(45)}"`);
+});
+
+it('names the resource by its owner and key', () => {
+  expect(resourceName('mail', record('x', { type: 'A', value: '192.0.2.1' }))).toBe(
+    'mail-example.org/x',
+  );
+});
+
 it('keeps zones apart in a zone file', () => {
   const one = record('example.org', { type: 'A', value: '192.0.2.1' });
   const other = { ...one, zone: 'example.net', name: 'example.net' };
-  expect(zoneFile([one, other])).toBe(
-    '; example.net\nexample.net. 300 IN A 192.0.2.1\n\n; example.org\nexample.org. 300 IN A 192.0.2.1\n',
+  const second = record('mail.example.org', { type: 'A', value: '192.0.2.2' });
+  expect(zoneFile([one, other, second])).toBe(
+    '; example.net\nexample.net. 300 IN A 192.0.2.1\n\n' +
+      '; example.org\nexample.org. 300 IN A 192.0.2.1\nmail.example.org. 300 IN A 192.0.2.2\n',
   );
 });
 
@@ -121,5 +134,8 @@ it('knows which values are known only later, and takes them in', () => {
   const known = withValue(later, ({ from }) => from);
   expect(known).toMatchObject({ value: 'ipv4' });
   expect(isKnown(known)).toBe(true);
+  expect(withValue(record('x', { type: 'A', value: '192.0.2.1' }), () => 'other')).toMatchObject({
+    value: '192.0.2.1',
+  });
   expect(isKnown(record('x', { type: 'MX', priority: 0, target: '.' }))).toBe(true);
 });

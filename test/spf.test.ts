@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { normalSpfMechanism, spfMistake, spfRecord } from '../components/dns/spf';
+import {
+  hasTooManyLookups,
+  isSpf,
+  leastLookups,
+  normalSpfMechanism,
+  spfMistake,
+  spfRecord,
+} from '../components/dns/spf';
 
 const zone: Record<string, string[]> = {
   'one.example': ['v=spf1 ip4:192.0.2.1 -all', 'something else'],
@@ -8,6 +15,9 @@ const zone: Record<string, string[]> = {
   'two.example': ['v=spf1 -all', 'v=spf1 ~all'],
   'moved.example': ['v=spf1 redirect=one.example'],
   'silent.example': ['no spf here'],
+  // With the MX and the include itself that is ten.
+  'eight.example': [`v=spf1 ${'a:x.example '.repeat(8)}-all`],
+  'a-b.example': ['v=spf1 -all'],
 };
 const lookUp = (name: string) => Promise.resolve(zone[name] ?? []);
 const mistake = (...mechanisms: string[]) =>
@@ -19,6 +29,8 @@ describe('spfMistake', () => {
     [['include:one.example']],
     [['include:moved.example', 'ip4:192.0.2.0/24']],
     [['include:%{i}.one.example']],
+    [['include:eight.example']],
+    [['include:one.example', 'include:moved.example', 'include:a-b.example']],
   ])('finds nothing wrong with %j', async (mechanisms) => {
     expect(await mistake(...mechanisms)).toBeUndefined();
   });
@@ -36,6 +48,23 @@ describe('spfMistake', () => {
     ],
   ])('finds %s', async (_, mechanisms, message) => {
     expect(await mistake(...mechanisms)).toMatch(message);
+  });
+
+  it('tells all that is wrong, and asks no more than a receiver does', async () => {
+    expect(await mistake('include:n1.example', 'include:n2.example')).toBe(
+      'n1.example has 0 SPF records, not one; n2.example has 0 SPF records, not one',
+    );
+    const asked: string[] = [];
+    const counting = (name: string) => {
+      asked.push(name);
+      return Promise.resolve(['v=spf1 -all']);
+    };
+    const includes = Array.from({ length: 20 }, (_, i) => `include:i${i}.example`);
+    const text = `v=spf1 ${includes.join(' ')} -all`;
+    expect(await spfMistake('own.example', text, counting)).toBe(
+      'it takes more than 10 DNS look-ups',
+    );
+    expect(asked).toHaveLength(10);
   });
 
   it('lets the caller know where DNS does not answer', async () => {
@@ -70,6 +99,24 @@ it.each([
   ['mx//129', false],
   ['include:a..b.example', false],
   ['a/24//64', true],
+  ['a/32//128', true],
+  ['a/33', false],
+  ['a//129', false],
+  ['ip4:192.0.2.1/32', true],
+  ['ip4:192.0.2.1/33', false],
+  ['ip4:192.0.2.0/24//64', false],
+  ['ip6:2001:DB8::/128', true],
+  ['ip6:2001:db8::/129', false],
+  ['ip6:2001:db8::/32//64', false],
+  ['a:example', false],
+  ['include:a.example/24', false],
+  ['exists:a.example//64', false],
+  ['-a', false],
+  ['~include:a.example', false],
+  ['a b', false],
+  ['exists:%{I}.a.example', false],
+  ['exists:%{D2}.a.example', false],
+  [`exists:${'%{i}.'.repeat(12)}a.example`, true],
 ])('takes %s for a mechanism to merge: %s', (text, is) => {
   expect(normalSpfMechanism(text)).toBe(is ? text : undefined);
 });
@@ -87,4 +134,27 @@ it.each([
   ['MX', 'mx'],
 ])('brings %s into the form that is published: %s', (text, normal) => {
   expect(normalSpfMechanism(text)).toBe(normal);
+});
+
+it('an SPF record lets each mechanism stand once, behind the MX', () => {
+  expect(spfRecord(['mx', 'a', 'mx:b.example'])).toBe('v=spf1 mx a mx:b.example -all');
+});
+
+it.each([
+  ['v=spf1', true],
+  ['V=SPF1 -all', true],
+  ['v=spf10 -all', false],
+  ['x v=spf1 -all', false],
+])('takes %s for an SPF record: %s', (text, is) => {
+  expect(isSpf(text)).toBe(is);
+});
+
+it.each([
+  ['v=spf1 -a ~mx ?include:x.example +ptr exists:y.example redirect=z.example', 6],
+  ['v=spf1 ip4:192.0.2.1 ip6:2001:db8::a all', 0],
+  [`v=spf1 ${'a:x.example '.repeat(10)}-all`, 10],
+  [`v=spf1 ${'a:x.example '.repeat(11)}-all`, 11],
+])('counts the look-ups of %s', (record, count) => {
+  expect(leastLookups(record)).toBe(count);
+  expect(hasTooManyLookups(record)).toBe(count > 10);
 });

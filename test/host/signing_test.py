@@ -301,6 +301,9 @@ class Evidence(Signing):
         before = dkim.load()
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
         self.assertEqual((dkim.load(), self.asked), (before, []))
+        self.clock.now += 100
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        self.assertEqual(dkim.load()["example.org"]["s1"]["from"], before["example.org"]["s1"]["from"])
 
     def test_takes_no_time_of_a_clock_that_was_ahead(self):
         now = self.clock.now

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { ownerLabel } from '../components/machineFiles';
+import { LookUps } from '../components/preflight/lookUps';
+import { ownParts } from '../components/preflight/ownParts';
+import { parseSettings } from '../components/settings/settings';
+import { example, sshKey } from './example';
+import { record } from './mocks';
+
+const address = 'hcloud:index/primaryIp:PrimaryIp';
+const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
+
+describe('parts of the machine', () => {
+  const settings = parseSettings(example);
+  const label = ownerLabel(sshKey);
+  interface Part {
+    id?: number;
+    name: string;
+    labels?: Record<string, string>;
+    serverId?: number;
+  }
+  const host = 'mail.example.org';
+  const all = {
+    getSshKeys: { sshKeys: [{ id: 1, name: host, labels: label }] as Part[] },
+    getPrimaryIps: {
+      primaryIps: [
+        { id: 2, name: `${host}-ipv4`, labels: label },
+        { id: 3, name: `${host}-ipv6`, labels: label },
+      ] as Part[],
+    },
+    getFirewalls: { firewalls: [{ id: 4, name: host, labels: label }] as Part[] },
+    getVolumes: { volumes: [{ id: 5, name: host, labels: label, serverId: 6 }] as Part[] },
+    getServers: { servers: [{ id: 6, name: host, labels: label }] as Part[] },
+  };
+  const ids = {
+    [`hcloud:index/sshKey:SshKey mail-machine-ssh-key`]: '1',
+    [`${address} mail-machine-ipv4`]: '2',
+    [`${address} mail-machine-ipv6`]: '3',
+    [`hcloud:index/firewall:Firewall mail-machine-firewall`]: '4',
+    [`hcloud:index/volume:Volume mail-machine-volume`]: '5',
+    [`hcloud:index/server:Server mail-machine-server`]: '6',
+    [`${attachmentType} mail-machine-volume`]: '5',
+  };
+  const everything = Object.keys(ids).map((id) => id.replace(' mail-', ' '));
+
+  async function parts({
+    there = {},
+    known = [],
+    key = sshKey,
+    attached,
+    of = settings,
+  }: {
+    there?: Partial<typeof all>;
+    /** Resources of the state, by type and name. */
+    known?: string[];
+    key?: string | null;
+    attached?: { serverId?: number; volumeId?: number };
+    of?: typeof settings;
+  }) {
+    const calls: string[] = [];
+    const lookUps = new LookUps();
+    let running: ReturnType<typeof ownParts> | undefined;
+    await record(
+      () => {
+        const isKnown = (type: string, name: string) => known.includes(`${type} ${name}`);
+        running = ownParts('mail', of, lookUps, isKnown, key ?? undefined, attached);
+      },
+      true,
+      {},
+      (token) => {
+        const call = token.split(':').at(-1)!;
+        calls.push(call);
+        return there[call as keyof typeof all];
+      },
+    );
+    const { ids: found, mistakes } = await running!;
+    return { found: Object.fromEntries(found), mistakes, calls: calls.sort(), lookUps };
+  }
+
+  it('are adopted where they carry the label of the stack', async () => {
+    const { found, mistakes } = await parts({ there: all });
+    expect(found).toEqual(ids);
+    expect(mistakes).toEqual([]);
+  });
+
+  it.each([
+    ['another', { key: `${sshKey.slice(0, -4)}AAAA` }],
+    ['none', { key: null }],
+  ])('are the work of others where the stack has %s key', async (_, change) => {
+    const { found, mistakes } = await parts({ there: all, ...change });
+    expect(found).toEqual({});
+    expect(mistakes.map((text) => text.split(' that this stack')[0]).sort()).toEqual([
+      `Hetzner has a firewall ${host}`,
+      `Hetzner has a server ${host}`,
+      `Hetzner has a volume ${host}`,
+      `Hetzner has an SSH key ${host}`,
+      `Hetzner has an address ${host}-ipv4`,
+      `Hetzner has an address ${host}-ipv6`,
+    ]);
+  });
+
+  it('without any label are the work of others, before there is a key as well', async () => {
+    const there = { getServers: { servers: [{ id: 6, name: host }] } };
+    for (const key of [sshKey, null])
+      expect((await parts({ there, key })).mistakes).toHaveLength(1);
+  });
+
+  it('of other names are nobody’s concern, and so is what has no id yet', async () => {
+    const there = {
+      getServers: { servers: [{ id: 9, name: 'other', labels: label }] },
+      getVolumes: { volumes: [{ name: host }] },
+    };
+    const { found, mistakes } = await parts({ there });
+    expect({ found, mistakes }).toEqual({ found: {}, mistakes: [] });
+  });
+
+  it('that the state has are nobody else’s, whatever their label', async () => {
+    const { mistakes } = await parts({ there: all, key: null, known: everything.slice(0, 5) });
+    expect(mistakes).toEqual([expect.stringContaining(`a server ${host}`)]);
+  });
+
+  it('that the state tells the ids of are not adopted again', async () => {
+    const attached = { serverId: 6, volumeId: 5 };
+    const { found } = await parts({ there: all, attached });
+    expect(Object.keys(found).sort()).toEqual(Object.keys(ids).slice(0, 4).sort());
+    // A replacement that was cut off: the volume is at the new server, and the state tells of the old one.
+    const half = await parts({ there: all, attached: { serverId: 8, volumeId: 5 } });
+    expect(half.found[`hcloud:index/server:Server mail-machine-server`]).toBe('6');
+    expect(half.found[`${attachmentType} mail-machine-volume`]).toBe('5');
+    expect(half.found).not.toHaveProperty(`hcloud:index/volume:Volume mail-machine-volume`);
+  });
+
+  it('are attached only where the volume is at the server', async () => {
+    const at = (serverId?: number) => ({
+      ...all,
+      getVolumes: { volumes: [{ id: 5, name: host, labels: label, serverId }] },
+    });
+    const attachment = `${attachmentType} mail-machine-volume`;
+    expect((await parts({ there: at(6) })).found).toHaveProperty([attachment]);
+    for (const there of [at(), at(7), { ...at(6), getServers: { servers: [] } }])
+      expect((await parts({ there })).found).not.toHaveProperty([attachment]);
+    const { getVolumes, ...others } = all;
+    expect(getVolumes).toBeDefined();
+    expect((await parts({ there: others })).found).not.toHaveProperty([attachment]);
+  });
+
+  it('are asked for only as far as the state may not know them', async () => {
+    const calls = async (known: string[], of = settings) => (await parts({ known, of })).calls;
+    const every = [
+      'getFirewalls',
+      'getPrimaryIps',
+      'getPrimaryIps',
+      'getServers',
+      'getSshKeys',
+      'getVolumes',
+    ];
+    expect(await calls([])).toEqual(every);
+    expect(await calls(everything)).toEqual(['getServers', 'getVolumes']);
+    for (const missing of everything)
+      expect(await calls(everything.filter((one) => one !== missing))).toEqual(every);
+    const withoutIpv6 = parseSettings({ ...example, ipv6: false });
+    expect(await calls([], withoutIpv6)).toEqual(every.slice(0, 2).concat(every.slice(3)));
+  });
+});
