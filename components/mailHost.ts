@@ -89,7 +89,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 
   constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checkedSettings(args);
-    const checked = preflight(name, settings);
+    let begin: (checks: Promise<Preflight>) => void;
+    const checked = new Promise<Preflight>((resolve) => (begin = resolve));
     // Children wait for their parent, so nothing is registered before the checks have passed.
     const dependsOn = pulumi.output(opts?.dependsOn ?? []).apply(async (given) => {
       await checked;
@@ -117,6 +118,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       dependsOn,
       transforms,
     });
+    // Only now does the SDK know which providers the host's resources have, given to it or inherited.
+    begin!(preflight(name, settings, { parent: this }));
     // One at a time: together they would be secret and unknown as soon as one of them is.
     const made = <T>(of: (all: Made) => pulumi.Input<T>) => pulumi.output(this.getData().then(of));
     this.ipv4 = made(({ ipv4 }) => ipv4);

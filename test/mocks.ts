@@ -29,6 +29,8 @@ export interface Recorded {
   name: string;
   inputs: Record<string, unknown>;
   options: pulumi.CustomResourceOptions;
+  /** URN and id of the explicit provider; empty if it is a default one. */
+  provider?: string;
 }
 
 /** What a provider computes, where a component works on its text. */
@@ -52,8 +54,12 @@ const addressOf = (type: string, { type: family }: { type?: string }): object =>
 /** The resources of a stack, by URN, as the engine tells them. */
 export type StackState = Record<string, { type: string; outputs: object }>;
 
-/** What the cloud tells in place of its usual answers; undefined for those. */
-export type Answers = (token: string, inputs: Record<string, unknown>) => object | undefined;
+/** What the cloud answers instead of its usual answers; undefined for those. `provider` is as that of a Recorded. */
+export type Answers = (
+  token: string,
+  inputs: Record<string, unknown>,
+  provider?: string,
+) => object | undefined;
 
 /** What the cloud tells of itself, and the engine of a stack. */
 function answer(token: string, inputs: Record<string, unknown>, state: StackState): object {
@@ -105,20 +111,21 @@ export async function record(
   const options = new Map<string, pulumi.CustomResourceOptions>();
   await pulumi.runtime.setMocks(
     {
-      newResource: ({ type, name, inputs }) => {
+      newResource: ({ type, name, inputs, provider }) => {
         recorded.push({
           type,
           name,
           inputs: inputs as Record<string, unknown>,
           options: options.get(`${type} ${name}`) ?? {},
+          provider,
         });
         return {
           id: preview ? undefined : `${recorded.length}`,
           state: { ...(inputs as object), ...computed[type], ...addressOf(type, inputs as object) },
         };
       },
-      call: ({ token, inputs }) =>
-        answers(token, inputs as Record<string, unknown>) ??
+      call: ({ token, inputs, provider }) =>
+        answers(token, inputs as Record<string, unknown>, provider) ??
         answer(token, inputs as Record<string, unknown>, state),
     },
     'mailhost',

@@ -145,7 +145,7 @@ async function plan(change: Partial<MailHostArgs>, state: StackState = {}, given
   let outcome: unknown;
   await record(
     () => {
-      outcome = preflight('mail', parseSettings({ ...example, ...change })).then(
+      outcome = preflight('mail', parseSettings({ ...example, ...change }), {}).then(
         () => '',
         (error: Error) => error,
       );
@@ -263,7 +263,7 @@ describe('the error of a server that was not made', () => {
     await record(
       () => {
         const wanted = { serverType: 'cx23', location: 'fsn1' };
-        text = serverFailure(operation, error, wanted, now);
+        text = serverFailure(operation, error, wanted, now, {});
       },
       false,
       {},

@@ -132,7 +132,7 @@ export async function serverOffer(
   { serverType, location, present, replaced }: ServerChange,
   lookUps: LookUps,
   now: Date,
-  opts: pulumi.InvokeOptions = {},
+  opts: pulumi.InvokeOptions,
 ): Promise<Offer> {
   const api = 'hcloud' as const;
   const offer: Offer = { mistakes: [], warnings: [] };
@@ -201,7 +201,7 @@ export async function serverFailure(
   error: string,
   { serverType, location }: Pick<ServerChange, 'serverType' | 'location'>,
   now: Date,
-  opts: pulumi.InvokeOptions = {},
+  opts: pulumi.InvokeOptions,
 ): Promise<string | undefined> {
   const isOffer =
     /resource_unavailable|placement|invalid_server_type|unsupported location|server type .*not found|can no longer be ordered|location disabled|resource_limit_exceeded|server_type/i;

@@ -1,4 +1,5 @@
 import * as hcloud from '@pulumi/hcloud';
+import type * as pulumi from '@pulumi/pulumi';
 import { ownerLabel } from '../machineFiles';
 import type { Settings } from '../settings/settings';
 import type { LookUps } from './lookUps';
@@ -21,7 +22,7 @@ interface Kind {
   called: string;
   /** The function of the provider that lists them. */
   call: string;
-  list: () => Promise<Part[]>;
+  list: (opts: pulumi.InvokeOptions) => Promise<Part[]>;
 }
 
 const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
@@ -31,7 +32,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     title: 'an SSH key',
     called: hostName,
     call: 'getSshKeys',
-    list: async () => (await hcloud.getSshKeys()).sshKeys,
+    list: async (opts) => (await hcloud.getSshKeys({}, opts)).sshKeys,
   },
   ...(['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
     type: 'hcloud:index/primaryIp:PrimaryIp',
@@ -39,7 +40,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     title: 'an address',
     called: `${hostName}-${family}`,
     call: 'getPrimaryIps',
-    list: async () => (await hcloud.getPrimaryIps()).primaryIps,
+    list: async (opts) => (await hcloud.getPrimaryIps({}, opts)).primaryIps,
   })) satisfies Kind[]),
   {
     type: 'hcloud:index/firewall:Firewall',
@@ -47,7 +48,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     title: 'a firewall',
     called: hostName,
     call: 'getFirewalls',
-    list: async () => (await hcloud.getFirewalls()).firewalls,
+    list: async (opts) => (await hcloud.getFirewalls({}, opts)).firewalls,
   },
   {
     type: 'hcloud:index/volume:Volume',
@@ -55,7 +56,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     title: 'a volume',
     called: hostName,
     call: 'getVolumes',
-    list: async () => (await hcloud.getVolumes()).volumes,
+    list: async (opts) => (await hcloud.getVolumes({}, opts)).volumes,
   },
   {
     type: 'hcloud:index/server:Server',
@@ -63,7 +64,7 @@ const kinds = ({ hostName, ipv6 }: Settings): Kind[] => [
     title: 'a server',
     called: hostName,
     call: 'getServers',
-    list: async () => (await hcloud.getServers()).servers,
+    list: async (opts) => (await hcloud.getServers({}, opts)).servers,
   },
 ];
 
@@ -74,6 +75,7 @@ const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
  *
  * @param name of the MailHost
  * @param lookUps gets what cannot be listed
+ * @param opts with the provider that makes the machine
  * @param isKnown whether the state has the resource of that type and name
  * @param publicKey the stack's own, from the state; undefined before there is one
  * @param attached what the state has of server and volume, whose attachment alone tells their ids
@@ -83,6 +85,7 @@ export async function ownParts(
   name: string,
   settings: Settings,
   lookUps: LookUps,
+  opts: pulumi.InvokeOptions,
   isKnown: (type: string, resource: string) => boolean,
   publicKey: string | undefined,
   attached: { serverId?: unknown; volumeId?: unknown } = {},
@@ -99,7 +102,7 @@ export async function ownParts(
   const label = publicKey && ownerLabel(publicKey).mailhost;
   const parts = await Promise.all(
     asked.map(async ({ type, resource, title, called, call, list }) => {
-      const items = (await lookUps.ask({ api: 'hcloud', call }, list())) ?? [];
+      const items = (await lookUps.ask({ api: 'hcloud', call }, list(opts))) ?? [];
       const part = items.find((item) => item.name === called);
       if (part?.id === undefined) return undefined;
       if (label !== undefined && part.labels?.mailhost === label) {

@@ -88,15 +88,20 @@ export interface Preflight {
  * offers of the cloud.
  *
  * @param name of the MailHost
+ * @param opts with the resource whose providers answer
  * @throws pulumi.RunError with everything that stops the plan, each with the words to go on
  */
-export async function preflight(name: string, settings: Settings): Promise<Preflight> {
+export async function preflight(
+  name: string,
+  settings: Settings,
+  opts: pulumi.InvokeOptions,
+): Promise<Preflight> {
   const lookUps = new LookUps();
   const [state, { zones, mistakes }] = await Promise.all([
     ownState(),
     settings.dns === 'manual'
       ? { zones: new Map<string, Zone>(), mistakes: [] }
-      : findZones(settings, lookUps),
+      : findZones(settings, lookUps, opts),
     enableHooks(name),
   ]);
   const outputsOf = (type: string, resource: string) =>
@@ -177,11 +182,12 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
       name,
       settings,
       lookUps,
+      opts,
       isInState,
       text('tls:index/privateKey:PrivateKey', 'machine-ssh-key', 'publicKeyOpenssh'),
       outputsOf('hcloud:index/volumeAttachment:VolumeAttachment', 'machine-volume'),
     ),
-    existingRecords(made, zones, published, announcedMtaSts(settings), lookUps),
+    existingRecords(made, zones, published, announcedMtaSts(settings), lookUps, opts),
   ]);
   const serverId = `hcloud:index/server:Server ${name}-machine-server`;
   const replaced =
@@ -191,13 +197,19 @@ export async function preflight(name: string, settings: Settings): Promise<Prefl
   const isNew = server === undefined && !parts.ids.has(serverId);
   const offer =
     isNew || server
-      ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
+      ? await serverOffer(
+          { serverType, location, present: server, replaced },
+          lookUps,
+          plannedAt,
+          opts,
+        )
       : { mistakes: [], warnings: [] };
   const missing = await missingKeys(
     nextSigners(keysBefore, histories, records),
     zones,
     stated,
     lookUps,
+    opts,
   );
   const machine = {
     location: volume?.location as string | undefined,
@@ -353,6 +365,7 @@ async function missingKeys(
   zones: Map<string, Zone>,
   stated: (source: RecordSource) => string | RecordSource,
   lookUps: LookUps,
+  opts: pulumi.InvokeOptions,
 ): Promise<string[]> {
   const found = await Promise.all(
     wanted.map(async (record) => {
@@ -361,7 +374,7 @@ async function missingKeys(
       if (zoneId === undefined || !isKnown(known)) return [];
       const answer = await lookUps.ask(
         { api: 'cloudflare', call: 'getDnsRecords', about: record.name },
-        cloudflare.getDnsRecords({ zoneId, name: { exact: record.name }, type: record.type }),
+        cloudflare.getDnsRecords({ zoneId, name: { exact: record.name }, type: record.type }, opts),
       );
       if (answer === undefined) return [];
       const contents = answer.results.map(({ content }) => content);
@@ -403,6 +416,7 @@ class Refusal extends pulumi.RunError {
 async function findZones(
   { domains, dnssec }: Settings,
   lookUps: LookUps,
+  opts: pulumi.InvokeOptions,
 ): Promise<{ zones: Map<string, Zone>; mistakes: string[] }> {
   const found = new Map<string, Zone>();
   const mistakes: string[] = [];
@@ -416,7 +430,7 @@ async function findZones(
           about: zone,
           mistake: `the zone ${zone} cannot be read at Cloudflare: make it there, let the API token read it, or mend the name or zone of the domain`,
         },
-        zoneAt(zone),
+        zoneAt(zone, opts),
       );
       if (got === undefined) return;
       const { zoneId: id, status, nameServers } = got;
@@ -430,7 +444,7 @@ async function findZones(
               about: name,
               mistake: `whether the zone ${name} is signed cannot be read at Cloudflare: give the API token DNS:Edit for it, or set dnssec to false`,
             },
-            cloudflare.getZoneDnssec({ zoneId: id }),
+            cloudflare.getZoneDnssec({ zoneId: id }, opts),
           )
         : undefined;
       const servers = nameServers.map(asciiName);
@@ -451,9 +465,9 @@ async function findZones(
 }
 
 /** A zone by its id, or by its name in either form: whether the API finds an international one by its A-labels is not said. */
-async function zoneAt(zone: string): Promise<cloudflare.GetZoneResult> {
-  if (isZoneId(zone)) return cloudflare.getZone({ zoneId: zone });
-  const named = (name: string) => cloudflare.getZone({ filter: { name } });
+async function zoneAt(zone: string, opts: pulumi.InvokeOptions): Promise<cloudflare.GetZoneResult> {
+  if (isZoneId(zone)) return cloudflare.getZone({ zoneId: zone }, opts);
+  const named = (name: string) => cloudflare.getZone({ filter: { name } }, opts);
   const unicode = domainToUnicode(zone);
   return unicode === zone ? named(zone) : named(zone).catch(() => named(unicode));
 }
@@ -470,6 +484,7 @@ async function existingRecords(
   published: OwnResource[],
   mtaSts: MtaSts | undefined,
   lookUps: LookUps,
+  opts: pulumi.InvokeOptions,
 ): Promise<{
   same: ({ zoneId: string } & FoundRecords['same'][number])[];
   conflicts: FoundRecords['conflicts'];
@@ -485,7 +500,7 @@ async function existingRecords(
       if (wanted.length === 0) return { zoneId, same: [], conflicts: [] };
       const answer = await lookUps.ask(
         { api: 'cloudflare', call: 'getDnsRecords', about: zoneName },
-        cloudflare.getDnsRecords({ zoneId, maxItems: 100_000 }),
+        cloudflare.getDnsRecords({ zoneId, maxItems: 100_000 }, opts),
       );
       const results = (answer?.results ?? []).map(asciiRecord);
       const others = results.filter((record) => !own.has(textOf(record)));
