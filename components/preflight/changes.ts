@@ -25,8 +25,8 @@ export function judgeChanges(
   zones: Map<string, Zone>,
   plannedAt: Date,
 ): Changes {
-  const kept = state.summary as OldSummary | undefined;
-  const historiesBefore = kept?.dkim ?? withoutHistory(kept ?? {});
+  const kept = state.summary;
+  const historiesBefore = kept?.dkim ?? {};
   const { histories, mistakes } = nextHistories(
     historiesBefore,
     state.dkimKeys,
@@ -53,12 +53,6 @@ export function judgeChanges(
     warnings: [...droppedAddresses(before, after), ...serverWarnings(before, after, restore)],
   };
 }
-
-/** What an earlier version kept, which had one generation for all domains and no history. */
-const withoutHistory = ({ dkimGeneration: signs, domains = [] }: OldSummary) =>
-  Object.fromEntries(domains.map((domain) => [domain, { signs, keys: [] }]));
-
-type OldSummary = Partial<Summary> & { dkimGeneration?: number };
 
 /** The modes that others keep to for as long as they remember them. */
 const promises = (mode: Summary['mtaSts']): boolean => mode === 'testing' || mode === 'enforce';
