@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as cloudflare from '@pulumi/cloudflare';
 import * as pulumi from '@pulumi/pulumi';
 import { mtaStsKey, type DnsRecord } from './dns/dnsRecords';
-import { cloudflareLimit } from './dns/rateLimit';
-import { quoteTxt, recordInputs, resourceName } from './dns/recordForms';
-
-/** A record whose value may be known only later. */
-export type MadeRecord = DnsRecord<pulumi.Input<string>>;
+import type { DnsProvider, MadeRecord } from './dns/provider';
+import { resourceName } from './dns/recordForms';
 
 export interface DnsArgs {
+  provider: DnsProvider;
   /** Of one owner. */
   records: MadeRecord[];
   /** As soon as the record may be made. */
@@ -24,26 +21,17 @@ class OwnerDns extends pulumi.ComponentResource {
   constructor(type: string, name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
     super(type, name, {}, opts);
     for (const record of args.records) {
-      new cloudflare.DnsRecord(
-        `${name}/${record.key}`,
-        {
-          zoneId: args.zoneId(record),
-          ...recordInputs(record, (text) => pulumi.output(text).apply(quoteTxt)),
-        },
-        {
-          parent: this,
-          dependsOn:
-            record.key === mtaStsKey
-              ? args.policyHost
-              : record.type === 'TLSA'
-                ? args.keyHost
-                : undefined,
-          // Two types cannot always stand at one name, and two texts of one kind never may.
-          deleteBeforeReplace: true,
-          // An update would send the content that Cloudflare had made from the old data along with the new.
-          replaceOnChanges: ['data'],
-        },
-      );
+      args.provider.publish(`${name}/${record.key}`, args.zoneId(record), record, {
+        parent: this,
+        dependsOn:
+          record.key === mtaStsKey
+            ? args.policyHost
+            : record.type === 'TLSA'
+              ? args.keyHost
+              : undefined,
+        // Two types cannot always stand at one name, and two texts of one kind never may.
+        deleteBeforeReplace: true,
+      });
     }
     this.registerOutputs({});
   }
@@ -63,7 +51,7 @@ export class DomainDns extends OwnerDns {
   }
 }
 
-export interface PublishArgs extends Pick<DnsArgs, 'policyHost' | 'keyHost'> {
+export interface PublishArgs extends Pick<DnsArgs, 'provider' | 'policyHost' | 'keyHost'> {
   /** Of all owners. */
   records: MadeRecord[];
   /** Names of the resources of those that the plan makes. */
@@ -80,17 +68,17 @@ export interface PublishedDns {
 }
 
 /**
- * Publishes records at Cloudflare.
+ * Publishes records at a DNS provider.
  *
  * @param name of the MailHost
  */
 export function publish(
   name: string,
-  { records, isMade, zoneId, dnssec, policyHost, keyHost }: PublishArgs,
+  { provider, records, isMade, zoneId, dnssec, policyHost, keyHost }: PublishArgs,
   opts: pulumi.CustomResourceOptions,
 ): PublishedDns {
   const allZones = [...new Set(records.map(({ zone }) => zone))];
-  const turns = new Turns(allZones.length);
+  const turns = new Turns(provider, allZones.length);
   const names = [...new Set(records.map(({ owner }) => owner.name))];
   const owners = names.map((ownerName) => {
     const own = records.filter(({ owner }) => owner.name === ownerName);
@@ -100,18 +88,14 @@ export function publish(
       const id = zoneId(record.zone);
       return isMade.has(resourceName(name, record)) ? turns.take(id) : id;
     };
-    const args = { zoneId: zoneIdOf, records: own, policyHost, keyHost };
+    const args = { provider, zoneId: zoneIdOf, records: own, policyHost, keyHost };
     return new Owner(`${name}-${ownerName}`, args, opts);
   });
   turns.tell(opts.parent);
   const dsRecords = (dnssec ? allZones : []).map((zone) => {
-    const { ds } = new cloudflare.ZoneDnssec(
-      `${name}-${zone}`,
-      { zoneId: zoneId(zone), status: 'active' },
-      // As long as the parent has its DS record, nobody who validates would find an unsigned zone.
-      { ...opts, retainOnDelete: true },
-    );
-    return [zone, ds] as const;
+    // As long as the parent has its DS record, nobody who validates would find an unsigned zone.
+    const signing = { ...opts, retainOnDelete: true };
+    return [zone, provider.sign(`${name}-${zone}`, zoneId(zone), signing)] as const;
   });
   return { owners, dsRecords: Object.fromEntries(dsRecords) };
 }
@@ -123,7 +107,10 @@ class Turns {
   private longest = 0;
 
   /** @param zones whose records are made */
-  constructor(zones: number) {
+  constructor(
+    private readonly provider: DnsProvider,
+    zones: number,
+  ) {
     // What is read of a zone: itself, its signing, its records; the preview before this has read the same.
     for (let calls = 0; calls < 2 * 3 * zones; calls++) this.next();
   }
@@ -138,15 +125,16 @@ class Turns {
   /** Says that records wait, where some do. */
   tell(resource?: pulumi.Resource): void {
     if (this.longest === 0) return;
+    const { api, limitText } = this.provider;
     const minutes = Math.ceil(this.longest / 60_000);
     void pulumi.log.info(
-      `Cloudflare answers 1,200 calls in 5 minutes, so the last records are made in ${minutes} minutes`,
+      `${api.title} answers ${limitText}, so the last records are made in ${minutes} minutes`,
       resource,
     );
   }
 
   private next(): number {
-    return pulumi.runtime.isDryRun() ? 0 : cloudflareLimit.next(this.start) - this.start;
+    return pulumi.runtime.isDryRun() ? 0 : this.provider.limit.next(this.start) - this.start;
   }
 }
 

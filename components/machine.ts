@@ -148,9 +148,9 @@ export class Machine extends pulumi.ComponentResource {
     );
 
     const checkOffer = async () => {
-      const lookUps = new LookUps();
+      const lookUps = new LookUps(own);
       const change = { serverType, location, replaced: true };
-      const { mistakes, warnings } = await serverOffer(change, lookUps, new Date(), own);
+      const { mistakes, warnings } = await serverOffer(change, lookUps, new Date());
       for (const message of warnings) await pulumi.log.warn(message, this);
       const all = [...lookUps.mistakes(), ...mistakes];
       if (all.length > 0) throw new Error(all.join('; '));
@@ -163,7 +163,13 @@ export class Machine extends pulumi.ComponentResource {
       // The engine shows this name where it deletes without the program, and has no hook.
       `${name}-server (pulumi destroy --run-program shows the cause)`,
       ({ failedOperation, errors }) =>
-        serverFailure(failedOperation, errors[0] ?? '', { serverType, location }, new Date(), own),
+        serverFailure(
+          failedOperation,
+          errors[0] ?? '',
+          { serverType, location },
+          new Date(),
+          new LookUps(own),
+        ),
       this,
     );
     const server = new hcloud.Server(

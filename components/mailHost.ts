@@ -97,9 +97,9 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       return [given].flat();
     });
     const adopt: pulumi.ResourceTransform = async ({ type, name: child, props, opts: own }) => {
-      const { adopted, serverAdopted } = await checked;
-      const id = adopted.get(`${type} ${child}`);
-      const server = serverAdopted && type === 'hcloud:index/server:Server';
+      const { adopted } = await checked;
+      const id = adopted.ids.get(`${type} ${child}`);
+      const server = adopted.server && type === 'hcloud:index/server:Server';
       if (id === undefined && !server) return undefined;
       const custom = own as pulumi.CustomResourceOptions;
       return {
@@ -144,30 +144,20 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   ): Promise<Made> {
     // The mail host itself tells a refusal.
     const {
-      zones,
-      records,
-      madeRecords,
-      hasTlsa,
-      zoneFile: zoneFileBefore = '',
       summary,
-      keyHashOf,
-      changeBefore,
       plannedAt,
-      machineParts,
-      serverMade,
+      machine: { present, serverMade },
+      dns: { provider, zones, records, made: madeRecords, hasTlsa },
+      before: { zoneFile: zoneFileBefore = '', keyHashOf, changeOf },
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
 
-    const machine = new Machine(
-      `${name}-machine`,
-      { ...settings, present: machineParts, serverMade },
-      own,
-    );
+    const machine = new Machine(`${name}-machine`, { ...settings, present, serverMade }, own);
     const now = new Date().toISOString();
     const host: HostAccess = {
       connection: machine.connection,
       triggers: [machine.serverId, ...(settings.drift === 'mend' ? [now] : [])],
-      changeBefore,
+      changeBefore: changeOf,
     };
 
     const keys = new Map(
@@ -320,11 +310,12 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         : undefined;
     const withValues = records.map((record) => withValue(record, valueOf));
     const dns: PublishedDns =
-      settings.dns === 'manual'
+      provider === undefined
         ? { owners: [], dsRecords: {} }
         : publish(
             name,
             {
+              provider,
               records: withValues,
               isMade: madeRecords,
               zoneId: (zone) => zones.get(zone)!.id,

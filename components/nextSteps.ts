@@ -1,3 +1,4 @@
+import type { Zone } from './dns/provider';
 import type { AccountKind } from './settings/mailSettings';
 
 /** What to fill in at a mail client. */
@@ -25,17 +26,6 @@ export const mailClient = (host: string, accountKind: AccountKind): MailClient =
   sieve: { protocol: 'ManageSieve', host, port: 4190, security: 'STARTTLS' },
   userName: accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
 });
-
-/** A zone at Cloudflare. */
-export interface Zone {
-  id: string;
-  name: string;
-  /** `active` once the name servers of the domain are Cloudflare's. */
-  status: string;
-  nameServers: string[];
-  /** Status of DNSSEC: `active` once the parent has the DS record. */
-  dnssec?: string;
-}
 
 /**
  * What only a person can do, at a registrar or provider.

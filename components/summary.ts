@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import type { Summary as Kept } from './preflight/changes';
+import type { Summary as Kept } from './preflight/summary';
 
 /** What is kept, with the publicKeyHash() of each key that others go by, by the name of its resource below the MailHost. */
 export type KeptWithKeys = Kept & { publicKeys: Record<string, string> };

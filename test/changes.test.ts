@@ -2,26 +2,25 @@ import { describe, expect, it } from 'vitest';
 import type { KeyHistory } from '../components/dns/dkimKeys';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import {
-  dangers as dangersAt,
+  blockingChanges,
   droppedAddresses,
-  machineDangers,
   mtaStsNoneSince,
   serverWarnings,
-  summaryOf,
-  type Summary,
 } from '../components/preflight/changes';
+import { machineLosses } from '../components/preflight/machine';
+import { summaryOf, type Summary } from '../components/preflight/summary';
 import { parseSettings } from '../components/settings/settings';
 import { example, hash } from './example';
 
 const now = new Date('2026-01-08T00:00:00.000Z');
-const dangers = (before: Summary, after: Summary) => dangersAt(before, after, now);
+const blockers = (before: Summary, after: Summary) => blockingChanges(before, after, now);
 const summary = (change: Partial<MailHostArgs> = {}) =>
   summaryOf(parseSettings({ ...example, ...change }), keys);
 const keys: Record<string, KeyHistory> = {
   'example.org': { signs: 3, keys: [{ generation: 2 }, { generation: 3 }, { generation: 4 }] },
 };
-const words = (change: Partial<MailHostArgs>, before = summary()) =>
-  dangers(before, summary(change)).map((danger) => danger.words);
+const confirmations = (change: Partial<MailHostArgs>, before = summary()) =>
+  blockers(before, summary(change)).map(({ confirmation }) => confirmation);
 const [anna, bert] = example.accounts!;
 
 describe('a change', () => {
@@ -48,7 +47,7 @@ describe('a change', () => {
     ['the next TLS key', { tlsGeneration: 2 }],
     ['a key that nobody may trust', { dkimGeneration: 3, dkimCompromised: [2] }],
   ])('of %s is not stopped', (_, change) => {
-    expect(words(change)).toEqual([]);
+    expect(confirmations(change)).toEqual([]);
   });
 
   it.each<[Summary['mtaSts'], Summary['mtaSts'], string[]]>([
@@ -58,8 +57,8 @@ describe('a change', () => {
     ['none', 'absent', []],
     ['absent', 'enforce', []],
   ])('of MTA-STS from %s to %s has to be confirmed by %j', (before, after, stopped) => {
-    const found = dangers({ ...summary(), mtaSts: before }, { ...summary(), mtaSts: after });
-    expect(found.map((danger) => danger.words)).toEqual(stopped);
+    const found = blockers({ ...summary(), mtaSts: before }, { ...summary(), mtaSts: after });
+    expect(found.map(({ confirmation }) => confirmation)).toEqual(stopped);
   });
 
   it.each<[string, string | undefined, string[]]>([
@@ -68,9 +67,9 @@ describe('a change', () => {
     ['where nothing was promised', undefined, []],
   ])('from a policy that ends MTA-STS to none at all is stopped: %s', (_, since, stopped) => {
     const before: Summary = { ...summary(), mtaSts: 'none', mtaStsNoneSince: since };
-    const found = dangers(before, { ...before, mtaSts: 'absent' });
-    expect(found.map((danger) => danger.words)).toEqual(stopped);
-    expect(dangers(before, { ...before, mtaSts: 'testing' })).toEqual([]);
+    const found = blockers(before, { ...before, mtaSts: 'absent' });
+    expect(found.map(({ confirmation }) => confirmation)).toEqual(stopped);
+    expect(blockers(before, { ...before, mtaSts: 'testing' })).toEqual([]);
   });
 
   it.each<[Summary['mtaSts'], Summary['mtaSts'], string | undefined]>([
@@ -114,7 +113,7 @@ describe('a change', () => {
     ['a host without IPv6', { ipv6: false }, ['give up the IPv6 address']],
     ['records published by hand', { dns: 'manual' }, ['delete all records at Cloudflare']],
   ])('to %s is stopped', (_, change, stopped) => {
-    expect(words(change)).toEqual(stopped);
+    expect(confirmations(change)).toEqual(stopped);
   });
 
   it('to another zone is stopped, and another way to write the same one is not', () => {
@@ -128,7 +127,7 @@ describe('a change', () => {
         (one) => (one === id ? zone : one),
       );
     const stopped = (after: Summary) =>
-      dangers(inZone('example.net'), after).map((danger) => danger.words);
+      blockers(inZone('example.net'), after).map(({ confirmation }) => confirmation);
     expect(stopped(inZone('a.example.net'))).toEqual(['move a.example.net to zone a.example.net']);
     const named = [{ name: 'example.org' }, { name: 'a.example.net', zone: 'example.net' }];
     expect(stopped(inZone('', { domains: named }))).toEqual([]);
@@ -138,7 +137,7 @@ describe('a change', () => {
 
   it('to a provided key is stopped where TLSA records are out', () => {
     const stopped = (before: Summary) =>
-      dangers(before, { ...before, issuer: 'provided' }).map((danger) => danger.words);
+      blockers(before, { ...before, issuer: 'provided' }).map(({ confirmation }) => confirmation);
     expect(stopped(summary())).toEqual(['serve a key that no TLSA record names']);
     expect(stopped(summary({ dnssec: false }))).toEqual([]);
     expect(stopped({ ...summary(), issuer: 'provided' })).toEqual([]);
@@ -147,11 +146,11 @@ describe('a change', () => {
   it('to another with the same name as a system user is stopped as what it is', () => {
     const before = summary({ accountKind: 'system' });
     const next = { ...bert!, address: 'bert@example.org' };
-    expect(words({ accountKind: 'system', accounts: [anna!, next] }, before)).toEqual([
+    expect(confirmations({ accountKind: 'system', accounts: [anna!, next] }, before)).toEqual([
       'hand the mailbox of bert@example.net to bert@example.org',
     ]);
     // Mailboxes of another kind are elsewhere.
-    expect(words({ accountKind: 'system', accounts: [anna!, next] })).toEqual([
+    expect(confirmations({ accountKind: 'system', accounts: [anna!, next] })).toEqual([
       'remove bert@example.net',
       'make accounts system',
     ]);
@@ -168,9 +167,10 @@ describe('a change', () => {
       ['move to nbg1 without the mail'],
     ],
   ])('of the machine to %s', (_, change, stopped) => {
-    const before = { location: 'fsn1', volumeSize: 20 };
-    expect(machineDangers(before, { ...before, ...change }).map((d) => d.words)).toEqual(stopped);
-    expect(machineDangers({}, { ...before, ...change })).toEqual([]);
+    const after = { location: 'fsn1', volumeSize: 20, ...change };
+    const losses = machineLosses({ location: 'fsn1', size: 20 }, after);
+    expect(losses.map(({ confirmation }) => confirmation)).toEqual(stopped);
+    expect(machineLosses({}, after)).toEqual([]);
   });
 
   it.each([
@@ -185,19 +185,23 @@ describe('a change', () => {
   it('stops a parked domain from going, which then anybody could send for', () => {
     const parked = { name: 'example.com', parked: true };
     const before = summary({ domains: [...example.domains, parked] });
-    expect(words({}, before)).toEqual(['remove example.com']);
-    expect(words({ domains: [...example.domains, { name: 'example.com' }] }, before)).toEqual([]);
+    expect(confirmations({}, before)).toEqual(['remove example.com']);
+    expect(
+      confirmations({ domains: [...example.domains, { name: 'example.com' }] }, before),
+    ).toEqual([]);
   });
 
   it('stops a key from being trusted again while it is in DNS', () => {
     const before = summary({ dkimGeneration: 3, dkimCompromised: [1, 2] });
-    expect(words({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual(['trust s2 again']);
-    expect(words({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
+    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual([
+      'trust s2 again',
+    ]);
+    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
   });
 
   it('says where the mail of who goes stays', () => {
-    const [danger] = dangers(summary(), summary({ accounts: [anna!] }));
-    expect(danger!.message).toContain('/srv/mailhost/mail/example.net/bert');
+    const [blocker] = blockers(summary(), summary({ accounts: [anna!] }));
+    expect(blocker!.message).toContain('/srv/mailhost/mail/example.net/bert');
   });
 
   it('warns of each address that is refused from then on, and of no other', () => {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { dnsRecords, type DnsRecord } from '../components/dns/dnsRecords';
-import { cloudflareContent, resourceName, withValue } from '../components/dns/recordForms';
+import { cloudflareDns } from '../components/dns/cloudflare';
+import type { DnsProvider, ExistingRecord, Zone } from '../components/dns/provider';
+import { recordContent, resourceName, withValue } from '../components/dns/recordForms';
 import {
-  findRecords,
+  findRecords as findRecordsIn,
   isReplaced,
   signerMistakes,
-  type ExistingRecord,
 } from '../components/preflight/existingRecords';
 import type { MtaSts } from '../components/settings/mailSettings';
 import { parseSettings } from '../components/settings/settings';
@@ -26,7 +27,7 @@ const existing = (
   type: string,
   name: string,
   content: string,
-  more: Partial<ExistingRecord> = {},
+  more: Partial<ExistingRecord> & { priority?: number } = {},
 ) => ({
   id: 'r1',
   type,
@@ -34,37 +35,47 @@ const existing = (
   content,
   ...more,
 });
+const zone = (name: string): Zone => ({ id: 'z', name, status: 'active', nameServers: [] });
+const findRecords = (
+  records: DnsRecord[],
+  there: ExistingRecord[],
+  zoneName: string,
+  mtaSts?: MtaSts,
+  provider: DnsProvider = cloudflareDns,
+) => findRecordsIn(records, there, zone(zoneName), provider, mtaSts);
 const judge = (...records: ExistingRecord[]) => {
   const { same, conflicts } = findRecords(wanted, records, 'example.org');
   return {
     adopted: same.map(({ wanted: own }) => resourceName('mail', own)),
-    refused: conflicts.map(({ words, message }) => words ?? message),
+    refused: conflicts.map(({ confirmation, message }) => confirmation ?? message),
   };
 };
 const nothing = { adopted: [], refused: [] };
 
 it('another MX may stay only where no policy tells others to refuse it', () => {
   const other = existing('MX', 'example.org', 'mx.example.com');
-  const words = (mtaSts?: MtaSts) =>
-    findRecords(wanted, [other], 'example.org', mtaSts).conflicts.map((c) => c.words);
+  const confirmations = (mtaSts?: MtaSts) =>
+    findRecords(wanted, [other], 'example.org', mtaSts).conflicts.map((c) => c.confirmation);
   for (const mode of [undefined, 'none', 'testing'] as const)
-    expect(words(mode)).toEqual(['keep MX mx.example.com of example.org']);
-  expect(words('enforce')).toEqual([undefined]);
+    expect(confirmations(mode)).toEqual(['keep MX mx.example.com of example.org']);
+  expect(confirmations('enforce')).toEqual([undefined]);
 });
 
 it.each([
   ['SRV', '0 1 993 mail.example.org', false],
   ['SRV', '0 1 993 MAIL.example.org', false],
   ['SRV', '0 1 993 old.example.org', true],
-  ['SRV', undefined, false],
+  ['SRV', '', false],
 ])('a %s of %s in the state gives way to another: %s', (type, content, expected) => {
   const imaps = wanted.find(({ name }) => name === '_imaps._tcp.example.org')!;
-  expect(isReplaced(imaps, { type, name: imaps.name, content })).toBe(expected);
+  const inState = existing(type, imaps.name, content);
+  expect(isReplaced(imaps, inState, cloudflareDns)).toBe(expected);
 });
 
 it('a record of which only the content changes is updated in place', () => {
   const mx = wanted.find(({ type }) => type === 'MX')!;
-  expect(isReplaced(mx, { ...mx, content: 'old.example.org' })).toBe(false);
+  const inState = existing('MX', mx.name, 'old.example.org');
+  expect(isReplaced(mx, inState, cloudflareDns)).toBe(false);
 });
 
 describe('findRecords', () => {
@@ -87,6 +98,9 @@ describe('findRecords', () => {
     const alias = existing('CNAME', 'Example.org', 'www.other.example');
     expect(judge(alias)).toEqual(nothing);
     expect(findRecords(wanted, [alias], 'org').conflicts).not.toEqual([]);
+    const another = { ...cloudflareDns, flattensCname: false };
+    const { conflicts } = findRecords(wanted, [alias], 'example.org', undefined, another);
+    expect(conflicts).not.toEqual([]);
     const address: DnsRecord = {
       ...wanted.find(({ type }) => type === 'A')!,
       name: 'example.org',
@@ -219,7 +233,7 @@ it('takes over nothing that is proxied', () => {
 
 it.each<DnsRecord>(wanted)('knows what $key at $name may not collide with: itself', (one) => {
   const known = withValue<string>(one, ({ from }) => `of ${from}`);
-  const same = existing(one.type, one.name, cloudflareContent(known));
+  const same = existing(one.type, one.name, recordContent(known));
   expect(findRecords([known], [same], 'example.org')).toEqual({
     same: [{ wanted: known, existing: same }],
     conflicts: [],
@@ -242,7 +256,7 @@ it('takes over one of two records of a name where an `up` was cut off between th
     const one = wanted.find(({ type }) => type === 'TLSA')!;
     return withValue<string>({ ...one, key: `tlsa-${hash}` }, () => hash.repeat(32));
   });
-  const there = existing('TLSA', both[1]!.name, cloudflareContent(both[1]!));
+  const there = existing('TLSA', both[1]!.name, recordContent(both[1]!));
   expect(findRecords(both, [there], 'example.org')).toEqual({
     same: [{ wanted: both[1], existing: there }],
     conflicts: [],
@@ -257,7 +271,7 @@ describe('a key that is to sign', () => {
     ['is there twice', ['key', 'key'], [/another text stands there/]],
     ['stands beside another text', ['other', 'key'], [/another text stands there/]],
   ])('%s', (_, there, mistakes) => {
-    expect(signerMistakes('s2._domainkey.example.org', 'key', there)).toEqual(
+    expect(signerMistakes('s2._domainkey.example.org', 'key', there, cloudflareDns)).toEqual(
       mistakes.map((words) => expect.stringMatching(words) as string),
     );
   });

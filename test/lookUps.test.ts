@@ -1,5 +1,7 @@
+import type * as pulumi from '@pulumi/pulumi';
 import { expect, it } from 'vitest';
-import { causeOf, LookUps } from '../components/preflight/lookUps';
+import { cloudflareDns } from '../components/dns/cloudflare';
+import { causeOf, hetzner, LookUps } from '../components/preflight/lookUps';
 
 it.each([
   [
@@ -24,19 +26,20 @@ it.each([
 });
 
 const ask = (lookUps: LookUps, about: string, message: string, mistake?: string) =>
-  lookUps.ask(
-    { api: 'cloudflare', call: 'getZone', about, mistake },
+  lookUps.ask({ api: cloudflareDns.api, call: 'getZone', about, mistake }, () =>
     Promise.reject(new Error(message)),
   );
 
 it('gives an answer, and has no mistake then', async () => {
-  const lookUps = new LookUps();
-  expect(await lookUps.ask({ api: 'hcloud', call: 'x' }, Promise.resolve(7))).toBe(7);
+  const lookUps = new LookUps({});
+  const answer = { name: 'cx23' };
+  const query = { api: hetzner, call: 'getServerType' };
+  expect(await lookUps.ask(query, () => Promise.resolve(answer))).toBe(answer);
   expect(lookUps.mistakes()).toEqual([]);
 });
 
 it('joins what fails for the same cause, and keeps apart what the provider answers of each', async () => {
-  const lookUps = new LookUps();
+  const lookUps = new LookUps({});
   await ask(lookUps, 'b.example', 'Invalid access token', 'no zone b');
   await ask(lookUps, 'a.example', 'Invalid access token', 'no zone a');
   await ask(lookUps, 'token.example', '0 zones are named token.example', 'no zone token');
@@ -53,9 +56,36 @@ it.each([
   '429 Too Many Requests',
   '503 Service Unavailable',
 ])('knows when the provider was not reached: %s', async (message) => {
-  const lookUps = new LookUps();
+  const lookUps = new LookUps({});
   await ask(lookUps, 'a.example', message, 'no zone a');
   expect(lookUps.mistakes().join()).toMatch(
     /^Cloudflare does not answer getZone of a\.example: .*Check the network/,
   );
+});
+
+/** Look-ups of a resource that has a provider of its own. */
+const ofGiven = () =>
+  new LookUps({ parent: { getProvider: () => ({}) } as unknown as pulumi.Resource });
+
+it.each([
+  [
+    '401 unauthorized',
+    'Check the token of the cloudflare provider that is given to the mail host: ',
+  ],
+  ['connection refused', 'and the address of the API in the cloudflare provider that is given to'],
+  ['else', 'Check the token of the cloudflare provider that is given to the mail host, and run it'],
+])('names the provider that is given instead of a setting: %s', async (message, remedy) => {
+  const lookUps = ofGiven();
+  await ask(lookUps, 'a.example', message);
+  expect(lookUps.mistakes()).toEqual([expect.stringContaining(remedy)]);
+  expect(lookUps.mistakes().join()).not.toContain('cloudflare:');
+});
+
+it('says of a provider that is not configured yet what to create first', async () => {
+  const lookUps = ofGiven();
+  for (const call of ['getServers', 'getVolumes'])
+    expect(await lookUps.ask({ api: hetzner, call }, () => Promise.resolve({}))).toBeUndefined();
+  expect(lookUps.mistakes()).toEqual([
+    'Hetzner Cloud cannot answer getServers, getVolumes yet: the hcloud provider that is given to the mail host takes its configuration from a resource that is yet to be created. Create that first, by `pulumi up --target`',
+  ]);
 });

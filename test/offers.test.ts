@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
+import { LookUps } from '../components/preflight/lookUps';
 import { offerOf, serverFailure, type ServerType } from '../components/preflight/offers';
 import { preflight } from '../components/preflight/preflight';
 import { parseSettings } from '../components/settings/settings';
@@ -263,7 +264,7 @@ describe('the error of a server that was not made', () => {
     await record(
       () => {
         const wanted = { serverType: 'cx23', location: 'fsn1' };
-        text = serverFailure(operation, error, wanted, now, {});
+        text = serverFailure(operation, error, wanted, now, new LookUps({}));
       },
       false,
       {},

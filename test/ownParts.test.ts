@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ownerLabel } from '../components/machineFiles';
 import { LookUps } from '../components/preflight/lookUps';
-import { ownParts } from '../components/preflight/ownParts';
+import { ownParts } from '../components/preflight/machineParts';
+import { OwnState, types } from '../components/preflight/state';
 import { parseSettings } from '../components/settings/settings';
 import { example, sshKey } from './example';
 import { record } from './mocks';
 
 const address = 'hcloud:index/primaryIp:PrimaryIp';
-const attachmentType = 'hcloud:index/volumeAttachment:VolumeAttachment';
+const attachmentType = types.attachment;
 
 describe('parts of the machine', () => {
   const settings = parseSettings(example);
@@ -57,12 +58,22 @@ describe('parts of the machine', () => {
     of?: typeof settings;
   }) {
     const calls: string[] = [];
-    const lookUps = new LookUps();
+    const lookUps = new LookUps({});
+    const resource = (id: string, outputs: Record<string, unknown> = {}) => {
+      const [type, name] = id.split(' ') as [string, string];
+      return { urn: `urn:pulumi:dev::mail::${type}::mail-${name}`, type, outputs };
+    };
+    const state = new OwnState('mail', [
+      ...known.map((id) => resource(id)),
+      ...(attached ? [resource(`${attachmentType} machine-volume`, { ...attached })] : []),
+      ...(key === null
+        ? []
+        : [resource(`${types.privateKey} machine-ssh-key`, { publicKeyOpenssh: key })]),
+    ]);
     let running: ReturnType<typeof ownParts> | undefined;
     await record(
       () => {
-        const isKnown = (type: string, name: string) => known.includes(`${type} ${name}`);
-        running = ownParts('mail', of, lookUps, isKnown, key ?? undefined, attached);
+        running = ownParts(of, state, lookUps);
       },
       true,
       {},
@@ -72,7 +83,8 @@ describe('parts of the machine', () => {
         return there[call as keyof typeof all];
       },
     );
-    const { ids: found, mistakes } = await running!;
+    const { ids: found, blockers } = await running!;
+    const mistakes = blockers.map(({ message }) => message);
     return { found: Object.fromEntries(found), mistakes, calls: calls.sort(), lookUps };
   }
 

@@ -1,18 +1,19 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { promises as dns } from 'node:dns';
 import * as pulumi from '@pulumi/pulumi';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KeyHistory } from '../components/dns/dkimKeys';
 import { dkimKeyRecord, publicKeyHash } from '../components/dns/dnsRecords';
-import { cloudflareContent, isKnown, resourceName, withValue } from '../components/dns/recordForms';
+import type { ExistingRecord } from '../components/dns/provider';
+import { isKnown, recordContent, resourceName, withValue } from '../components/dns/recordForms';
 import { ownerLabel } from '../components/machineFiles';
-import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import type { ExistingRecord } from '../components/preflight/existingRecords';
+import { LookUps } from '../components/preflight/lookUps';
+import { ownParts } from '../components/preflight/machineParts';
 import { preflight, type Preflight } from '../components/preflight/preflight';
+import { OwnState } from '../components/preflight/state';
 import { parseSettings } from '../components/settings/settings';
 import { example, sshKey } from './example';
-import { publicKey, record, type Answers, type StackState } from './mocks';
+import { newKeyPair, publicKey, record, type Answers, type StackState } from './mocks';
 
 const types = {
   key: 'tls:index/privateKey:PrivateKey',
@@ -29,11 +30,6 @@ const types = {
   summary: 'mailhost:index:Summary',
   account: 'mailhost:index:AcmeAccount',
 };
-
-/** Of no DKIM key. */
-const otherKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  .publicKey.export({ type: 'spki', format: 'pem' })
-  .toString();
 
 /** A resource below the MailHost `mail`, in the form of StackState. */
 const resource = (type: string, name: string, outputs: object, parent?: string): StackState => ({
@@ -65,6 +61,17 @@ const answers: Answers = (token, inputs) => {
   return { results };
 };
 
+/** All that the checks before a plan have found out, in one. */
+const flat = ({ adopted, machine, dns: records, before, ...rest }: Preflight) => ({
+  ...rest,
+  ...machine,
+  ...records,
+  ...before,
+  adopted: adopted.ids,
+  serverAdopted: adopted.server,
+});
+type Found = ReturnType<typeof flat>;
+
 /** The checks before a plan: what they found out, or the words with which they stop it, and their warnings. */
 async function plan(
   change: Partial<MailHostArgs> = {},
@@ -80,7 +87,7 @@ async function plan(
   let running: Promise<Preflight> | undefined;
   await record(
     () => {
-      running = preflight('mail', parseSettings({ ...example, ...change }));
+      running = preflight('mail', parseSettings({ ...example, ...change }), {});
       running.catch(() => undefined);
     },
     true,
@@ -91,7 +98,7 @@ async function plan(
   warn.mockRestore();
   const error = outcome.status === 'rejected' ? (outcome.reason as Error) : undefined;
   return {
-    found: outcome.status === 'fulfilled' ? outcome.value : undefined,
+    found: outcome.status === 'fulfilled' ? flat(outcome.value) : undefined,
     error,
     lines: (error?.message ?? '').split('\n').map((line) => line.trim()),
     warnings,
@@ -116,14 +123,18 @@ const volume = (outputs: object = {}) =>
   resource(types.volume, 'machine-volume', { location: 'fsn1', size: 20, ...outputs });
 const keys = {
   ...resource(types.key, 'certificate-key', { publicKeyPem: publicKey }),
-  ...resource(types.key, 'certificate-key-2', { publicKeyPem: otherKey }),
+  ...resource(types.key, 'certificate-key-2', { publicKeyPem: newKeyPair().publicKey }),
   ...[1, 2].reduce((all, n) => ({ ...all, ...dkimKey('example.org', n) }), {}),
   ...[1, 2].reduce((all, n) => ({ ...all, ...dkimKey('example.net', n) }), {}),
 };
 const account = resource(types.account, 'account', { caa });
 
 /** The records of a plan with what the state above has, as Cloudflare lists them, by zone. */
-const listed = ({ records }: Preflight) => {
+const listed = ({ records }: Found) => {
+  const { outputs } = Object.values(
+    resource(types.key, '', { publicKeyPem: keyOf('certificate-key-2') }),
+  )[0]!;
+  const { publicKeyPem } = outputs as { publicKeyPem: string };
   const known = records.map((one) =>
     withValue<string>(one, (source) => {
       switch (source.from) {
@@ -136,7 +147,7 @@ const listed = ({ records }: Preflight) => {
         case 'dkim':
           return dkimKeyRecord(publicKey);
         case 'tls':
-          return publicKeyHash(source.generation === 1 ? publicKey : otherKey);
+          return publicKeyHash(source.generation === 1 ? publicKey : publicKeyPem);
       }
     }),
   );
@@ -147,10 +158,17 @@ const listed = ({ records }: Preflight) => {
       id: `r${i}`,
       type: one.type,
       name: one.name,
-      content: cloudflareContent(one),
+      content: recordContent(one),
     },
   }));
 };
+const keyOf = (name: string): string => {
+  const [, { outputs }] = Object.entries(keys as StackState).find(([urn]) =>
+    urn.endsWith(`::mail-${name}`),
+  )!;
+  return (outputs as { publicKeyPem: string }).publicKeyPem;
+};
+
 /** The state after an `up` that ended, for a test of its own. */
 let steadyState: Promise<StackState> | undefined;
 const steady = async (): Promise<StackState> => structuredClone(await (steadyState ??= settled()));
@@ -202,17 +220,17 @@ describe('the first plan', () => {
     expect(warnings).toEqual([]);
     const names = found!.records.map((one) => resourceName('mail', one));
     expect(found!.records).toHaveLength(3 + 2 + 2 * (10 + 2));
-    expect([...found!.madeRecords].sort()).toEqual(names.sort());
+    expect([...found!.made].sort()).toEqual(names.sort());
     expect(found).toMatchObject({
       adopted: new Map(),
       serverAdopted: false,
       serverMade: true,
-      machineParts: [],
+      present: [],
       hasTlsa: false,
     });
     expect(found!.zoneFile).toBeUndefined();
     expect(found!.keyHashOf('certificate-key')).toBeUndefined();
-    expect(found!.changeBefore('mail-amavis')).toBeUndefined();
+    expect(found!.changeOf('mail-amavis')).toBeUndefined();
     expect(Math.abs(found!.plannedAt.getTime() - Date.now())).toBeLessThan(60_000);
     expect(found!.summary).toMatchObject({
       hostName: 'mail.example.org',
@@ -269,7 +287,7 @@ describe('the first plan', () => {
   it('asks Cloudflare nothing where a person publishes the records', async () => {
     const { found } = await plan({ dns: 'manual' });
     expect(asked.map(([call]) => call).filter((call) => /Zone|Dns/.test(call))).toEqual([]);
-    expect([...found!.zones, ...found!.madeRecords]).toEqual([]);
+    expect([...found!.zones, ...found!.made]).toEqual([]);
     expect(found!.records).not.toEqual([]);
   });
 
@@ -371,13 +389,13 @@ describe('a plan for a host that is there', () => {
   it('makes no record again, and asks for none', async () => {
     const { found, warnings } = await plan(acme, await steady());
     expect(warnings).toEqual([]);
-    expect([...found!.madeRecords]).toEqual([]);
+    expect([...found!.made]).toEqual([]);
     expect(questions('getDnsRecords')).toEqual([]);
     expect(found).toMatchObject({
       adopted: new Map(),
       serverAdopted: false,
       serverMade: false,
-      machineParts: ['ssh-key', 'ipv4', 'ipv6', 'volume', 'server'],
+      present: ['ssh-key', 'ipv4', 'ipv6', 'volume', 'server'],
       hasTlsa: true,
     });
     expect(dns.resolveTxt).not.toHaveBeenCalled();
@@ -393,10 +411,7 @@ describe('a plan for a host that is there', () => {
     change('example.net/imaps', { content: '0 1 993 old.example.net' });
     change('example.net/spf', { content: '"v=spf1 -all"' });
     const { found } = await plan(acme, state);
-    expect([...found!.madeRecords].sort()).toEqual([
-      'mail-example.net/imaps',
-      'mail-example.org/mx',
-    ]);
+    expect([...found!.made].sort()).toEqual(['mail-example.net/imaps', 'mail-example.org/mx']);
     expect(questions('getDnsRecords').map(({ zoneId: id }) => id)).toEqual([
       zoneId('example.net'),
       zoneId('example.org'),
@@ -412,7 +427,7 @@ describe('a plan for a host that is there', () => {
 
   it('knows the keys and changes of the last `up`, and what a person published', async () => {
     const change = { digest: 'd', number: 4 };
-    const other = otherKey;
+    const other = newKeyPair().publicKey;
     const { found } = await plan(acme, {
       ...machine,
       ...keys,
@@ -430,13 +445,13 @@ describe('a plan for a host that is there', () => {
     expect(found!.keyHashOf('certificate-key')).toBe(publicKeyHash(other));
     expect(found!.keyHashOf('example.org-s1')).toBe(publicKeyHash(publicKey));
     expect(found!.keyHashOf('example.org-s9')).toBeUndefined();
-    expect(found!.changeBefore('mail-amavis')).toEqual(change);
-    expect(found!.changeBefore('mail-web')).toBeUndefined();
+    expect(found!.changeOf('mail-amavis')).toEqual(change);
+    expect(found!.changeOf('mail-web')).toBeUndefined();
     expect(found!.zoneFile).toBe('a zone');
   });
 
   it('takes no key for its own that another resource has', async () => {
-    const other = otherKey;
+    const { publicKey: other } = newKeyPair();
     const { found } = await plan(
       {},
       {
@@ -834,21 +849,169 @@ describe('the records of the state', () => {
   });
 });
 
-it('plans the very records that the components make', async () => {
-  const parked = { name: 'parked.example', parked: true };
-  const sub = { name: 'sub.example.org', zone: 'sub.example.org' };
-  const args = { ...example, domains: [...example.domains, parked, sub] };
-  const made = (await record((opts) => void new MailHost('mail', args, opts)))
-    .filter(({ type }) => type.endsWith(':DnsRecord'))
-    .map(
-      ({ name, inputs }) =>
-        `${String(inputs.zoneId)} ${name} ${String(inputs.type)} ${String(inputs.name)}`,
+describe('parts of the machine', () => {
+  const settings = parseSettings(example);
+  const label = ownerLabel(sshKey);
+  interface Part {
+    id?: number;
+    name: string;
+    labels?: Record<string, string>;
+    serverId?: number;
+  }
+  const host = 'mail.example.org';
+  const all = {
+    getSshKeys: { sshKeys: [{ id: 1, name: host, labels: label }] as Part[] },
+    getPrimaryIps: {
+      primaryIps: [
+        { id: 2, name: `${host}-ipv4`, labels: label },
+        { id: 3, name: `${host}-ipv6`, labels: label },
+      ] as Part[],
+    },
+    getFirewalls: { firewalls: [{ id: 4, name: host, labels: label }] as Part[] },
+    getVolumes: { volumes: [{ id: 5, name: host, labels: label, serverId: 6 }] as Part[] },
+    getServers: { servers: [{ id: 6, name: host, labels: label }] as Part[] },
+  };
+  const ids = {
+    [`${types.sshKey} mail-machine-ssh-key`]: '1',
+    [`${types.address} mail-machine-ipv4`]: '2',
+    [`${types.address} mail-machine-ipv6`]: '3',
+    [`${types.firewall} mail-machine-firewall`]: '4',
+    [`${types.volume} mail-machine-volume`]: '5',
+    [`${types.server} mail-machine-server`]: '6',
+    [`${types.attachment} mail-machine-volume`]: '5',
+  };
+  const everything = Object.keys(ids).map((id) => id.replace(' mail-', ' '));
+
+  async function parts({
+    there = {},
+    known = [],
+    key = sshKey,
+    attached,
+    of = settings,
+  }: {
+    there?: Partial<typeof all>;
+    /** Resources of the state, by type and name. */
+    known?: string[];
+    key?: string | null;
+    attached?: { serverId?: number; volumeId?: number };
+    of?: typeof settings;
+  }) {
+    const calls: string[] = [];
+    const lookUps = new LookUps({});
+    const resources = {
+      ...Object.assign(
+        {},
+        ...known.map((one) => resource(...(one.split(' ') as [string, string]), {})),
+      ),
+      ...(key ? resource(types.key, 'machine-ssh-key', { publicKeyOpenssh: key }) : {}),
+      ...(attached ? resource(types.attachment, 'machine-volume', attached) : {}),
+    } as Record<string, { type: string; outputs: Record<string, unknown> }>;
+    const state = new OwnState(
+      'mail',
+      Object.entries(resources).map(([urn, one]) => ({ urn, ...one })),
     );
-  const { records } = (await plan(args)).found!;
-  const expected = records.map(
-    (one) => `${zoneId(one.zone)} ${resourceName('mail', one)} ${one.type} ${one.name}`,
-  );
-  expect(made.sort()).toEqual(expected.sort());
+    let running: ReturnType<typeof ownParts> | undefined;
+    await record(
+      () => {
+        running = ownParts(of, state, lookUps);
+      },
+      true,
+      {},
+      (token) => {
+        const call = token.split(':').at(-1)!;
+        calls.push(call);
+        return there[call as keyof typeof all];
+      },
+    );
+    const { ids: found, blockers } = await running!;
+    const mistakes = blockers.map(({ message }) => message);
+    return { found: Object.fromEntries(found), mistakes, calls: calls.sort(), lookUps };
+  }
+
+  it('are adopted where they carry the label of the stack', async () => {
+    const { found, mistakes } = await parts({ there: all });
+    expect(found).toEqual(ids);
+    expect(mistakes).toEqual([]);
+  });
+
+  it.each([
+    ['another', { key: `${sshKey.slice(0, -4)}AAAA` }],
+    ['none', { key: null }],
+  ])('are the work of others where the stack has %s key', async (_, change) => {
+    const { found, mistakes } = await parts({ there: all, ...change });
+    expect(found).toEqual({});
+    expect(mistakes.map((text) => text.split(' that this stack')[0]).sort()).toEqual([
+      `Hetzner has a firewall ${host}`,
+      `Hetzner has a server ${host}`,
+      `Hetzner has a volume ${host}`,
+      `Hetzner has an SSH key ${host}`,
+      `Hetzner has an address ${host}-ipv4`,
+      `Hetzner has an address ${host}-ipv6`,
+    ]);
+  });
+
+  it('without any label are the work of others, before there is a key as well', async () => {
+    const there = { getServers: { servers: [{ id: 6, name: host }] } };
+    for (const key of [sshKey, null])
+      expect((await parts({ there, key })).mistakes).toHaveLength(1);
+  });
+
+  it('of other names are nobody’s concern, and so is what has no id yet', async () => {
+    const there = {
+      getServers: { servers: [{ id: 9, name: 'other', labels: label }] },
+      getVolumes: { volumes: [{ name: host }] },
+    };
+    const { found, mistakes } = await parts({ there });
+    expect({ found, mistakes }).toEqual({ found: {}, mistakes: [] });
+  });
+
+  it('that the state has are nobody else’s, whatever their label', async () => {
+    const { mistakes } = await parts({ there: all, key: null, known: everything.slice(0, 5) });
+    expect(mistakes).toEqual([expect.stringContaining(`a server ${host}`)]);
+  });
+
+  it('that the state tells the ids of are not adopted again', async () => {
+    const attached = { serverId: 6, volumeId: 5 };
+    const { found } = await parts({ there: all, attached });
+    expect(Object.keys(found).sort()).toEqual(Object.keys(ids).slice(0, 4).sort());
+    // A replacement that was cut off: the volume is at the new server, and the state tells of the old one.
+    const half = await parts({ there: all, attached: { serverId: 8, volumeId: 5 } });
+    expect(half.found[`${types.server} mail-machine-server`]).toBe('6');
+    expect(half.found[`${types.attachment} mail-machine-volume`]).toBe('5');
+    expect(half.found).not.toHaveProperty(`${types.volume} mail-machine-volume`);
+  });
+
+  it('are attached only where the volume is at the server', async () => {
+    const at = (serverId?: number) => ({
+      ...all,
+      getVolumes: { volumes: [{ id: 5, name: host, labels: label, serverId }] },
+    });
+    const attachment = `${types.attachment} mail-machine-volume`;
+    expect((await parts({ there: at(6) })).found).toHaveProperty([attachment]);
+    for (const there of [at(), at(7), { ...at(6), getServers: { servers: [] } }])
+      expect((await parts({ there })).found).not.toHaveProperty([attachment]);
+    const { getVolumes, ...others } = all;
+    expect(getVolumes).toBeDefined();
+    expect((await parts({ there: others })).found).not.toHaveProperty([attachment]);
+  });
+
+  it('are asked for only as far as the state may not know them', async () => {
+    const calls = async (known: string[], of = settings) => (await parts({ known, of })).calls;
+    const every = [
+      'getFirewalls',
+      'getPrimaryIps',
+      'getPrimaryIps',
+      'getServers',
+      'getSshKeys',
+      'getVolumes',
+    ];
+    expect(await calls([])).toEqual(every);
+    expect(await calls(everything)).toEqual(['getServers', 'getVolumes']);
+    for (const missing of everything)
+      expect(await calls(everything.filter((one) => one !== missing))).toEqual(every);
+    const withoutIpv6 = parseSettings({ ...example, ipv6: false });
+    expect(await calls([], withoutIpv6)).toEqual(every.slice(0, 2).concat(every.slice(3)));
+  });
 });
 
 it('plans records whose content is known only later by where that comes from', async () => {

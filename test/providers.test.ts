@@ -30,8 +30,10 @@ const answerOf: Answers = (token, inputs) => {
   if (call === 'getZone' && inputs.zoneId !== undefined)
     return { zoneId, name: 'example.com', status: 'active', nameServers: [] };
   // The record of the key that is to sign.
-  if (call === 'getDnsRecords' && inputs.name !== undefined)
-    return { results: [{ content: quoteTxt(dkimKeyRecord(publicKey)) }] };
+  if (call === 'getDnsRecords' && inputs.name !== undefined) {
+    const { exact: name } = inputs.name as { exact: string };
+    return { results: [{ name, type: 'TXT', content: quoteTxt(dkimKeyRecord(publicKey)) }] };
+  }
   return undefined;
 };
 

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { recordInputs } from '../components/dns/cloudflare';
 import type { DnsRecord, RecordData } from '../components/dns/dnsRecords';
 import {
-  cloudflareContent,
   isKnown,
   quoteTxt,
   rdata,
-  recordInputs,
   resourceName,
+  recordContent,
   withValue,
   zoneFile,
 } from '../components/dns/recordForms';
@@ -99,7 +99,7 @@ describe.each<[RecordData<string>, object, string, string]>([
       ttl: 300,
       ...inputs,
     });
-    expect(cloudflareContent(one)).toBe(content);
+    expect(recordContent(one)).toBe(content);
   });
 
   it('stands in a zone file', () => {

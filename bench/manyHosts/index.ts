@@ -1,6 +1,6 @@
 import '../../stackTraces';
 import { MailHost } from '../../components/mailHost';
-import { cloudflareLimit } from '../../components/dns/rateLimit';
+import { cloudflareLimit } from '../../components/dns/cloudflare';
 import { domainsOf } from './domains';
 
 Object.assign(cloudflareLimit, JSON.parse(process.env.BENCH_LIMIT!));

@@ -28,9 +28,3 @@ export class RateLimit {
     return begin;
   }
 }
-
-/**
- * Cloudflare answers 1,200 calls in 5 minutes, of all tokens of a user together, and refuses all for the next 5 minutes
- * after that (https://developers.cloudflare.com/fundamentals/api/reference/limits/). So some are left to others.
- */
-export const cloudflareLimit = new RateLimit(1_100, 300);

@@ -1,10 +1,10 @@
 import type { DnsRecord, RecordData, RecordSource } from './dnsRecords';
 
 /** Seconds. Long enough to be cached, short enough to mend a mistake within minutes. */
-const ttl = 300;
+export const ttl = 300;
 
 /**
- * TXT content in the one form that Cloudflare stores and returns unchanged: quoted character-strings of 255 octets
+ * TXT content in the one form that Cloudflare, too, stores and returns unchanged: quoted character-strings of 255 octets
  * (the last one shorter), joined by one space, with `"` and `\` escaped (RFC 1035, sections 3.3.14 and 5.1).
  *
  * @param value printable ASCII
@@ -17,61 +17,6 @@ export function quoteTxt(value: string): string {
   }
   const strings = value.match(/.{1,255}/g) ?? [''];
   return strings.map((part) => `"${part.replace(/["\\]/g, '\\$&')}"`).join(' ');
-}
-
-/** What a record is made from at Cloudflare, the zone aside. */
-interface RecordInputs<V> {
-  name: string;
-  type: string;
-  ttl: number;
-  content?: V;
-  priority?: number;
-  proxied?: boolean;
-  data?: {
-    flags?: number;
-    tag?: string;
-    value?: V;
-    priority?: number;
-    weight?: number;
-    port?: number;
-    target?: string;
-    usage?: number;
-    selector?: number;
-    matchingType?: number;
-    certificate?: V;
-  };
-}
-
-/**
- * The inputs of `cloudflare.DnsRecord` that read back as they are: `data` alone for SRV, CAA and TLSA, whose content
- * Cloudflare puts together, and the priority of SRV also beside it, as Cloudflare tells it; names without final dot.
- *
- * @param quoted quoteTxt() for such a value
- */
-export function recordInputs<V>(record: DnsRecord<V>, quoted: (text: V) => V): RecordInputs<V> {
-  const { name, type } = record;
-  const common = { name, type, ttl };
-  switch (record.type) {
-    case 'A':
-    case 'AAAA':
-      return { ...common, content: record.value, proxied: false };
-    case 'CNAME':
-      return { ...common, content: record.target as V, proxied: false };
-    case 'MX':
-      return { ...common, content: record.target as V, priority: record.priority };
-    case 'TXT':
-      return { ...common, content: quoted(record.value) };
-    case 'SRV': {
-      const { priority, weight, port, target } = record;
-      return { ...common, priority, data: { priority, weight, port, target } };
-    }
-    case 'CAA':
-      return { ...common, data: { flags: record.flags, tag: record.tag, value: record.value } };
-    case 'TLSA': {
-      const { usage, selector, matchingType, value: certificate } = record;
-      return { ...common, data: { usage, selector, matchingType, certificate } };
-    }
-  }
 }
 
 /** Whether the record's content is known before anything is made. */
@@ -103,8 +48,8 @@ export function rdata(record: RecordData<string>): string {
   }
 }
 
-/** A record's content as Cloudflare tells it: names without final dot, and the priority of an MX aside. */
-export const cloudflareContent = (record: DnsRecord<string>): string =>
+/** The data of a record as APIs have it, for comparison: as rdata(), names without final dot, and the priority of an MX aside. */
+export const recordContent = (record: DnsRecord<string>): string =>
   record.type === 'MX'
     ? record.target
     : record.type === 'CNAME' || record.type === 'SRV'

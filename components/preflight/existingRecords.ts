@@ -1,63 +1,37 @@
 import type { DnsRecord } from '../dns/dnsRecords';
-import { cloudflareContent, isKnown, quoteTxt, recordInputs } from '../dns/recordForms';
+import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
+import { isKnown, recordContent } from '../dns/recordForms';
 import type { MtaSts } from '../settings/mailSettings';
-import { asciiName } from '../settings/names';
-
-/** A record as Cloudflare lists it. */
-export interface ExistingRecord {
-  id: string;
-  type: string;
-  name: string;
-  content: string;
-  priority?: number;
-  proxied?: boolean;
-}
-
-/** Types whose content is, or ends in, the name of a host. */
-const hostTypes = ['CNAME', 'MX', 'NS', 'PTR', 'SRV'];
-
-/** The record with all names in lower-case A-labels and without final dot, whatever form an API told them in. */
-export const asciiRecord = <R extends Pick<ExistingRecord, 'type' | 'name' | 'content'>>(
-  record: R,
-): R => ({
-  ...record,
-  name: asciiName(String(record.name)),
-  content: hostTypes.includes(record.type)
-    ? String(record.content).replace(/\S+$/, asciiName)
-    : record.content,
-});
-
-/** A record that stands in the way of one that the plan creates. */
-export interface RecordConflict {
-  /** What the setting `confirm` has to hold for both to stand side by side; none where they cannot. */
-  words?: string;
-  /** What stands there, why it cannot, and what to do. */
-  message: string;
-}
+import type { Blocker } from './findings';
 
 /** What a zone has already of what the plan creates in it. */
 export interface FoundRecords {
   /** The very records that are wanted, which the stack takes over as they are: an `up` that was cut off may have made them. */
   same: { wanted: DnsRecord; existing: ExistingRecord }[];
-  conflicts: RecordConflict[];
+  conflicts: Blocker[];
 }
 
 /** Texts of which a name may have one only; of other texts it may have many. */
 const singleText = (content = ''): string | undefined =>
   /^"?(v=(?:spf1|DMARC1|DKIM1|TLSRPTv1|STSv1))\b/i.exec(content)?.[1]?.toLowerCase();
 
-/** As the API tells it; undefined while only the plan's own resources can say. */
+/** As an ExistingRecord has it; undefined while only the plan's own resources can say. */
 const contentOf = (record: DnsRecord): string | undefined =>
-  isKnown(record) ? cloudflareContent(record) : undefined;
+  isKnown(record) ? recordContent(record) : undefined;
 
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
-function clashes(wanted: DnsRecord, existing: ExistingRecord, zoneName: string): boolean {
+function clashes(
+  wanted: DnsRecord,
+  existing: ExistingRecord,
+  zone: Zone,
+  { flattensCname }: DnsProvider,
+): boolean {
   if (existing.type === 'NS') return `.${wanted.name}`.endsWith(`.${existing.name.toLowerCase()}`);
   if (existing.name.toLowerCase() !== wanted.name) return false;
   if ([wanted.type, existing.type].includes('CNAME')) {
-    // Cloudflare answers the zone's own name with the addresses that its CNAME leads to, and lets others stand beside that.
-    const isFlattened = existing.type === 'CNAME' && existing.name.toLowerCase() === zoneName;
+    const isFlattened =
+      flattensCname && existing.type === 'CNAME' && existing.name.toLowerCase() === zone.name;
     return !isFlattened || ['A', 'AAAA', 'CNAME'].includes(wanted.type);
   }
   if (existing.type !== wanted.type) return false;
@@ -69,13 +43,13 @@ function clashes(wanted: DnsRecord, existing: ExistingRecord, zoneName: string):
 }
 
 /** What to do about it where it is not the same record. */
-function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
-  const remove = 'delete it at Cloudflare';
+function remedy(wanted: DnsRecord, existing: ExistingRecord, { api }: DnsProvider): string {
+  const remove = `delete it at ${api.title}`;
   if (existing.type === 'NS')
     return `what lies below is looked up elsewhere: set the zone of the domain to one that answers for it`;
   if (existing.type !== wanted.type || existing.type === 'CNAME')
     return `a CNAME allows nothing beside it: ${remove}`;
-  if (existing.proxied) return `a proxied name leads to Cloudflare, not to this host: ${remove}`;
+  if (existing.proxied) return `a proxied name leads to ${api.title}, not to this host: ${remove}`;
   if (wanted.type === 'MX') return `with both, mail would go to either host: ${remove}`;
   if (wanted.type === 'SRV') return `with both, mail clients would go to either host: ${remove}`;
   switch (singleText(contentOf(wanted))) {
@@ -95,13 +69,14 @@ function remedy(wanted: DnsRecord, existing: ExistingRecord): string {
  * Records in a zone that collide with those that the plan creates in it; all others are left alone.
  *
  * @param wanted records that the stack does not have yet, or not as they are to be
- * @param zoneName of the zone that all of them are in
+ * @param zone that all of them are in
  * @param mtaSts what the domains announce: under `enforce` no other MX gets any mail (RFC 8461, section 4.1)
  */
 export function findRecords(
   wanted: DnsRecord[],
   existing: ExistingRecord[],
-  zoneName: string,
+  zone: Zone,
+  provider: DnsProvider,
   mtaSts?: MtaSts,
 ): FoundRecords {
   const same: FoundRecords['same'] = [];
@@ -109,23 +84,23 @@ export function findRecords(
   // Of a name that has several, some may be there and others not yet.
   const own = (other: ExistingRecord) => wanted.some((record) => isSame(record, other));
   const conflicts = wanted.flatMap((record) => {
-    const clashing = existing.filter((other) => clashes(record, other, zoneName));
+    const clashing = existing.filter((other) => clashes(record, other, zone, provider));
     const found = clashing.find((other) => isSame(record, other));
     if (found) same.push({ wanted: record, existing: found });
-    return clashing.flatMap((other): RecordConflict[] => {
+    return clashing.flatMap((other): Blocker[] => {
       // A delegation is in the way of all that lies below it.
       if (own(other) || delegations.has(other.id)) return [];
       if (other.type === 'NS') delegations.add(other.id);
       // Nothing can stand beside a null MX (RFC 7505, section 3).
-      const words =
+      const canStay =
         record.type === 'MX' &&
         other.type === 'MX' &&
         mtaSts !== 'enforce' &&
         ![record.target, other.content].includes('.');
       return [
         {
-          ...(words ? { words: `keep MX ${other.content} of ${other.name}` } : {}),
-          message: `${other.name} already has ${other.type} ${other.content}: ${remedy(record, other)}`,
+          ...(canStay ? { confirmation: `keep MX ${other.content} of ${other.name}` } : {}),
+          message: `${other.name} already has ${other.type} ${other.content}: ${remedy(record, other, provider)}`,
         },
       ];
     });
@@ -145,14 +120,16 @@ const isSame = (record: DnsRecord, other: ExistingRecord): boolean => {
 /**
  * Whether the plan makes another record in the place of the one that the state has. That may have begun in an `up` that was
  * cut off, and the state still tells of the old one.
- *
- * @param inState outputs of the resource
  */
-export const isReplaced = (record: DnsRecord, inState: Record<string, unknown>): boolean =>
+export const isReplaced = (
+  record: DnsRecord,
+  inState: ExistingRecord,
+  { replacedTypes }: DnsProvider,
+): boolean =>
   isKnown(record) &&
-  recordInputs(record, quoteTxt).data !== undefined &&
-  typeof inState.content === 'string' &&
-  !isSame(record, inState as unknown as ExistingRecord);
+  replacedTypes.includes(record.type) &&
+  inState.content !== '' &&
+  !isSame(record, inState);
 
 /**
  * What keeps a key from signing in the place of another: no record of it, or not it alone.
@@ -160,12 +137,17 @@ export const isReplaced = (record: DnsRecord, inState: Record<string, unknown>):
  * @param content of its record
  * @param there what texts stand at its name
  */
-export function signerMistakes(name: string, content: string, there: string[]): string[] {
+export function signerMistakes(
+  name: string,
+  content: string,
+  there: string[],
+  { api }: DnsProvider,
+): string[] {
   if (there.length === 1 && there[0] === content) return [];
   const mending =
     'set dkimGeneration back, `pulumi up --refresh` puts it right, and rotate once others can no longer remember that, after half an hour';
   const what = there.includes(content)
-    ? `another text stands there, too, and what verifies may take either (RFC 6376, section 3.6.2.2): delete that at Cloudflare, and rotate half an hour later`
+    ? `another text stands there, too, and what verifies may take either (RFC 6376, section 3.6.2.2): delete that at ${api.title}, and rotate half an hour later`
     : `its record was ${there.length > 0 ? 'changed' : 'removed'} by hand: ${mending}`;
   return [`${name} is to sign from now on, but ${what}`];
 }

@@ -1,26 +1,36 @@
-/** A provider that is asked before a plan, with the setting that lets the stack in. */
-const providers = {
-  hcloud: {
-    title: 'Hetzner Cloud',
-    token: 'hcloud:token (or HCLOUD_TOKEN): it must be a read and write token of the project',
-    endpoint: 'hcloud:endpoint (or HCLOUD_ENDPOINT)',
-  },
-  cloudflare: {
-    title: 'Cloudflare',
-    token:
-      'cloudflare:apiToken (or CLOUDFLARE_API_TOKEN): the token needs Zone:Read and DNS:Edit for these zones',
-    endpoint: 'cloudflare:baseUrl (or CLOUDFLARE_BASE_URL)',
-  },
+import type * as pulumi from '@pulumi/pulumi';
+
+/** An API that is queried before a plan, through its Pulumi package. */
+export interface Api {
+  /** Name of the package, e.g. `hcloud`. */
+  package: string;
+  /** Name of the service, as its customers know it. */
+  title: string;
+  /** The setting that holds the token. */
+  token: string;
+  /** What the token must allow. */
+  access: string;
+  /** The setting that holds the address of the API. */
+  endpoint: string;
+}
+
+/** Hetzner Cloud. */
+export const hetzner: Api = {
+  package: 'hcloud',
+  title: 'Hetzner Cloud',
+  token: 'hcloud:token (or HCLOUD_TOKEN)',
+  access: 'it must be a read and write token of the project',
+  endpoint: 'hcloud:endpoint (or HCLOUD_ENDPOINT)',
 };
 
-/** One question to a provider. */
+/** One query of an API. */
 export interface LookUp {
-  api: keyof typeof providers;
-  /** Name of the function of the provider, e.g. `getZone`. */
+  api: Api;
+  /** Name of the function of the package, e.g. `getZone`. */
   call: string;
-  /** The zone, type or location in question; none for a list of everything. */
+  /** The zone, type or location in question. Default: the list of everything. */
   about?: string;
-  /** An error where the provider answers, and not with that: what is wrong, and what to set. Default: the answer alone. */
+  /** An error if the API answers, and not with that: what is wrong, and what to set. Default: the answer alone. */
   mistake?: string;
 }
 
@@ -53,7 +63,8 @@ export function causeOf(error: Error): string {
   return line.length > longestCause ? `${line.slice(0, longestCause)}…` : line;
 }
 
-type Kind = 'token' | 'network' | 'answer';
+/** Why a look-up failed. */
+type Kind = 'token' | 'network' | 'answer' | 'provider';
 
 /** @param about may itself hold a word of these */
 function kindOf({ message }: Error, about = ''): Kind {
@@ -67,49 +78,85 @@ function kindOf({ message }: Error, about = ''): Kind {
     : 'answer';
 }
 
+/** Look-ups that failed for one cause. */
+interface Failure {
+  api: Api;
+  kind: Kind;
+  cause: string;
+  calls: Set<string>;
+}
+
 /**
- * Questions to the providers before a plan. One that fails is an error of the plan, which names the provider, the call and
- * the setting; calls that fail for the same cause are one error.
+ * Look-ups at the providers of a resource before a plan. One that fails is an error of the plan, which names the provider,
+ * the call and the setting; calls that fail for the same cause are one error.
  */
 export class LookUps {
-  private readonly failed = new Map<string, { lookUp: LookUp; kind: Kind; calls: Set<string> }>();
+  private readonly failed = new Map<string, Failure>();
   private readonly answered: string[] = [];
 
-  /** @returns undefined where the look-up failed */
-  async ask<T>(lookUp: LookUp, answer: Promise<T>): Promise<T | undefined> {
+  /** @param options its `parent` has the providers that answer */
+  constructor(private readonly options: { parent?: pulumi.Resource }) {}
+
+  /**
+   * @param query gets the options for the call
+   * @returns undefined if the look-up failed
+   */
+  async ask<T extends object>(
+    lookUp: LookUp,
+    query: (options: pulumi.InvokeOptions) => Promise<T>,
+  ): Promise<T | undefined> {
     try {
-      return await answer;
+      const answer = await query(this.options);
+      // So the engine answers for a provider that takes its configuration from a resource that is yet to be created.
+      if (Object.keys(answer).length > 0) return answer;
+      this.fail(lookUp, 'provider', '');
     } catch (error) {
       this.note(lookUp, error instanceof Error ? error : new Error(String(error)));
-      return undefined;
     }
+    return undefined;
+  }
+
+  /** As ask(), for what a plan can do without. */
+  async tryTo<T>(query: (options: pulumi.InvokeOptions) => Promise<T>): Promise<T | undefined> {
+    return query(this.options).catch(() => undefined);
   }
 
   private note(lookUp: LookUp, error: Error): void {
     const kind = kindOf(error, lookUp.about);
     const cause = causeOf(error);
-    if (kind === 'answer' && lookUp.mistake !== undefined) {
+    if (kind === 'answer' && lookUp.mistake !== undefined)
       this.answered.push(`${lookUp.mistake} (${lookUp.call}: ${cause})`);
-      return;
-    }
-    const key = `${lookUp.api} ${kind} ${cause}`;
-    const { calls } = this.failed.get(key) ?? { calls: new Set<string>() };
-    calls.add(lookUp.about === undefined ? lookUp.call : `${lookUp.call} of ${lookUp.about}`);
-    this.failed.set(key, { lookUp, kind, calls });
+    else this.fail(lookUp, kind, cause);
+  }
+
+  private fail({ api, call, about }: LookUp, kind: Kind, cause: string): void {
+    const key = `${api.package} ${kind} ${cause}`;
+    const failure = this.failed.get(key) ?? { api, kind, cause, calls: new Set<string>() };
+    failure.calls.add(about === undefined ? call : `${call} of ${about}`);
+    this.failed.set(key, failure);
   }
 
   /** Everything that could not be found out. */
   mistakes(): string[] {
-    const failures = [...this.failed].map(([key, { lookUp, kind, calls }]) => {
-      const { title, token, endpoint } = providers[lookUp.api];
-      const cause = key.slice(`${lookUp.api} ${kind} `.length);
-      const remedy = {
-        token: `Check ${token}`,
-        network: `Check the network, the status page of ${title}, and ${endpoint} where it is set; then run it again`,
-        answer: `Check ${token.replace(/:[^:]*$/, '')}, and run it again`,
-      }[kind];
-      return `${title} does not answer ${[...calls].sort().join(', ')}: ${cause}. ${remedy}`;
-    });
+    const failures = [...this.failed.values()].map((failure) => this.mistake(failure));
     return [...failures, ...this.answered].sort();
+  }
+
+  private mistake({ api, kind, cause, calls }: Failure): string {
+    const { title, access, endpoint } = api;
+    const isGiven = this.options.parent?.getProvider(`${api.package}:index:`) !== undefined;
+    const provider = `the ${api.package} provider that is given to the mail host`;
+    const token = isGiven ? `the token of ${provider}` : api.token;
+    const queries = [...calls].sort().join(', ');
+    switch (kind) {
+      case 'token':
+        return `${title} does not answer ${queries}: ${cause}. Check ${token}: ${access}`;
+      case 'network':
+        return `${title} does not answer ${queries}: ${cause}. Check the network, the status page of ${title}, and ${isGiven ? `the address of the API in ${provider}` : endpoint} where it is set; then run it again`;
+      case 'answer':
+        return `${title} does not answer ${queries}: ${cause}. Check ${token}, and run it again`;
+      case 'provider':
+        return `${title} cannot answer ${queries} yet: ${provider} takes its configuration from a resource that is yet to be created. Create that first, by \`pulumi up --target\``;
+    }
   }
 }

@@ -1,6 +1,5 @@
 import * as hcloud from '@pulumi/hcloud';
-import * as pulumi from '@pulumi/pulumi';
-import { causeOf, type LookUps } from './lookUps';
+import { causeOf, hetzner, type LookUps } from './lookUps';
 
 /** Until when something can still be ordered; texts are empty where it is not deprecated. */
 interface Deprecation {
@@ -126,74 +125,84 @@ export interface ServerChange {
  * Whether Hetzner Cloud can make or resize the server, asked only where the plan does: once the old server is deleted or
  * turned off, it is too late.
  *
- * @param opts with the provider that makes the server
+ * @param lookUps at the provider that makes the server; gets what cannot be found out
  */
 export async function serverOffer(
   { serverType, location, present, replaced }: ServerChange,
   lookUps: LookUps,
   now: Date,
-  opts: pulumi.InvokeOptions,
 ): Promise<Offer> {
-  const api = 'hcloud' as const;
-  const offer: Offer = { mistakes: [], warnings: [] };
-  if (present?.location !== location) {
-    const mistake = `the location ${location} is not known at Hetzner Cloud: set location to one of its own`;
-    await lookUps.ask(
-      { api, call: 'getLocation', about: location, mistake },
-      hcloud.getLocation({ name: location }, opts),
-    );
-  }
+  const nothing: Offer = { mistakes: [], warnings: [] };
+  const moved = present?.location !== location;
+  if (moved) await lookUpLocation(location, lookUps);
   const resized = present?.serverType !== undefined && present.serverType !== serverType;
-  if (present !== undefined && !replaced && !resized && present.location === location) return offer;
+  if (present !== undefined && !replaced && !resized && !moved) return nothing;
 
-  const typeNamed = (name: string) =>
-    lookUps.ask<ServerType>(
-      {
-        api,
-        call: 'getServerType',
-        about: name,
-        mistake: `the server type ${name} is not known at Hetzner Cloud: it never was, or is no more; set serverType to one of its own`,
-      },
-      hcloud.getServerType({ name }, opts),
-    );
-  const [next, now_] = await Promise.all([
-    typeNamed(serverType),
+  const [next, before] = await Promise.all([
+    lookUpType(serverType, lookUps),
     // Of a type that is no more nothing is known, and the API judges itself.
     resized
-      ? hcloud.getServerType({ name: present.serverType! }, opts).catch(() => undefined)
+      ? lookUps.tryTo((options) => hcloud.getServerType({ name: present.serverType! }, options))
       : undefined,
   ]);
-  if (next === undefined) return offer;
-  let judged = offerOf(next, location, now);
-  if (judged.mistakes.length + judged.warnings.length > 0)
-    judged = offerOf(next, location, now, await allTypes(opts));
-  offer.mistakes.push(...judged.mistakes);
-  offer.warnings.push(...judged.warnings);
-  if (now_ && !replaced && next.architecture !== now_.architecture) {
-    offer.mistakes.push(
-      `a server cannot change from ${now_.architecture} (${present!.serverType}) to ${next.architecture} (${serverType}): choose a type of the same`,
-    );
-  }
-  if (now_ && !replaced && next.disk < now_.disk) {
-    offer.mistakes.push(
-      `the disk of ${serverType} is smaller than that of ${present!.serverType} (${next.disk} and ${now_.disk} GB): choose a larger type`,
-    );
-  }
-  return offer;
+  if (next === undefined) return nothing;
+  const judged = offerOf(next, location, now);
+  const { mistakes, warnings } =
+    judged.mistakes.length + judged.warnings.length > 0
+      ? offerOf(next, location, now, await allTypes(lookUps))
+      : judged;
+  const misfits =
+    before && !replaced
+      ? resizeMistakes({ ...before, name: present!.serverType }, { ...next, name: serverType })
+      : [];
+  return { mistakes: [...mistakes, ...misfits], warnings };
 }
 
-const allTypes = async (opts: pulumi.InvokeOptions): Promise<readonly ServerType[]> =>
-  hcloud.getServerTypes(opts).then(
-    ({ serverTypes }) => serverTypes,
-    () => [],
+const lookUpLocation = (name: string, lookUps: LookUps) =>
+  lookUps.ask(
+    {
+      api: hetzner,
+      call: 'getLocation',
+      about: name,
+      mistake: `the location ${name} is not known at Hetzner Cloud: set location to one of its own`,
+    },
+    (options) => hcloud.getLocation({ name }, options),
   );
+
+const lookUpType = (name: string, lookUps: LookUps): Promise<ServerType | undefined> =>
+  lookUps.ask(
+    {
+      api: hetzner,
+      call: 'getServerType',
+      about: name,
+      mistake: `the server type ${name} is not known at Hetzner Cloud: it never was, or is no more; set serverType to one of its own`,
+    },
+    (options) => hcloud.getServerType({ name }, options),
+  );
+
+const allTypes = async (lookUps: LookUps): Promise<readonly ServerType[]> =>
+  (await lookUps.tryTo((options) => hcloud.getServerTypes(options)))?.serverTypes ?? [];
+
+/** Why a server of one type cannot become one of another, its disk kept. */
+function resizeMistakes(before: ServerType, next: ServerType): string[] {
+  const mistakes: string[] = [];
+  if (next.architecture !== before.architecture)
+    mistakes.push(
+      `a server cannot change from ${before.architecture} (${before.name}) to ${next.architecture} (${next.name}): choose a type of the same`,
+    );
+  if (next.disk < before.disk)
+    mistakes.push(
+      `the disk of ${next.name} is smaller than that of ${before.name} (${next.disk} and ${before.disk} GB): choose a larger type`,
+    );
+  return mistakes;
+}
 
 /**
  * What a failure to make or resize the server means, and what to set.
  *
  * @param operation of the engine: `create`, `update` or `delete`
  * @param error of the plugin
- * @param opts with the provider that makes the server
+ * @param lookUps at the provider that makes the server
  * @returns undefined where the error is not about what Hetzner Cloud has to offer
  */
 export async function serverFailure(
@@ -201,7 +210,7 @@ export async function serverFailure(
   error: string,
   { serverType, location }: Pick<ServerChange, 'serverType' | 'location'>,
   now: Date,
-  opts: pulumi.InvokeOptions,
+  lookUps: LookUps,
 ): Promise<string | undefined> {
   const isOffer =
     /resource_unavailable|placement|invalid_server_type|unsupported location|server type .*not found|can no longer be ordered|location disabled|resource_limit_exceeded|server_type/i;
@@ -213,7 +222,7 @@ export async function serverFailure(
   const gone = `Hetzner Cloud ${operation === 'create' ? 'made no server' : 'did not change the server to one'} of type ${serverType} in ${location} (${causeOf(new Error(error))})`;
   if (/resource_limit_exceeded/.test(error))
     return `${gone}: the limits of the project are reached. Raise them in the Hetzner console, or delete what the project does not need, then run \`pulumi up\` again. ${left}`;
-  const types = await allTypes(opts);
+  const types = await allTypes(lookUps);
   const type = types.find(({ name }) => name === serverType);
   const remedy = type
     ? alternatives(type, location, now, types)

@@ -1,0 +1,88 @@
+import type { Settings } from '../settings/settings';
+import { blockers, type Blocker, type Findings } from './findings';
+import type { LookUps } from './lookUps';
+import { ownParts } from './machineParts';
+import { serverOffer } from './offers';
+import { types, type OwnState } from './state';
+
+/** What the plan does with the machine. */
+export interface MachineFindings extends Findings {
+  /** Parts that the state has, as Machine names them. */
+  present: string[];
+  /** Ids of parts that exist and the state does not have, by type and name of the resource. */
+  adopted: Map<string, string>;
+  /** Whether the server was adopted; the state then does not tell which addresses it was made with. */
+  serverAdopted: boolean;
+  /** Whether the plan makes the server, or replaces it. */
+  serverMade: boolean;
+}
+
+/** The parts of the machine that cannot be made again as they are, by type and name. */
+const lasting = [
+  [types.privateKey, 'ssh-key'],
+  [types.privateKey, 'host-key'],
+  [types.primaryIp, 'ipv4'],
+  [types.primaryIp, 'ipv6'],
+  [types.volume, 'volume'],
+  [types.server, 'server'],
+] as const;
+
+/** Looks at the machine: what exists of it, what would be lost of it, and whether its server can be made. */
+export async function judgeMachine(
+  settings: Settings,
+  state: OwnState,
+  lookUps: LookUps,
+  plannedAt: Date,
+): Promise<MachineFindings> {
+  const { serverType, location, serverGeneration } = settings;
+  const parts = await ownParts(settings, state, lookUps);
+  const serverId = `${types.server} ${state.mailHost}-machine-server`;
+  const server = state.outputs(types.server, 'machine-server');
+  const volume: MachineState = state.outputs(types.volume, 'machine-volume') ?? {};
+  const generation = state.summary?.serverGeneration;
+  const replaced = generation !== undefined && generation !== serverGeneration;
+  const isNew = server === undefined && !parts.ids.has(serverId);
+  const offer =
+    isNew || server
+      ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
+      : { mistakes: [], warnings: [] };
+  return {
+    blockers: [...machineLosses(volume, settings), ...blockers(offer.mistakes), ...parts.blockers],
+    warnings: offer.warnings,
+    present: lasting.flatMap(([type, part]) => (state.has(type, `machine-${part}`) ? [part] : [])),
+    adopted: parts.ids,
+    serverAdopted:
+      parts.ids.has(serverId) ||
+      (server !== undefined && ((server.publicNets ?? []) as unknown[]).length === 0),
+    serverMade: isNew || replaced || (server !== undefined && server.location !== location),
+  };
+}
+
+/** The volume as the state has it. */
+interface MachineState {
+  location?: string;
+  /** GB. */
+  size?: number;
+}
+
+/** @returns what would be lost of the machine's own */
+export function machineLosses(
+  before: MachineState,
+  after: { location: string; volumeSize: number },
+): Blocker[] {
+  if (before.location !== undefined && before.location !== after.location) {
+    return [
+      {
+        confirmation: `move to ${after.location} without the mail`,
+        message: `a volume cannot move from ${before.location} to ${after.location}: an empty one and new addresses would take its place. Set protect to false and \`pulumi up\` first`,
+      },
+    ];
+  }
+  return before.size !== undefined && after.volumeSize < before.size
+    ? [
+        {
+          message: `a volume cannot shrink from ${before.size} to ${after.volumeSize} GB: set volumeSize back to ${before.size}`,
+        },
+      ]
+    : [];
+}

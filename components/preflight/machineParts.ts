@@ -1,0 +1,123 @@
+import * as hcloud from '@pulumi/hcloud';
+import type * as pulumi from '@pulumi/pulumi';
+import { ownerLabel } from '../machineFiles';
+import type { Settings } from '../settings/settings';
+import { blockers, type Blocker } from './findings';
+import { hetzner, type LookUps } from './lookUps';
+import { types, type OwnState } from './state';
+
+/** A part of a machine as Hetzner lists it. */
+interface Part {
+  id?: number;
+  name?: string;
+  labels?: Record<string, string>;
+  /** Of a volume: the server that it is attached to. */
+  serverId?: number;
+}
+
+interface Kind {
+  type: string;
+  /** Name of the resource, behind that of the MailHost. */
+  resource: string;
+  title: string;
+  /** Hetzner lets one of a kind have it. */
+  called: string;
+  /** Undefined if they cannot be listed. */
+  list: () => Promise<Part[] | undefined>;
+}
+
+function kinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
+  const ask = <T extends object>(
+    call: string,
+    query: (options: pulumi.InvokeOptions) => Promise<T>,
+  ) => lookUps.ask({ api: hetzner, call }, query);
+  return [
+    {
+      type: types.sshKey,
+      resource: 'machine-ssh-key',
+      title: 'an SSH key',
+      called: hostName,
+      list: async () => (await ask('getSshKeys', (o) => hcloud.getSshKeys({}, o)))?.sshKeys,
+    },
+    ...['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
+      type: types.primaryIp,
+      resource: `machine-${family}`,
+      title: 'an address',
+      called: `${hostName}-${family}`,
+      list: async () =>
+        (await ask('getPrimaryIps', (o) => hcloud.getPrimaryIps({}, o)))?.primaryIps,
+    })),
+    {
+      type: types.firewall,
+      resource: 'machine-firewall',
+      title: 'a firewall',
+      called: hostName,
+      list: async () => (await ask('getFirewalls', (o) => hcloud.getFirewalls({}, o)))?.firewalls,
+    },
+    {
+      type: types.volume,
+      resource: 'machine-volume',
+      title: 'a volume',
+      called: hostName,
+      list: async () => (await ask('getVolumes', (o) => hcloud.getVolumes({}, o)))?.volumes,
+    },
+    {
+      type: types.server,
+      resource: 'machine-server',
+      title: 'a server',
+      called: hostName,
+      list: async () => (await ask('getServers', (o) => hcloud.getServers({}, o)))?.servers,
+    },
+  ];
+}
+
+/**
+ * Finds the parts of the machine that Hetzner has and the state does not: an `up` that was interrupted may have made one and
+ * never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
+ *
+ * @param lookUps gets what cannot be listed
+ * @returns ids by type and name of the resource, and parts of the same name that are not the stack's
+ */
+export async function ownParts(
+  settings: Settings,
+  state: OwnState,
+  lookUps: LookUps,
+): Promise<{ ids: Map<string, string>; blockers: Blocker[] }> {
+  const ids = new Map<string, string>();
+  const foreign: string[] = [];
+  const { mailHost } = state;
+  // It alone tells the ids of server and volume.
+  const attached = state.outputs(types.attachment, 'machine-volume');
+  const wanted = kinds(settings, lookUps);
+  const complete =
+    attached !== undefined && wanted.every(({ type, resource }) => state.has(type, resource));
+  // A replacement that was cut off leaves the old one in the state.
+  const asked = complete ? wanted.slice(-2) : wanted;
+
+  const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
+  const label = publicKey && ownerLabel(publicKey).mailhost;
+  const parts = await Promise.all(
+    asked.map(async ({ type, resource, title, called, list }) => {
+      const items = (await list()) ?? [];
+      const part = items.find((item) => item.name === called);
+      if (part?.id === undefined) return undefined;
+      if (label !== undefined && part.labels?.mailhost === label) {
+        // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
+        if (![attached?.serverId, attached?.volumeId].includes(part.id))
+          ids.set(`${type} ${mailHost}-${resource}`, String(part.id));
+        return part;
+      }
+      if (!state.has(type, resource)) {
+        foreign.push(
+          `Hetzner has ${title} ${called} that this stack did not make: delete it, give it another name, or use a project of its own`,
+        );
+      }
+      return undefined;
+    }),
+  );
+  const [volume, server] = parts.slice(-2);
+  if (volume && server && volume.serverId === server.id && attached?.serverId !== server.id) {
+    ids.set(`${types.attachment} ${mailHost}-machine-volume`, String(volume.id));
+  }
+  return { ids, blockers: blockers(foreign) };
+}
