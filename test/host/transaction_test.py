@@ -7,14 +7,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import files  # noqa: E402
-import history  # noqa: E402
-import manifests  # noqa: E402
-import transaction  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import files, history, manifests, transaction
+from mailhost.failure import Failure
 
 
 class Killed(BaseException):
