@@ -3,13 +3,14 @@
 import json
 import pathlib
 import sys
-import tempfile
 import unittest
 from types import SimpleNamespace
 from unittest import mock
 
-from mailhost import commands, dkim, tlsa, visibility
+from mailhost import commands, dkim, dkim_evidence, tlsa, visibility
 from mailhost.failure import Failure
+from mailhost.files import File
+from on_host import OnHost
 
 TTL = 1800
 #: Of an authoritative answer.
@@ -51,35 +52,35 @@ def plan(signs, *published, retention=1000):
     domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
     keys = {domain: dict.fromkeys(published, "QUFB") for domain in signs}
     return {
-        dkim.SETTINGS: {"text": json.dumps({"retention": retention, "domains": domains})},
-        dkim.PUBLIC_KEYS: {"text": json.dumps(keys)},
+        dkim.SETTINGS: File("0644", "root:root", json.dumps({"retention": retention, "domains": domains})),
+        dkim.PUBLIC_KEYS: File("0644", "root:root", json.dumps(keys)),
     }
 
 
-class Signing(unittest.TestCase):
+class Signing(OnHost):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = base = pathlib.Path(folder.name)
+        super().setUp()
         self.clock = Clock()
         #: Names that no name server has, and those of which none answers.
         self.gone, self.silent = set(), set()
         self.ran = []
-        for what, value in {
-            "EVIDENCE": base / "dkim.json",
-            "SETTINGS": str(base / "settings.json"),
-            "PUBLIC_KEYS": str(base / "keys.json"),
-            "UNSIGNED": base / "unsigned",
-            "RESTART": base / "restart",
-            "time": self.clock,
-            "put": lambda path, file: pathlib.Path(path).write_text(file["text"]),
-            "run": lambda *command: self.ran.append(command),
-            "look_at_all": lambda records: [self.look(name) for _, name, _, _ in records],
-            "print": lambda *_, **__: None,
-        }.items():
-            patch = mock.patch.object(dkim, what, value, create=what == "print")
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.replace(
+            dkim_evidence,
+            EVIDENCE=self.folder / "dkim.json",
+            time=self.clock,
+            put=lambda path, file: pathlib.Path(path).write_text(file.text),
+        )
+        self.replace(
+            dkim,
+            SETTINGS=str(self.folder / "settings.json"),
+            PUBLIC_KEYS=str(self.folder / "keys.json"),
+            UNSIGNED=self.folder / "unsigned",
+            RESTART=self.folder / "restart",
+            time=self.clock,
+            run=lambda *command: self.ran.append(command),
+            look_at_all=lambda queries: [self.look(query.name) for query in queries],
+            print=lambda *_, **__: None,
+        )
 
     def look(self, name):
         if name in self.silent:
@@ -90,11 +91,11 @@ class Signing(unittest.TestCase):
         dkim.check(files, {})
         if not killed:
             for path, file in files.items():
-                pathlib.Path(path).write_text(file["text"])
+                pathlib.Path(path).write_text(file.text)
             dkim.note_signers()
 
     def signs(self, domain):
-        return dkim.signers(dkim.load().get(domain, {}))
+        return dkim.signers(dkim_evidence.load().get(domain, {}))
 
 
 class Timer(Signing):
@@ -114,17 +115,17 @@ class Timer(Signing):
 
     def test_takes_no_silence_for_an_answer(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
-        before = dkim.EVIDENCE.stat().st_mtime_ns
+        before = dkim_evidence.EVIDENCE.stat().st_mtime_ns
         self.silent.add("s2._domainkey.example.org")
         self.assertFalse(dkim.newly_visible())
-        self.assertEqual(dkim.EVIDENCE.stat().st_mtime_ns, before)
+        self.assertEqual(dkim_evidence.EVIDENCE.stat().st_mtime_ns, before)
 
     def test_stays_on(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
         self.assertEqual(self.ran[-1][:2], ("systemctl", "enable"))
 
     def test_also_looks_at_tls_keys(self):
-        with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.base / "tlsa")):
+        with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.folder / "tlsa")):
             pathlib.Path(tlsa.SETTINGS).write_text("_25._tcp.mail.example.org\n3 1 1 00\n")
             self.push(plan({"example.org": "s1"}, "s1", "s2"))
             look.side_effect = Failure("time-out")
@@ -252,12 +253,11 @@ class Removal(Signing):
 
     def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
-        evidence = dkim.load()
-        for entry in evidence["example.org"].values():
-            entry.pop("keep", None)
-            entry.pop("retention", None)
-        evidence["example.org"]["s1"]["until"] = self.clock.now
-        dkim.save(evidence)
+        evidence = dkim_evidence.load()
+        for selector in evidence["example.org"]:
+            dkim_evidence.note(evidence, "example.org", selector, keep=None, retention=None)
+        dkim_evidence.note(evidence, "example.org", "s1", until=self.clock.now)
+        dkim_evidence.save(evidence)
         self.clock.now += 8999
         with self.assertRaisesRegex(Failure, "s1 of example.org"):
             self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
@@ -312,7 +312,8 @@ class NameServers(unittest.TestCase):
     def look(self, texts, soa=soa, servers=servers):
         answers = {("192.0.2.1", "SOA"): soa} | {("192.0.2.1", "TXT"): texts}
         with dns_of_test(answers, servers):
-            return visibility.look("example.org", "s1._domainkey.example.org", "TXT", dkim.are_key("QUFB"))
+            name = "s1._domainkey.example.org"
+            return visibility.look(visibility.Query("example.org", name, "TXT", dkim.are_key("QUFB")))
 
     def test_say_that_a_record_is_there(self):
         self.assertEqual(self.look(self.right), visibility.Look(negative_ttl=60))

@@ -58,7 +58,7 @@ class Transaction(unittest.TestCase):
 
     def push(self, texts):
         return transaction.activate(
-            self.daemon, {path: {"mode": "0644", "owner": "root:root", "text": text} for path, text in texts.items()}
+            self.daemon, {path: files.File("0644", "root:root", text) for path, text in texts.items()}
         )
 
     def lying(self):
@@ -225,7 +225,7 @@ class Transaction(unittest.TestCase):
     def test_keeps_staged_secrets_until_others_are_in_force(self):
         for tag in ("a", "b"):
             files.put_private(transaction.staged_path("daemon", tag), "{}")
-        one = {self.one: {"mode": "0644", "owner": "root:root", "text": "2\n"}}
+        one = {self.one: files.File("0644", "root:root", "2\n")}
         self.daemon.judges = self.raises(Failure("no"))
         with self.assertRaises(Failure):
             transaction.activate(self.daemon, one, secrets="b")
