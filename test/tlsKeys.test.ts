@@ -3,7 +3,7 @@ import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const library = join(__dirname, '../files/usr/local/lib/mailhost');
+const library = join(__dirname, '../files/usr/local/lib');
 const keys = [1, 2].map(() =>
   generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -22,14 +22,15 @@ const driver = `
 import json, pathlib, sys, tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, ${JSON.stringify(library)})
-import tlsa
+from mailhost import tlsa
+from mailhost.files import File
 class Clock:
     now = 0
     def time(self): return self.now
     def sleep(self, seconds): self.now += seconds
     def __getattr__(self, name): return getattr(__import__("time"), name)
 tlsa.time = clock = Clock()
-tlsa.put = lambda path, file: pathlib.Path(path).write_text(file["text"])
+tlsa.put = lambda path, file: pathlib.Path(path).write_text(file.text)
 out = []
 questions = 0
 def common_answers(owner, name, kind):
@@ -50,8 +51,8 @@ with tempfile.TemporaryDirectory() as name:
         tlsa.look("_25._tcp.mail.example.org")
     start = clock.now = given["at"]
     out, questions = given["out"], 0
-    files = {tlsa.KEY: {"text": given["key"]}}
-    if given["planned"]: files[tlsa.SETTINGS] = {"text": "\\n".join(["_25._tcp.mail.example.org", *given["planned"]])}
+    files = {tlsa.KEY: File("0600", "root:root", given["key"])}
+    if given["planned"]: files[tlsa.SETTINGS] = File("0644", "root:root", "\\n".join(["_25._tcp.mail.example.org", *given["planned"]]))
     try:
         tlsa.check(files)
     except tlsa.Failure as failure:

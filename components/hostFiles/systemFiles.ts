@@ -4,14 +4,18 @@ import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './fi
 import { packages } from './packages';
 
 /** Where the host program's modules lie on the host. */
-const library = '/usr/local/lib/mailhost';
+const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
 
 /** The program on the host that every push talks to. */
 export function hostProgram(): HostFiles {
-  const modules = namesIn(library).filter((file) => file.endsWith('.py'));
+  const modules = moduleFolders.flatMap((folder) =>
+    namesIn(folder)
+      .filter((file) => file.endsWith('.py'))
+      .map((file) => `${folder}/${file}`),
+  );
   return Object.assign(
     fileAsItIs('/usr/local/sbin/mailhost', '0755'),
-    ...modules.map((file) => fileAsItIs(`${library}/${file}`)),
+    ...modules.map((path) => fileAsItIs(path)),
   ) as HostFiles;
 }
 
@@ -35,8 +39,8 @@ export function pushes(mail: MailSettings): string[] {
 }
 
 /**
- * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
- * pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2
+ * What must be right before any package is installed: the names that Debian's packages read, users, mounts and folders,
+ * the lists of packages and pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2
  * besides authorized_keys, which holds the stack's own).
  */
 export function systemFiles(
@@ -64,6 +68,10 @@ export function systemFiles(
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
     ...fileAsItIs('/etc/systemd/system/service.d/mailhost-failures.conf'),
+    ...fileAsItIs('/etc/systemd/system/srv-mailhost.mount'),
+    ...fileAsItIs('/etc/systemd/system/var-spool-smtpd.mount'),
+    ...fileAsItIs('/etc/sysusers.d/mailhost.conf'),
+    ...fileAsItIs('/etc/tmpfiles.d/mailhost.conf'),
     ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };

@@ -1,46 +1,39 @@
 """Accounts as system users, on a host whose users the test makes up."""
 
 import os
-import pathlib
-import sys
-import tempfile
 import types
 import unittest
-from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import accounts  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost.daemons import accounts
+from mailhost.failure import Failure
+from mailhost.files import File
+from on_host import OnHost
 
 
-class Users(unittest.TestCase):
+class Users(OnHost):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
-        self.homes = base / "home"
+        super().setUp()
+        self.homes = self.folder / "home"
         self.homes.mkdir()
         #: Of the system: user ID and home, by name.
         self.users = {"root": (0, "/root"), "daemon": (999, "/usr/sbin"), "nobody": (65534, "/nonexistent")}
         self.has_group = True
         #: What ran, with its standard input.
         self.ran = []
-        for name, value in {
-            "HOMES": str(self.homes),
-            "NAMES": base / "system-users",
-            "HASHES": base / "system-users.shadow",
-            "pwd": types.SimpleNamespace(getpwall=self.all, getpwnam=self.named),
-            "run": lambda *command, stdin=None: self.ran.append((command, stdin)),
-            "succeeds": lambda *command: self.assertEqual(command, ("getent", "group", "mailusers")) or self.has_group,
-        }.items():
-            patch = mock.patch.object(accounts, name, value)
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.replace(
+            accounts,
+            HOMES=str(self.homes),
+            NAMES=self.folder / "system-users",
+            HASHES=self.folder / "system-users.shadow",
+            pwd=types.SimpleNamespace(getpwall=self.all, getpwnam=self.named),
+            run=lambda *command, stdin=None: self.ran.append((command, stdin)),
+            succeeds=lambda *command: self.assertEqual(command, ("getent", "group", "mailusers")) or self.has_group,
+        )
 
     def all(self):
-        return [types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_dir=home) for name, (uid, home) in self.users.items()]
+        return [
+            types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_dir=home) for name, (uid, home) in self.users.items()
+        ]
 
     def named(self, name):
         return next(user for user in self.all() if user.pw_name == name) if name in self.users else {}[name]
@@ -56,13 +49,14 @@ class Users(unittest.TestCase):
         os.chown(path, owner, -1)
 
     def check(self, *names):
-        accounts.check({str(accounts.NAMES): {"text": "".join(f"{name}\n" for name in names)}})
+        files = {str(accounts.NAMES): File("0644", "root:root", "".join(f"{name}\n" for name in names))}
+        accounts.Accounts().check(files, staged=None, owned=None)
 
     def apply(self, *names):
         accounts.NAMES.write_text("".join(f"{name}\n" for name in names))
         accounts.HASHES.write_text("".join(f"{name}:$6$hash\n" for name in names))
         self.ran.clear()
-        accounts.apply()
+        accounts.Accounts().restart([])
 
     def added(self, name, uid):
         home = f"{self.homes}/{name}"
@@ -83,7 +77,9 @@ class Check(Users):
         self.add("anna", 1000)
         self.users["bert"] = (1001, "/home/bert")
         self.check("anna", "carl")
-        with self.assertRaisesRegex(Failure, "^bert is a user of the system already: give the account another address$"):
+        with self.assertRaisesRegex(
+            Failure, "^bert is a user of the system already: give the account another address$"
+        ):
             self.check("carl", "anna", "bert")
 
 

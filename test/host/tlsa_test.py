@@ -5,16 +5,13 @@ import hashlib
 import json
 import pathlib
 import subprocess
-import sys
-import tempfile
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import tlsa  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import tlsa
+from mailhost.failure import Failure
+from mailhost.files import File
+from on_host import OnHost
 
 NAME = "_25._tcp.mail.example.org"
 TTL = 3600
@@ -37,33 +34,33 @@ class Clock:
         return getattr(__import__("time"), name)
 
 
-class Tlsa(unittest.TestCase):
+def file(text):
+    return File("0644", "root:root", text)
+
+
+class Tlsa(OnHost):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
+        super().setUp()
         self.clock = Clock()
         #: TTL of each record that all name servers answer with; or the failures that come before that answer.
         self.out, self.failures = {}, []
         self.asked, self.said, self.written = [], [], []
-        self.evidence, self.settings, self.key = base / "tlsa.json", base / "tlsa", base / "privkey.pem"
-        for name, value in {
-            "EVIDENCE": self.evidence,
-            "SETTINGS": str(self.settings),
-            "KEY": str(self.key),
-            "time": self.clock,
-            "put": self.put,
-            "run": self.run_openssl,
-            "common_answers": self.answers,
-            "print": lambda text, flush=False: self.said.append((text, flush)),
-        }.items():
-            patch = mock.patch.object(tlsa, name, value, create=name == "print")
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.evidence, self.settings, self.key = (self.folder / name for name in ("tlsa.json", "tlsa", "privkey.pem"))
+        self.replace(
+            tlsa,
+            EVIDENCE=self.evidence,
+            SETTINGS=str(self.settings),
+            KEY=str(self.key),
+            time=self.clock,
+            put=self.put,
+            run=self.run_openssl,
+            common_answers=self.answers,
+            print=lambda text, flush=False: self.said.append((text, flush)),
+        )
 
     def put(self, path, file):
         self.written.append(file)
-        pathlib.Path(path).write_text(file["text"])
+        pathlib.Path(path).write_text(file.text)
 
     def run_openssl(self, *command, stdin):
         """A key is any text here."""
@@ -82,7 +79,7 @@ class Tlsa(unittest.TestCase):
 
     def check(self, key, *planned):
         lines = "".join(f"{self.record(other)}\n" for other in planned)
-        tlsa.check({tlsa.SETTINGS: {"text": f"{NAME}\n{lines}"}, tlsa.KEY: {"text": key}})
+        tlsa.check({tlsa.SETTINGS: file(f"{NAME}\n{lines}"), tlsa.KEY: file(key)})
 
 
 class Check(Tlsa):
@@ -95,7 +92,7 @@ class Check(Tlsa):
         return self.clock.now - since
 
     def test_needs_no_records_where_the_host_has_none(self):
-        tlsa.check({tlsa.KEY: {"text": "new"}})
+        tlsa.check({tlsa.KEY: file("new")})
         self.assertEqual(self.asked, [])
 
     def test_keeps_the_record_of_the_key_that_is_served(self):
@@ -212,7 +209,7 @@ class Look(Tlsa):
         self.assertEqual(json.loads(self.evidence.read_text()), since)
         self.assertEqual(
             self.written[-1],
-            {"mode": "0644", "owner": "root:root", "text": '{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'},
+            file('{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'),
         )
 
     def test_forgets_a_record_that_is_gone(self):
@@ -261,7 +258,10 @@ class Note(Tlsa):
 class RecordOf(unittest.TestCase):
     def test_is_the_hash_of_the_public_key(self):
         key = subprocess.run(
-            ("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), capture_output=True, text=True, check=True
+            ("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         der = subprocess.run(
             ("openssl", "pkey", "-pubout", "-outform", "DER"), input=key.encode(), capture_output=True, check=True

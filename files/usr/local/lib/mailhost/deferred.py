@@ -1,12 +1,13 @@
 """Messages that wait in the queue of OpenSMTPD, and why."""
 
 import collections
+import dataclasses
 import pathlib
 import re
 import time
-import typing
+from collections.abc import Iterator
 
-from pauses import path_of, queue
+from mailhost.pauses import path_of, queue
 
 #: OpenSMTPD tells a sender after this time that a message still waits (`bounce warn-interval`, smtpd.conf(5)).
 LONG = 4 * 3600
@@ -23,7 +24,8 @@ LINE = re.compile(
 )
 
 
-class Group(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Group:
     """Messages that wait at one place for one reason."""
 
     place: str
@@ -33,7 +35,7 @@ class Group(typing.NamedTuple):
     is_own: bool
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     """Of what is the host's own to repair, and of what has waited long."""
     late = [group for group in groups() if group.is_own or time.time() - group.since > LONG]
     yield from (f"{described(group)}. See: smtpctl show queue" for group in late[:MOST])
@@ -41,14 +43,18 @@ def warnings():
         yield f"messages wait for {len(late) - MOST} other reasons: smtpctl show queue"
     for folder, age, words in (
         ("corrupt", 0, "OpenSMTPD cannot read these messages"),
-        ("offline", UNTRIED, "programs of this host wrote these messages while OpenSMTPD was down, and they were not sent"),
+        (
+            "offline",
+            UNTRIED,
+            "programs of this host wrote these messages while OpenSMTPD was down, and they were not sent",
+        ),
     ):
         found = [path for path in sorted((SPOOL / folder).glob("*")) if time.time() - path.stat().st_mtime >= age]
         if found:
             yield f"{words}: {', '.join(map(str, found[:3]))}{' …' if found[3:] else ''}"
 
 
-def ordinary() -> list:
+def ordinary() -> list[str]:
     """What waits for others, as it does on every host, and not for long."""
     return [described(group) for group in groups() if not group.is_own and time.time() - group.since <= LONG][:MOST]
 
@@ -59,9 +65,9 @@ def described(group: Group) -> str:
     return f"{number} for {group.place} since {since}: {group.reason}"
 
 
-def groups() -> list:
+def groups() -> list[Group]:
     """The largest first. One message to several recipients counts once for each."""
-    found = collections.defaultdict(list)
+    found: dict[tuple[str, bool, str], list[tuple[float, str]]] = collections.defaultdict(list)
     now = time.time()
     for line in queue():
         match = LINE.fullmatch(line)
@@ -76,12 +82,13 @@ def groups() -> list:
         kind = re.sub(r"<[^>]*>|\[[^\]]*\]", "", reason)
         found[place, is_own, kind].append((since, reason or "it was not tried yet"))
     made = [
-        Group(place, entries[0][1], len(entries), min(entries)[0], is_own) for (place, is_own, _), entries in found.items()
+        Group(place, entries[0][1], len(entries), min(entries)[0], is_own)
+        for (place, is_own, _), entries in found.items()
     ]
     return sorted(made, key=lambda group: (-group.count, group.since))
 
 
-def destination(envelope: str, domain: str) -> tuple:
+def destination(envelope: str, domain: str) -> tuple[str, bool]:
     """What it waits for, and whether that is this host's own: the envelope names the action of smtpd.conf."""
     try:
         text = path_of(envelope).read_text(errors="replace")

@@ -6,12 +6,12 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 
-import antivirus
-import failures
-from daemons import DAEMONS, wanted
-from failure import ERRORS, Failure
-from system import is_active, run
+from mailhost import failures
+from mailhost.daemons import DAEMONS, antivirus, wanted
+from mailhost.failure import ERRORS, Failure
+from mailhost.system import is_active, run
 
 #: OpenSMTPD takes no mail with less than 5 % of the blocks or inodes of its queue free (queue_fs.c).
 LEAST_FREE = 0.1
@@ -25,7 +25,13 @@ STAMPS = {
 INSTALLED = pathlib.Path("/var/lib/dpkg/info/unattended-upgrades.list")
 SIGNATURES = pathlib.Path("/var/lib/clamav")
 #: Of units that a plan without them has, too.
-UNITS = (failures.TIMER, "apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer", "systemd-tmpfiles-clean.timer")
+UNITS = (
+    failures.TIMER,
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "logrotate.timer",
+    "systemd-tmpfiles-clean.timer",
+)
 DAY = 86400
 #: Seconds without an update. A mirror may be down for a day.
 PATIENCE = 3 * DAY
@@ -33,7 +39,7 @@ PATIENCE = 3 * DAY
 SIGNATURES_PATIENCE = 7 * DAY
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     for look in (disks, units, timers, updates, packages, signatures, clock):
         try:
             yield from look()
@@ -41,7 +47,7 @@ def warnings():
             yield f"the check of {look.__name__} failed: {error}"
 
 
-def disks():
+def disks() -> Iterator[str]:
     seen = set()
     for path in DISKS:
         device = os.stat(path).st_dev
@@ -50,7 +56,10 @@ def disks():
         seen.add(device)
         about = os.statvfs(path)
         used = about.f_blocks - about.f_bfree
-        for what, free, total in (("room", about.f_bavail, used + about.f_bavail), ("inodes", about.f_favail, about.f_files)):
+        for what, free, total in (
+            ("room", about.f_bavail, used + about.f_bavail),
+            ("inodes", about.f_favail, about.f_files),
+        ):
             if total and free / total < LEAST_FREE:
                 yield (
                     f"of the {what} of {path} {free / total:.0%} are left; OpenSMTPD takes no mail with less than 5 %: "
@@ -58,13 +67,13 @@ def disks():
                 )
 
 
-def units():
+def units() -> Iterator[str]:
     for unit in [*UNITS, *([antivirus.UPDATES] if DAEMONS["antivirus"] in wanted() else [])]:
         if not is_active(unit):
             yield f"{unit} does not run: systemctl status {unit}"
 
 
-def timers():
+def timers() -> Iterator[str]:
     for timer in json.loads(run("systemctl", "list-timers", "--output=json")):
         unit = timer["activates"]
         shown = run("systemctl", "show", "--property=ActiveState,InactiveExitTimestampMonotonic", "--", unit)
@@ -78,7 +87,7 @@ def timers():
             yield f"{timer['unit']} never runs again: systemctl status {timer['unit']}"
 
 
-def updates():
+def updates() -> Iterator[str]:
     for words, stamp in STAMPS.items():
         last = (stamp if stamp.exists() else INSTALLED).stat().st_mtime
         if time.time() - last > PATIENCE:
@@ -88,12 +97,12 @@ def updates():
             )
 
 
-def packages():
+def packages() -> Iterator[str]:
     if run("dpkg", "--audit").strip():
         yield "packages are installed in part only, and hold up all updates: dpkg --audit; dpkg --configure --pending"
 
 
-def signatures():
+def signatures() -> Iterator[str]:
     """freshclam goes on running when it gets nothing."""
     if DAEMONS["antivirus"] not in wanted():
         return
@@ -102,7 +111,7 @@ def signatures():
         yield f"ClamAV got no new signatures for {min(ages) / DAY:.0f} days: journalctl --unit {antivirus.UPDATES}"
 
 
-def clock():
+def clock() -> Iterator[str]:
     """A container has the clock of its machine, and no service for it."""
     with contextlib.suppress(Failure):
         about = dict(line.split("=", 1) for line in run("timedatectl", "show").splitlines())

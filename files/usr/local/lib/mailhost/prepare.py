@@ -1,38 +1,24 @@
 """Makes a fresh Debian ready for the daemons. Each step can be repeated and says nothing where nothing is to do."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
 import pathlib
-import pwd
 import secrets
-import shutil
 import subprocess
+from collections.abc import Iterable
 
-import antivirus
-import failures
-import manifests
-from daemons import DAEMONS, wanted
-from failure import Failure
-from files import described, live, put, put_private
-from system import run, succeeds, wait_for
-from transaction import STATE, withdraw
+from mailhost import failures, manifests, users
+from mailhost.daemons import DAEMONS, wanted
+from mailhost.documents import parsed, plain
+from mailhost.failure import Failure
+from mailhost.files import File, Files, live, put, put_private
+from mailhost.system import run, succeeds, wait_for
+from mailhost.transaction import STATE, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
-QUEUE = "/var/spool/smtpd"
-
-#: The volume outlives the server, so its owners must have the same numbers on the next one.
-USERS = {
-    "vmail": (5000, str(ROOT / "mail")),
-    "opensmtpd": (901, "/var/lib/opensmtpd/empty"),
-    "opensmtpq": (902, "/var/lib/opensmtpd/empty"),
-    "amavis": (903, "/var/lib/amavis"),
-    "dovecot": (904, "/usr/lib/dovecot"),
-    "dovenull": (905, "/nonexistent"),
-    "debian-spamd": (906, "/var/lib/spamassassin"),
-    "mailhost-probe": (907, str(ROOT / "home/mailhost-probe")),
-}
 
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 101\n"
@@ -42,28 +28,31 @@ NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 1
 INSTALLING = STATE / "installing.json"
 
 MOUNTS = ("srv-mailhost.mount", "var-spool-smtpd.mount")
-
-MOUNT = """[Unit]
-Description={description}
-
-[Mount]
-What={what}
-Where={where}
-Type={type}
-Options={options}
-
-[Install]
-WantedBy=local-fs.target
-"""
+#: Says which device the volume is.
+DEVICE = "/etc/systemd/system/srv-mailhost.mount.d/device.conf"
+#: See tmpfiles.d(5).
+FOLDERS = "/etc/tmpfiles.d/mailhost.conf"
 
 
-def prepare(files: dict, volume_device: str) -> None:
-    if "antivirus" in files["/etc/mailhost/pushes"]["text"].split():
-        antivirus.check_memory()
+@dataclasses.dataclass(frozen=True)
+class Installation:
+    """The first one of the packages of the mail host."""
+
+    #: The boot in which it began.
+    boot: str
+    #: Version and state of each package that was there before.
+    packages: dict[str, str]
+
+
+def prepare(pushed: Files, volume_device: str) -> None:
+    # First, because the unit that it belongs to mounts nothing without it.
+    files = {DEVICE: File("0644", "root:root", f"[Mount]\nWhat={volume_device}\n"), **pushed}
+    for name in files["/etc/mailhost/pushes"].text.split():
+        DAEMONS[name].check_machine()
     # The hash of a file with a short password would tell it to who can try many.
     STATE.mkdir(exist_ok=True)
     STATE.chmod(0o700)
-    changed = [path for path, file in files.items() if live(path) != described(file)]
+    changed = [path for path, file in files.items() if live(path) != file]
     for path in changed:
         put(path, files[path])
     for path in {*manifests.owned("system")} - {*files}:
@@ -72,12 +61,11 @@ def prepare(files: dict, volume_device: str) -> None:
         run("systemctl", "daemon-reload")
     run("systemctl", "enable", "--quiet", "mailhost-undo.service")
     run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
-    run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
-    for name, (number, home) in USERS.items():
-        create_user(name, number, home)
+    run("hostnamectl", "hostname", files["/etc/hostname"].text.strip())
+    users.create()
     mount_volume(volume_device)
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
-    create_folders()
+    run("systemd-tmpfiles", "--create", FOLDERS)
     create_srs_key()
     manifests.write("system", files)
     for daemon in DAEMONS.values():
@@ -86,27 +74,17 @@ def prepare(files: dict, volume_device: str) -> None:
     print(f"prepared: {', '.join(sorted(changed)) or 'nothing to change'}")
 
 
-def create_user(name: str, number: int, home: str) -> None:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        if not succeeds("getent", "group", name):
-            run("groupadd", "--system", "--gid", str(number), name)
-        run("useradd", "--system", "--uid", str(number), "--gid", name, "--home-dir", home, "--no-create-home",
-            "--shell", "/usr/sbin/nologin", name)  # fmt: skip
-
-
 def mount_volume(device: str) -> None:
-    nothing_run = "nodev,nosuid,noexec"
     if not os.path.ismount(ROOT):
         check_file_system(device)
-    mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
+    volume, queue = MOUNTS
+    run("systemctl", "enable", "--now", "--quiet", volume)
     if os.stat(ROOT).st_dev != os.stat(device).st_rdev:
         raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
     (ROOT / "queue").mkdir(exist_ok=True)
-    mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
+    run("systemctl", "enable", "--now", "--quiet", queue)
 
 
 def check_file_system(device: str) -> None:
@@ -117,18 +95,7 @@ def check_file_system(device: str) -> None:
         raise Failure(f"the file system of {device} is damaged: repair it with e2fsck\n{result.stdout}{result.stderr}")
 
 
-def mount_unit(unit: str, description: str, what: str, where: str, kind: str, options: str) -> None:
-    path = f"/etc/systemd/system/{unit}.mount"
-    text = MOUNT.format(description=description, what=what, where=where, type=kind, options=options)
-    file = {"mode": "0644", "owner": "root:root", "text": text}
-    if live(path) != described(file):
-        put(path, file)
-        run("systemctl", "daemon-reload")
-    os.makedirs(where, exist_ok=True)
-    run("systemctl", "enable", "--now", "--quiet", f"{unit}.mount")
-
-
-def install(packages: list) -> None:
+def install(packages: Iterable[str]) -> None:
     """No daemon may start with Debian's default configuration, which takes mail in ways that nobody asked for."""
     try:
         install_missing(packages)
@@ -141,19 +108,19 @@ def install(packages: list) -> None:
             succeeds("systemctl", "disable", "--quiet", daemon.unit)
 
 
-def install_missing(packages: list) -> None:
+def install_missing(packages: Iterable[str]) -> None:
     missing = sorted({*packages} - installed_packages())
-    begun = manifests.read(INSTALLING)
+    begun = parsed(Installation, INSTALLING.read_text(), str(INSTALLING)) if INSTALLING.exists() else None
     if not missing and not begun:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if not POLICY.exists():
-        put(str(POLICY), {"mode": "0755", "owner": "root:root", "text": NO_STARTS})
+        put(str(POLICY), File("0755", "root:root", NO_STARTS))
     wait_for_package_locks()
-    first = begun or not manifests.owned("system")
-    if first and not begun:
-        begun = {"boot": boot_id(), "packages": package_states()}
-        put_private(INSTALLING, json.dumps(begun))
+    first = begun is not None or not manifests.owned("system")
+    if first and begun is None:
+        begun = Installation(boot_id(), package_states())
+        put_private(INSTALLING, json.dumps(begun, default=plain))
         os.sync()
     apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
     # Not all of what was cut off can be configured before the rest of it is there.
@@ -161,7 +128,7 @@ def install_missing(packages: list) -> None:
         run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
     # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
     run(*apt, "--error-on=any", "update", env=environment)
-    torn = torn_packages(begun) if first else []
+    torn = torn_packages(begun) if begun else []
     if torn:
         run(*apt, "clean", env=environment)
         # Apt's own configuration keeps configuration files as they are.
@@ -182,7 +149,7 @@ def install_missing(packages: list) -> None:
         INSTALLING.unlink()
 
 
-def dpkg_options(*options: str) -> list:
+def dpkg_options(*options: str) -> list[str]:
     return [f"--option=Dpkg::Options::={option}" for option in options]
 
 
@@ -190,24 +157,24 @@ def boot_id() -> str:
     return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def package_states() -> dict:
+def package_states() -> dict[str, str]:
     """Version and state of each package that dpkg knows files of."""
     listed = run("dpkg-query", "--show", "--showformat=${binary:Package} ${Version} ${db:Status-Abbrev}\n")
     states = dict(line.split(" ", 1) for line in listed.splitlines())
     return {name: state for name, state in states.items() if state.split()[-1][1] not in "nc"}
 
 
-def torn_packages(begun: dict) -> list:
+def torn_packages(begun: Installation) -> list[str]:
     """What may lie on the disk in part only: the machine went down while it came."""
-    if begun["boot"] == boot_id():
+    if begun.boot == boot_id():
         return []
-    return [name for name, state in package_states().items() if begun["packages"].get(name) != state]
+    return [name for name, state in package_states().items() if begun.packages.get(name) != state]
 
 
 def wait_for_package_locks() -> None:
     """A first boot installs updates by itself; dpkg and `apt-get update` do not wait for that, whatever apt's options."""
 
-    def free():
+    def free() -> bool:
         for path in ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"):
             with open(path, "a") as lock:
                 try:
@@ -219,35 +186,9 @@ def wait_for_package_locks() -> None:
     wait_for("another program ends its work on Debian packages", free, 300)
 
 
-def installed_packages() -> set:
+def installed_packages() -> set[str]:
     listed = run("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
     return {name for name, state in map(str.split, listed.splitlines()) if state == "installed"}
-
-
-def create_folders() -> None:
-    """Owners of what the packages and the daemons expect on the volume."""
-    for path, owner, group, mode in (
-        ("mail", "vmail", "vmail", 0o700),
-        ("bayes", "amavis", "amavis", 0o700),
-        ("quarantine", "amavis", "amavis", 0o700),
-        ("home", "root", "root", 0o755),
-        ("home/mailhost-probe", "mailhost-probe", "mailhost-probe", 0o700),
-        ("acme", "root", "root", 0o700),
-        ("submission", "opensmtpd", "opensmtpd", 0o700),
-        ("queue", "root", "root", 0o711),
-        ("queue/offline", "root", "opensmtpq", 0o770),
-        ("queue/purge", "opensmtpq", "root", 0o700),
-        ("queue/temporary", "opensmtpq", "root", 0o700),
-        ("queue/incoming", "opensmtpq", "root", 0o700),
-        ("queue/queue", "opensmtpq", "root", 0o700),
-        ("queue/corrupt", "opensmtpq", "root", 0o700),
-    ):
-        folder = ROOT / path
-        folder.mkdir(exist_ok=True)
-        shutil.chown(folder, owner, group)
-        folder.chmod(mode)
-    # Else what was acknowledged could lie in a folder that a start empties, had the power failed a moment later.
-    run("chattr", "+D", str(ROOT / "queue/queue"))
 
 
 def create_srs_key() -> None:

@@ -7,10 +7,10 @@ import pathlib
 import re
 import time
 
-from failure import Failure
-from files import put
-from system import run
-from visibility import common_answers
+from mailhost.failure import Failure
+from mailhost.files import File, Files, put
+from mailhost.system import run
+from mailhost.visibility import common_answers
 
 #: Since when all name servers answer with a record, by its text; on the volume, so that a new server knows it.
 EVIDENCE = pathlib.Path("/srv/mailhost/tlsa.json")
@@ -23,12 +23,12 @@ PATIENCE = 300
 PAUSE = 5
 
 
-def check(files: dict) -> None:
+def check(files: Files) -> None:
     """Raises Failure where others hold TLSA records without the key, or will by this plan, or may do so."""
     if SETTINGS not in files:
         return
-    name, *planned = files[SETTINGS]["text"].splitlines()
-    wanted = record_of(files[KEY]["text"])
+    name, *planned = files[SETTINGS].text.splitlines()
+    wanted = record_of(files[KEY].text)
     if wanted not in planned:
         raise Failure(
             f"this plan removes the TLSA record of the key that is still served: TLSA {wanted}. Set tlsGeneration back, "
@@ -53,14 +53,18 @@ def check(files: dict) -> None:
         if not ttls:
             return
         if wanted not in ttls:
-            raise Failure(f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has")
+            raise Failure(
+                f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has"
+            )
         until = since[wanted] + ttls[wanted]
         rest = until - time.time()
         if rest <= 0:
             return
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
         if rest > PATIENCE + 1:
-            raise Failure(f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then")
+            raise Failure(
+                f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then"
+            )
         print(f"waiting until {when}: others may remember TLSA records without the new key", flush=True)
         time.sleep(min(rest, 60))
 
@@ -76,15 +80,15 @@ def note() -> None:
         print(f"WARNING: {failure}")
 
 
-def look(name: str) -> tuple:
+def look(name: str) -> tuple[dict[str, int], dict[str, int]]:
     """The TTL of each record that is out, and since when it is."""
     ttls = common_answers(name.split(".", 2)[2], name, "TLSA")
-    before = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
+    before: dict[str, int] = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
     now = int(time.time()) + 1
     # None since a time to come: the clock was ahead.
     since = {text: min(before.get(text, now), now) for text in ttls}
     if since != before:
-        put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": f"{json.dumps(since, indent=1)}\n"})
+        put(str(EVIDENCE), File("0644", "root:root", f"{json.dumps(since, indent=1)}\n"))
     return ttls, since
 
 
