@@ -8,7 +8,7 @@ import { settingsSchema, settingsShape } from '../components/settings/settings';
 type Scalar = string | number | boolean;
 
 /** What is told of one key, read from the schema. */
-interface Key {
+export interface Key {
   name: string;
   description: string;
   required: boolean;
@@ -20,6 +20,8 @@ interface Key {
   range?: string;
   /** Kind of what is in it, where it is a list. */
   items?: string;
+  /** Values to write. */
+  examples: unknown[];
   /** Keys inside it. */
   inner: Key[];
 }
@@ -27,6 +29,7 @@ interface Key {
 interface Schema {
   type?: string | string[];
   description?: string;
+  examples?: unknown[];
   properties?: Record<string, Schema>;
   items?: Schema;
   minimum?: number;
@@ -41,6 +44,7 @@ function keysOf(shape: z.ZodObject, schema: Schema): Key[] {
     return {
       name,
       description: about.description ?? '',
+      examples: about.examples ?? [],
       required: !absent.success,
       standard: absent.data as Scalar | Scalar[] | undefined,
       kind: kindOf(about),
@@ -70,7 +74,7 @@ function kindOf({ type }: Schema): string {
   return { array: 'list', object: 'structure', integer: 'number' }[type] ?? type;
 }
 
-const allKeys = (): Key[] => keysOf(settingsShape, settingsSchema as Schema);
+export const allKeys = (): Key[] => keysOf(settingsShape, settingsSchema as Schema);
 
 function standardText({ required, standard }: Key): string {
   if (required) return 'must be set';
