@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ComponentResource, ComponentResourceOptions } from '@pulumi/pulumi';
+import type * as pulumi from '@pulumi/pulumi';
 import { main } from '@pulumi/pulumi/provider';
 import * as components from '.';
 
@@ -11,9 +11,9 @@ interface Schema {
 
 type Component = new (
   name: string,
-  args: never,
-  opts: ComponentResourceOptions,
-) => ComponentResource;
+  args: pulumi.Inputs,
+  opts: pulumi.ComponentResourceOptions,
+) => { urn: pulumi.Output<string> } & Record<string, unknown>;
 
 const text = readFileSync(join(__dirname, '..', 'schema.json'), 'utf8');
 const schema = JSON.parse(text) as Schema;
@@ -25,17 +25,12 @@ void main(
     schema: text,
     construct: (name, type, inputs, options) => {
       const [, , component] = type.split(':');
-      const resource = new (components as Record<string, Component>)[component!]!(
-        name,
-        inputs as never,
-        options,
-      );
+      const Component = components[component as keyof typeof components] as unknown as Component;
+      const resource = new Component(name, inputs, options);
       const outputs = Object.keys(schema.resources[type]!.properties);
       return Promise.resolve({
         urn: resource.urn,
-        state: Object.fromEntries(
-          outputs.map((output) => [output, resource[output as keyof ComponentResource]]),
-        ),
+        state: Object.fromEntries(outputs.map((output) => [output, resource[output]])),
       });
     },
   },

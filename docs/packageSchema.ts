@@ -6,7 +6,7 @@ import {
   type ComplexType,
   type Property,
 } from '@pulumi/pulumi/provider/experimental/schema';
-import * as components from '../components';
+import { MailHost } from '../components';
 import own from '../package.json';
 import { allKeys, type Key } from './settingsReference';
 
@@ -14,21 +14,16 @@ const root = join(__dirname, '..');
 
 type Types = Record<string, ComplexType>;
 
-/** Adds to arguments what the settings know of them: descriptions, defaults and examples. */
-function describe(args: Record<string, Property>, keys: Key[], types: Types): void {
+/** Adds the defaults that are one value: the SDK's analyser takes over the doc comments of arguments, but no `@default`. */
+function addDefaults(args: Record<string, Property>, keys: Key[], types: Types): void {
   for (const [name, arg] of Object.entries(args)) {
     const key = keys.find((one) => one.name === name);
     if (key === undefined) throw new Error(`the argument ${name} is not a setting`);
-    const { description, standard, examples, inner } = key;
-    const hasDefault = ['string', 'number', 'boolean'].includes(typeof standard);
-    arg.description = [
-      description,
-      ...(hasDefault ? [`Default: \`${String(standard)}\`.`] : []),
-      ...examples.map((example) => `Example: \`${JSON.stringify(example)}\`.`),
-    ].join(' ');
-    if (hasDefault) Object.assign(arg, { default: standard });
+    arg.description ??= key.description;
+    if (['string', 'number', 'boolean'].includes(typeof key.standard))
+      Object.assign(arg, { default: key.standard });
     const type = types[refOf(arg.items ?? arg)];
-    if (type?.properties) describe(type.properties, inner, types);
+    if (type?.properties) addDefaults(type.properties, key.inner, types);
   }
 }
 
@@ -38,15 +33,14 @@ const refOf = (property: object): string =>
 
 /** The text of schema.json: the package as the generators of SDKs and Pulumi's registry see it. */
 export function packageSchema(): string {
-  const names = new Set(Object.values(components).map(({ name }) => name));
   const { name, version, description, displayName, license, repository, keywords } = own;
   const source = new Analyzer(
     join(root, 'components'),
     name,
     { main: 'index.ts' },
-    names,
+    new Set([MailHost.name]),
   ).analyze();
-  const { types, resources, ...rest } = generateSchema(
+  const { types, resources, language, ...rest } = generateSchema(
     name,
     version,
     description,
@@ -54,9 +48,21 @@ export function packageSchema(): string {
     source.typeDefinitions,
     source.dependencies,
   );
-  describe(resources['mailhost:index:MailHost']!.inputProperties!, allKeys(), types);
-  const about = { displayName, license, repository: repository.url, keywords };
-  const text = JSON.stringify({ ...rest, ...about, resources, types }, null, 2);
+  addDefaults(resources['mailhost:index:MailHost']!.inputProperties!, allKeys(), types);
+  const about = {
+    displayName,
+    license,
+    repository: repository.url.replace(/\.git$/, ''),
+    keywords,
+  };
+  // Else its name depends on the owner of the git repository that the package was added from.
+  const python = { ...(language!.python as object), packageName: 'pulumi_mailhost' };
+  const languages = { ...language, python };
+  const text = JSON.stringify(
+    { ...rest, ...about, language: languages, resources, types },
+    null,
+    2,
+  );
   // The SDKs put `Args` behind the names of such types themselves.
   return `${text.replace(/(:index:\w+)Args"/g, '$1"')}\n`;
 }

@@ -20,8 +20,6 @@ export interface Key {
   range?: string;
   /** Kind of what is in it, where it is a list. */
   items?: string;
-  /** Values to write. */
-  examples: unknown[];
   /** Keys inside it. */
   inner: Key[];
 }
@@ -29,7 +27,6 @@ export interface Key {
 interface Schema {
   type?: string | string[];
   description?: string;
-  examples?: unknown[];
   properties?: Record<string, Schema>;
   items?: Schema;
   minimum?: number;
@@ -44,7 +41,6 @@ function keysOf(shape: z.ZodObject, schema: Schema): Key[] {
     return {
       name,
       description: about.description ?? '',
-      examples: about.examples ?? [],
       required: !absent.success,
       standard: absent.data as Scalar | Scalar[] | undefined,
       kind: kindOf(about),

@@ -32,6 +32,7 @@ interface Schema {
   types: Record<string, { properties?: Record<string, Property> }>;
 }
 interface Property {
+  description?: string;
   default?: unknown;
   $ref?: string;
   items?: { $ref?: string };
@@ -51,6 +52,19 @@ function withDefaults(given: object, properties: Record<string, Property>, { typ
   return all;
 }
 const schema = JSON.parse(readFileSync(join(root, 'schema.json'), 'utf8')) as Schema;
+
+it('describes every argument', () => {
+  const { inputProperties } = schema.resources['mailhost:index:MailHost']!;
+  const bare = Object.entries({
+    MailHost: { properties: inputProperties },
+    ...schema.types,
+  }).flatMap(([type, { properties = {} }]) =>
+    Object.entries(properties)
+      .filter(([, { description }]) => !description)
+      .map(([name]) => `${type}.${name}`),
+  );
+  expect(bare).toEqual([]);
+});
 
 it.each<Partial<MailHostArgs>>([
   {},

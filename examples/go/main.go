@@ -2,7 +2,7 @@
 package main
 
 import (
-	"github.com/pulumi/pulumi-mailhost/sdk/go/mailhost"
+	"git.example.org/mailhost/mailhost/sdk/go/mailhost"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )

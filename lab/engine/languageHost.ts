@@ -23,19 +23,23 @@ export interface Language {
   /** As the generator of SDKs calls it. */
   name: 'nodejs' | 'python';
   /** The packages of a program that come with a plugin. */
-  requiredPackages(folder: string): PackageDependency[];
+  requiredPackages: (folder: string) => PackageDependency[];
   /** Runs a program. */
-  program(request: pb.RunRequest): Command;
+  program: (request: pb.RunRequest) => Command;
   /** Runs a plugin; undefined where plugins in this language are not supported. */
-  plugin?(request: pb.RunPluginRequest): Command;
+  plugin?: (request: pb.RunPluginRequest) => Command;
   /** Installs what a program, or a plugin, depends on, in its folder. */
-  install(folder: string, options: object): Command[];
+  install: (folder: string, options: object) => Command[];
   /** Makes an SDK a dependency of a program. */
-  link(folder: string, name: string, path: string): void;
+  link: (folder: string, name: string, path: string) => void;
 }
 
-const start = ({ command, args, env }: Command, cwd?: string): ChildProcess =>
-  spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+const start = (
+  { command, args, env }: Command,
+  cwd?: string,
+  output: 'pipe' | 'inherit' = 'pipe',
+): ChildProcess =>
+  spawn(command, args, { cwd, stdio: ['ignore', output, output], env: { ...process.env, ...env } });
 
 const ended = (child: ChildProcess): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -45,10 +49,7 @@ const ended = (child: ChildProcess): Promise<number> =>
 
 /** Starts the program with the SDK's own loader, and gives what the engine has to know of its end. */
 async function run(command: Command): Promise<pb.RunResponse> {
-  const child = start(command);
-  child.stdout!.pipe(process.stdout);
-  child.stderr!.pipe(process.stderr);
-  const status = await ended(child);
+  const status = await ended(start(command, undefined, 'inherit'));
   const response = new pb.RunResponse().setBail(status === hasSaid);
   if (status !== 0 && status !== hasSaid)
     response.setError(`Program exited with non-zero exit code: ${status}`);
@@ -79,8 +80,6 @@ export function serve(language: Language): void {
   const { name, requiredPackages, program, plugin, install, link } = language;
   const server = new grpc.Server({ 'grpc.max_receive_message_length': -1 });
   const folderOf = (info: pb.ProgramInfo) => info.getProgramDirectory();
-  const fail = (call: grpc.ServerWritableStream<unknown, unknown>, details: string) =>
-    call.emit('error', { code: grpc.status.UNKNOWN, details });
   server.addService(LanguageRuntimeService, {
     getPluginInfo: answer(() => new PluginInfo().setVersion('0.0.0')),
     getRequiredPackages: answer((request: pb.GetRequiredPackagesRequest) =>
@@ -90,35 +89,30 @@ export function serve(language: Language): void {
     ),
     run: answer((request: pb.RunRequest) => run(program(request))),
     getProgramDependencies: answer(() => new pb.GetProgramDependenciesResponse()),
-    installDependencies: async (
-      call: grpc.ServerWritableStream<
-        pb.InstallDependenciesRequest,
-        pb.InstallDependenciesResponse
-      >,
-    ) => {
-      const info = call.request.getInfo()!;
-      const options = info.getOptions()?.toJavaScript() ?? {};
-      for (const command of install(folderOf(info), options)) {
-        const child = start(command, folderOf(info));
-        const status = await hand(child, call, () => new pb.InstallDependenciesResponse());
-        if (status !== 0) {
-          fail(call, `${command.command} failed: exit status ${status}`);
-          return;
+    installDependencies: streamed(
+      async (
+        call: grpc.ServerWritableStream<
+          pb.InstallDependenciesRequest,
+          pb.InstallDependenciesResponse
+        >,
+      ) => {
+        const info = call.request.getInfo()!;
+        const options = info.getOptions()?.toJavaScript() ?? {};
+        for (const command of install(folderOf(info), options)) {
+          const child = start(command, folderOf(info));
+          const status = await hand(child, call, () => new pb.InstallDependenciesResponse());
+          if (status !== 0) throw new Error(`${command.command} failed: exit status ${status}`);
         }
-      }
-      call.end();
-    },
-    runPlugin: async (
-      call: grpc.ServerWritableStream<pb.RunPluginRequest, pb.RunPluginResponse>,
-    ) => {
-      if (plugin === undefined) {
-        fail(call, `no plugins in ${name}`);
-        return;
-      }
-      const child = start(plugin(call.request), call.request.getPwd());
-      const status = await hand(child, call, () => new pb.RunPluginResponse());
-      call.end(new pb.RunPluginResponse().setExitcode(status));
-    },
+      },
+    ),
+    runPlugin: streamed(
+      async (call: grpc.ServerWritableStream<pb.RunPluginRequest, pb.RunPluginResponse>) => {
+        if (plugin === undefined) throw new Error(`plugins in ${name} are not supported`);
+        const child = start(plugin(call.request), call.request.getPwd());
+        const status = await hand(child, call, () => new pb.RunPluginResponse());
+        call.write(new pb.RunPluginResponse().setExitcode(status));
+      },
+    ),
     generatePackage: answer((request: pb.GeneratePackageRequest) => {
       // `lab/engine/build` puts it beside the CLI.
       execFileSync('mailhost-lab-sdk', [name, request.getDirectory()], {
@@ -154,6 +148,16 @@ function answer<Q, A>(handler: (request: Q) => A | Promise<A>) {
         (result) => reply(null, result),
         (error: Error) => reply({ code: grpc.status.UNKNOWN, details: error.message }),
       );
+  };
+}
+
+/** A call whose answers come one by one, until `handler` ends. */
+function streamed<Q, A>(handler: (call: grpc.ServerWritableStream<Q, A>) => Promise<void>) {
+  return (call: grpc.ServerWritableStream<Q, A>): void => {
+    handler(call).then(
+      () => call.end(),
+      ({ message }: Error) => call.emit('error', { code: grpc.status.UNKNOWN, details: message }),
+    );
   };
 }
 

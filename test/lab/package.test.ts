@@ -36,7 +36,7 @@ async function copy(language: Language): Promise<string> {
   cpSync(join(root, 'examples', language), copied, { recursive: true });
   edit(join(copied, 'Pulumi.yaml'), [
     [/^name: .*/, 'name: example'],
-    [/mailhost: https:.*/, `mailhost: ${unpacked}`],
+    [/packages:\n.*\n/, language === 'yaml' ? pluginOfYaml : ''],
   ]);
   edit(join(copied, sources[language]), [
     [/acceptTerms: true/, language === 'yaml' ? 'issuer: selfSigned' : "issuer: 'selfSigned'"],
@@ -46,6 +46,8 @@ async function copy(language: Language): Promise<string> {
     edit(join(copied, 'package.json'), [[/git\+https:[^"]*/, `file:${tarball}`]]);
   return copied;
 }
+/** The host for YAML that Go modules have is older than the linking of `pulumi package add`. */
+const pluginOfYaml = `plugins:\n  providers:\n    - { name: mailhost, path: ${unpacked} }\n`;
 const sources: Record<Language, string> = {
   yaml: 'Pulumi.yaml',
   python: '__main__.py',
@@ -77,7 +79,7 @@ class Example extends Stack {
 }
 
 describe('the package', () => {
-  it('makes one host for programs in YAML, Python and TypeScript, and each can go on with it', async ({
+  it('makes one host for programs in Python, YAML and TypeScript, and each can go on with it', async ({
     freshLab: { lab },
   }) => {
     const { stdout: hash } = await command('openssl', ['passwd', '-6', 'anna-password']);
@@ -86,43 +88,43 @@ describe('the package', () => {
       domain: 'example.org',
       postmaster: 'anna@example.org',
     };
-    const yaml = new Example(lab, await copy('yaml'));
-    await step('it is added to a program in YAML', async () => {
-      await yaml.must('package', 'add', unpacked);
-      await yaml.select();
+    const python = new Example(lab, await copy('python'));
+    await step('it is added to a program in Python', async () => {
+      await python.must('package', 'add', unpacked);
+      await python.must('install');
+      await python.select();
       for (const [key, value] of Object.entries(config))
-        await yaml.must('config', 'set', key, value);
-      await yaml.must('config', 'set', '--secret', 'passwordHash', hash.trim());
+        await python.must('config', 'set', key, value);
+      await python.must('config', 'set', '--secret', 'passwordHash', hash.trim());
     });
     await step('every mistake is reported before anything is touched', async () => {
-      await yaml.must('config', 'set', 'hostName', 'mail');
-      await yaml.must('config', 'set', 'postmaster', 'nobody@example.org');
-      const { status, output } = await yaml.run(['preview']);
+      await python.must('config', 'set', 'hostName', 'mail');
+      await python.must('config', 'set', 'postmaster', 'anna');
+      const { status, output } = await python.run(['preview']);
       expect(status).not.toBe(0);
-      expect(output).toContain('hostName');
-      expect(output).toContain('nobody@example.org');
+      expect(output).toContain('hostName = "mail"');
+      expect(output).toContain('postmaster = "anna"');
       expect(output).not.toContain('hcloud:');
-      await yaml.must('config', 'set', 'hostName', config.hostName);
-      await yaml.must('config', 'set', 'postmaster', config.postmaster);
+      await python.must('config', 'set', 'hostName', config.hostName);
+      await python.must('config', 'set', 'postmaster', config.postmaster);
     });
     await step('it makes the host, keeps its secrets, and then has nothing to change', async () => {
-      expect(await yaml.must('preview')).toContain('mailhost:index:MailHost');
-      const output = await yaml.must('up', '--yes', '--skip-preview');
-      const { ipv4, ...others } = yaml.outputs();
+      expect(await python.must('preview')).toContain('mailhost:index:MailHost');
+      const output = await python.must('up', '--yes', '--skip-preview');
+      const { ipv4, ...others } = python.outputs();
       expect(others).toMatchObject({ sshPrivateKey: '[secret]' });
       expect(reachable(lab, ipv4, [25, 993])).toEqual([25, 993]);
       expect(output).not.toContain(hash.trim());
-      await noChange(yaml);
-    });
-    await step('a change of the program in YAML is deployed', () => changeSize(yaml, 'yaml', 36));
-
-    await step('a program in Python goes on with the same host', async () => {
-      const python = new Example(lab, await copy('python'));
-      await python.must('package', 'add', unpacked);
-      await python.must('install');
-      setSize('python', 36);
       await noChange(python);
-      await changeSize(python, 'python', 37);
+    });
+    await step('a change of the program in Python is deployed', () =>
+      changeSize(python, 'python', 36),
+    );
+    await step('a program in YAML goes on with the same host', async () => {
+      const yaml = new Example(lab, await copy('yaml'));
+      setSize('yaml', 36);
+      await noChange(yaml);
+      await changeSize(yaml, 'yaml', 37);
     });
     await step('a program in TypeScript imports it, and goes on with the same host', async () => {
       const typescript = new Example(lab, await copy('typescript'));
@@ -138,13 +140,22 @@ describe('the package', () => {
     'has an SDK for Go, with which the example compiles',
     async () => {
       const program = await copy('go');
-      const sdk = join(program, 'sdks', 'mailhost');
+      const sdk = join(program, 'sdks');
       const schema = readFileSync(join(unpacked, 'schema.json'), 'utf8');
       run(join(engine()!, 'mailhost-lab-sdk'), ['go', sdk], schema);
-      const module = 'github.com/pulumi/pulumi-mailhost/sdk/go';
+      // As the language host links it, with the modules that the engine was built from.
+      const module = 'git.example.org/mailhost/mailhost/sdk/go/mailhost';
+      const engineModules = readFileSync(join(root, 'lab/engine/cli/go.mod'), 'utf8')
+        .replace(/^tool .*$/m, '')
+        .replace(/^module .*$/m, '');
+      writeFileSync(join(sdk, 'mailhost/go.mod'), `module ${module}\n${engineModules}`);
+      writeFileSync(join(program, 'go.mod'), `module mailhost-go\n${engineModules}`);
       cpSync(join(root, 'lab/engine/cli/go.sum'), join(program, 'go.sum'));
       const go = (...args: string[]) =>
-        command('go', args, { cwd: program, env: { ...process.env, GOFLAGS: '-mod=mod' } });
+        command('go', args, {
+          cwd: program,
+          env: { ...process.env, GOFLAGS: '-mod=mod', GOPROXY: 'off' },
+        });
       await go('mod', 'edit', `-require=${module}@v0.0.0`, `-replace=${module}=./sdks/mailhost`);
       await go('build', '-o', join(folder, 'program'), '.');
     },
