@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs test test-fast test-clocks up down bench bench-quick faults fuzz
+.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -10,7 +10,8 @@ help:
 	@echo 'make test-fast    run those that need no lab: about a minute'
 	@echo 'make test-clocks  run them by clocks of other years'
 	@echo 'make check   format, lint, types, dead code; installs what it needs'
-	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
+	@echo 'make docs    make Pulumi.yaml, docs/settings.md and schema.json again from the settings and components'
+	@echo 'make diagram     render docs/architecture.svg; needs Graphviz'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 	@echo 'make fuzz    fuzz the mail filters for an hour; MINUTES=5 SEED=7 for less, and from another seed'
@@ -28,6 +29,10 @@ check: install
 
 docs: install
 	node --import tsx docs/settingsReference.ts
+	node --import tsx docs/packageSchema.ts
+
+diagram:
+	dot -Tsvg docs/architecture.dot -o docs/architecture.svg
 
 test: install
 	./lab/bootstrap

@@ -8,7 +8,7 @@ import { settingsSchema, settingsShape } from '../components/settings/settings';
 type Scalar = string | number | boolean;
 
 /** What is told of one key, read from the schema. */
-interface Key {
+export interface Key {
   name: string;
   description: string;
   required: boolean;
@@ -70,7 +70,7 @@ function kindOf({ type }: Schema): string {
   return { array: 'list', object: 'structure', integer: 'number' }[type] ?? type;
 }
 
-const allKeys = (): Key[] => keysOf(settingsShape, settingsSchema as Schema);
+export const allKeys = (): Key[] => keysOf(settingsShape, settingsSchema as Schema);
 
 function standardText({ required, standard }: Key): string {
   if (required) return 'must be set';

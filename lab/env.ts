@@ -48,9 +48,12 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
       linkPlugin(standIn(name), join(plugins, folder));
   }
 
-  const languageHost = bundle('lab/engine/languageHost', 'pulumi-language-nodejs');
+  const languageHosts = () => [
+    bundle('lab/engine/nodejs', 'pulumi-language-nodejs'),
+    bundle('lab/engine/python', 'pulumi-language-python'),
+  ];
   const path = [
-    ...(engine === undefined ? [] : [languageHost, engine]),
+    ...(engine === undefined ? [] : [...languageHosts(), engine]),
     join(project, 'node_modules', '.bin'),
     process.env.PATH,
   ];

@@ -230,9 +230,11 @@ const goesFrom = (
 
 /** What of a domain's keys is out, for a person who plans the next rotation. */
 export interface KeyCalendar {
-  /** Selector. */
+  /** Selector that signs. */
   signs: string;
+  /** Time from which it signs, in ISO 8601. */
   since?: string;
+  /** Selector that signs after the next rotation. */
   next: string;
   /** Selectors that signed before, with the time from which a rotation removes them. */
   retired?: Record<string, string>;

@@ -1,95 +1,176 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect } from 'vitest';
-import own from '../../components/package.json';
-import { addresses } from '../../lab/network';
-import { Stack } from '../../lab/stack';
-import { pulumiHome, type Lab } from '../../lab/state';
+import { engine, Stack } from '../../lab/stack';
+import { run, type Lab } from '../../lab/state';
+import own from '../../package.json';
 import { hostTest } from './hosts';
+import { registries } from './registries';
 import { changes, reachable, step } from './testLab';
 
 const root = join(__dirname, '..', '..');
+const command = promisify(execFile);
 const it = hostTest();
-let folder: string | undefined;
-afterAll(() => folder && rmSync(folder, { recursive: true }));
+const folder = mkdtempSync(join(tmpdir(), 'package-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
-/** The components without the rest of the repository, with the packages that they name, as Pulumi installs them. */
-async function install(): Promise<string> {
-  folder = mkdtempSync(join(tmpdir(), 'package-'));
-  for (const part of ['components', 'files', 'tsconfig.json'])
-    cpSync(join(root, part), join(folder, part), {
-      recursive: true,
-      filter: (path) => !path.endsWith('node_modules'),
-    });
-  const components = join(folder, 'components');
-  // The lab's way to the outside.
-  const proxy = ['--proxy', '--https-proxy'].flatMap((option) => [
-    option,
-    `http://${addresses.outside.v4}:3128`,
+type Language = 'yaml' | 'python' | 'typescript' | 'go';
+const tarball = join(folder, `${own.name}-${own.version}.tgz`);
+/** The package, unpacked. */
+const unpacked = join(folder, 'package');
+
+/** Packs the package, once. */
+async function pack(): Promise<void> {
+  if (existsSync(tarball)) return;
+  await command('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root });
+  await command('tar', ['-xzf', tarball, '-C', folder]);
+}
+
+/** A copy of an example, for the package that was packed, with a certificate that the lab can have. */
+async function copy(language: Language): Promise<string> {
+  await pack();
+  const copied = join(folder, language);
+  cpSync(join(root, 'examples', language), copied, { recursive: true });
+  edit(join(copied, 'Pulumi.yaml'), [
+    [/^name: .*/, 'name: example'],
+    [/packages:\n.*\n/, language === 'yaml' ? pluginOfYaml : ''],
   ]);
-  await promisify(execFile)(
-    'npm',
-    ['install', '--no-audit', '--no-fund', '--prefer-offline', ...proxy],
-    { cwd: components },
-  );
-  return components;
+  edit(join(copied, sources[language]), [
+    [/acceptTerms: true/, language === 'yaml' ? 'issuer: selfSigned' : "issuer: 'selfSigned'"],
+    ['"accept_terms": True', '"issuer": "selfSigned"'],
+  ]);
+  if (language === 'typescript')
+    edit(join(copied, 'package.json'), [[/git\+https:[^"]*/, `file:${tarball}`]]);
+  return copied;
 }
-let installed: Promise<string> | undefined;
+/** The host for YAML that Go modules have is older than the linking of `pulumi package add`. */
+const pluginOfYaml = `plugins:\n  providers:\n    - { name: mailhost, path: ${unpacked} }\n`;
+const sources: Record<Language, string> = {
+  yaml: 'Pulumi.yaml',
+  python: '__main__.py',
+  typescript: 'index.ts',
+  go: 'main.go',
+};
 
-/** A stack of another program, in a lab that has the plugin. */
-async function otherStack(lab: Lab): Promise<Stack> {
-  const components = await (installed ??= install());
-  // Starts it as the language host does; the lab's is too old to.
-  const plugin = join(pulumiHome(lab), 'plugins', `resource-${own.name}-v${own.version}`);
-  mkdirSync(plugin, { recursive: true });
-  const run = join(components, 'node_modules/@pulumi/pulumi/cmd/run-plugin');
+function edit(file: string, changes: [RegExp | string, string][]): void {
+  const text = readFileSync(file, 'utf8');
   writeFileSync(
-    join(plugin, `pulumi-resource-${own.name}`),
-    `#!/bin/sh\ncd '${components}' && exec '${process.execPath}' '${run}' '${components}' "$@"\n`,
-    { mode: 0o755 },
+    file,
+    changes.reduce((all, [from, to]) => all.replace(from, to), text),
   );
-  const stack = new Stack(lab, undefined, join(__dirname, 'otherProgram'));
-  const { stdout } = await promisify(execFile)('openssl', ['passwd', '-6', 'anna-password']);
-  Object.assign(stack.env, {
-    MAILHOST_VERSION: own.version,
-    MAILHOST_NAME: 'mail.example.org',
-    ANNA_HASH: stdout.trim(),
-  });
-  await stack.select();
-  return stack;
 }
 
-describe('the package of components', () => {
-  it('tells another program of every mistake, before anything is touched', async ({
+/** The stack `dev` of a program in a language, with the config that they share. */
+class Example extends Stack {
+  constructor(lab: Lab, where: string) {
+    super(lab, join(folder, 'Pulumi.dev.yaml'), where);
+    Object.assign(this.env, registries);
+  }
+
+  /** @throws Error with what the engine printed, where it fails */
+  async must(...args: string[]): Promise<string> {
+    const { status, output } = await this.run(args);
+    if (status !== 0) throw new Error(output);
+    return output;
+  }
+}
+
+describe('the package', () => {
+  it('makes one host for programs in Python, YAML and TypeScript, and each can go on with it', async ({
     freshLab: { lab },
   }) => {
-    const stack = await otherStack(lab);
-    stack.env.MAILHOST_NAME = 'mail';
-    const { status, output } = await stack.up();
-    expect(status).not.toBe(0);
-    expect(output).toContain('hostName = "mail" is no domain name');
-    expect(output).not.toContain('hcloud:');
+    const { stdout: hash } = await command('openssl', ['passwd', '-6', 'anna-password']);
+    const config = {
+      hostName: 'mail.example.org',
+      domain: 'example.org',
+      postmaster: 'anna@example.org',
+    };
+    const python = new Example(lab, await copy('python'));
+    await step('it is added to a program in Python', async () => {
+      await python.must('package', 'add', unpacked);
+      await python.must('install');
+      await python.select();
+      for (const [key, value] of Object.entries(config))
+        await python.must('config', 'set', key, value);
+      await python.must('config', 'set', '--secret', 'passwordHash', hash.trim());
+    });
+    await step('every mistake is reported before anything is touched', async () => {
+      await python.must('config', 'set', 'hostName', 'mail');
+      await python.must('config', 'set', 'postmaster', 'anna');
+      const { status, output } = await python.run(['preview']);
+      expect(status).not.toBe(0);
+      expect(output).toContain('hostName = "mail"');
+      expect(output).toContain('postmaster = "anna"');
+      expect(output).not.toContain('hcloud:');
+      await python.must('config', 'set', 'hostName', config.hostName);
+      await python.must('config', 'set', 'postmaster', config.postmaster);
+    });
+    await step('it makes the host, keeps its secrets, and then has nothing to change', async () => {
+      expect(await python.must('preview')).toContain('mailhost:index:MailHost');
+      const output = await python.must('up', '--yes', '--skip-preview');
+      const { ipv4, ...others } = python.outputs();
+      expect(others).toMatchObject({ sshPrivateKey: '[secret]' });
+      expect(reachable(lab, ipv4, [25, 993])).toEqual([25, 993]);
+      expect(output).not.toContain(hash.trim());
+      await noChange(python);
+    });
+    await step('a change of the program in Python is deployed', () =>
+      changeSize(python, 'python', 36),
+    );
+    await step('a program in YAML goes on with the same host', async () => {
+      const yaml = new Example(lab, await copy('yaml'));
+      setSize('yaml', 36);
+      await noChange(yaml);
+      await changeSize(yaml, 'yaml', 37);
+    });
+    await step('a program in TypeScript imports it, and goes on with the same host', async () => {
+      const typescript = new Example(lab, await copy('typescript'));
+      await typescript.must('install');
+      setSize('typescript', 37);
+      await noChange(typescript);
+      await changeSize(typescript, 'typescript', 38);
+    });
   });
 
-  it('makes the host of another program, keeps its secrets, and changes nothing where nothing has changed', async ({
-    freshLab: { lab },
-  }) => {
-    const stack = await otherStack(lab);
-    await step('it makes the host, and keeps its secrets', async () => {
-      const { status, output } = await stack.up();
-      expect(status, output).toBe(0);
-      const { ipv4, ...others } = stack.outputs();
-      expect(others).toEqual({ sshPrivateKey: '[secret]' });
-      expect(reachable(lab, ipv4, [25, 993])).toEqual([25, 993]);
-      expect(output).not.toContain(stack.env.ANNA_HASH);
-    });
-    await step('it changes nothing where nothing has changed', async () => {
-      const { status, output } = await stack.up();
-      expect(status, output).toBe(0);
-      expect(Object.keys(changes(output))).toEqual(['unchanged']);
-    });
-  });
+  // The lab builds it with the engine.
+  it.skipIf(engine() === undefined)(
+    'has an SDK for Go, with which the example compiles',
+    async () => {
+      const program = await copy('go');
+      const sdk = join(program, 'sdks');
+      const schema = readFileSync(join(unpacked, 'schema.json'), 'utf8');
+      run(join(engine()!, 'mailhost-lab-sdk'), ['go', sdk], schema);
+      // As the language host links it, with the modules that the engine was built from.
+      const module = 'git.example.org/mailhost/mailhost/sdk/go/mailhost';
+      const engineModules = readFileSync(join(root, 'lab/engine/cli/go.mod'), 'utf8')
+        .replace(/^tool .*$/m, '')
+        .replace(/^module .*$/m, '');
+      writeFileSync(join(sdk, 'mailhost/go.mod'), `module ${module}\n${engineModules}`);
+      writeFileSync(join(program, 'go.mod'), `module mailhost-go\n${engineModules}`);
+      cpSync(join(root, 'lab/engine/cli/go.sum'), join(program, 'go.sum'));
+      const go = (...args: string[]) =>
+        command('go', args, {
+          cwd: program,
+          env: { ...process.env, GOFLAGS: '-mod=mod', GOPROXY: 'off' },
+        });
+      await go('mod', 'edit', `-require=${module}@v0.0.0`, `-replace=${module}=./sdks/mailhost`);
+      await go('build', '-o', join(folder, 'program'), '.');
+    },
+  );
 });
+
+const setSize = (language: Language, megabytes: number) =>
+  edit(join(folder, language, sources[language]), [
+    [/(message_?size[=:] ?)\d+/i, `$1${megabytes}`],
+  ]);
+
+const noChange = (stack: Example) => stack.must('preview', '--expect-no-changes');
+
+async function changeSize(stack: Example, language: Language, megabytes: number): Promise<void> {
+  setSize(language, megabytes);
+  const output = await stack.must('up', '--yes', '--skip-preview');
+  expect(Object.keys(changes(output)).sort(), output).toEqual(['unchanged', 'updated']);
+}
