@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { ZoneRecord } from './backend';
-import { nameServers } from './cloud/cloudflare';
+import { nameServers } from './cloud/cloudflare/zone';
+import { readJson, writeJson } from './jsonFile';
 import { addresses } from './network';
 import { run, say, start, waitFor, type Lab } from './state';
 
@@ -47,9 +48,7 @@ export class Dns {
     const signed = ['', ...topLevels([...own, ...customerZones]), ...own];
     for (const zone of [...signed, ...customerZones]) this.records.set(zone, []);
     this.delegatedFile = join(lab.dir, 'delegated.json');
-    const delegated = existsSync(this.delegatedFile)
-      ? (JSON.parse(readFileSync(this.delegatedFile, 'utf8')) as string[])
-      : [];
+    const delegated = readJson<string[]>(this.delegatedFile, []);
     this.signed = new Set([...signed, ...delegated]);
     this.delegated = new Set([...signed, ...delegated]);
   }
@@ -133,7 +132,7 @@ export class Dns {
     if (ds === undefined) throw new Error(`${zone} is no signed zone`);
     this.delegated.add(zone);
     const ours = [...this.delegated].filter((name) => this.customerZones.includes(name));
-    writeFileSync(this.delegatedFile, JSON.stringify(ours));
+    writeJson(this.delegatedFile, ours);
     const parent = parentOf(zone, this.records);
     this.writeZone(parent);
     this.knotc('zone-reload', `${parent}.`);

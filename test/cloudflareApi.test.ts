@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { FastifyInstance, InjectOptions } from 'fastify';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { quoteTxt } from '../components/dns/recordForms';
 import type { Backend, ZoneRecord } from '../lab/backend';
-import { cloudflareApi, nameServers } from '../lab/cloud/cloudflare';
+import { cloudflareApi } from '../lab/cloud/cloudflare/api';
+import { nameServers } from '../lab/cloud/cloudflare/zone';
 
 interface Answer<T = Record<string, unknown>> {
   status: number;
@@ -83,6 +84,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await api.close();
   rmSync(directory, { recursive: true });
 });
@@ -212,6 +214,7 @@ describe('records', () => {
   it('stay as they were where the zone cannot be published', async () => {
     const id = await create(a);
     refuse = 'knot: zone file error';
+    vi.spyOn(console, 'error').mockReturnValue();
     for (const [method, path, body] of [
       ['POST', records(), { ...a, content: '10.88.1.2' }],
       ['PUT', `${records()}/${id}`, { ...a, content: '10.88.1.2' }],
@@ -407,6 +410,7 @@ describe('DNSSEC', () => {
 
   it('outlives the process, and is not on where the zone cannot be signed', async () => {
     refuse = 'knot: no key';
+    vi.spyOn(console, 'error').mockReturnValue();
     expect(await ask('PATCH', path(), { status: 'active' })).toMatchObject({ status: 500 });
     refuse = undefined;
     expect(await status()).toBe('disabled');

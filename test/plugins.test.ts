@@ -17,8 +17,8 @@ import { Struct, type JavaScriptValue } from 'google-protobuf/google/protobuf/st
 import { Server } from 'ssh2';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../lab/backend';
-import { cloudflareApi } from '../lab/cloud/cloudflare';
-import { hcloudApi } from '../lab/cloud/hcloud';
+import { cloudflareApi } from '../lab/cloud/cloudflare/api';
+import { hcloudApi } from '../lab/cloud/hcloud/api';
 import { standIn } from '../lab/env';
 import { defaultOffers, type Offers } from '../lab/cloud/offers';
 import { wholePair } from '../lab/plugins/tls/wholePair';

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { readJson, writeJson } from '../jsonFile';
 import type { Lab } from '../state';
 
 /** What a cloud API does wrong, a few times. */
@@ -22,15 +22,10 @@ export interface Fault {
 const fileOf = (lab: Lab) => join(lab.dir, 'faults.json');
 
 /** From now on; an empty list ends them all. */
-export function setFaults(lab: Lab, faults: Fault[]): void {
-  writeFileSync(`${fileOf(lab)}.new`, JSON.stringify(faults));
-  renameSync(`${fileOf(lab)}.new`, fileOf(lab));
-}
+export const setFaults = (lab: Lab, faults: Fault[]): void => writeJson(fileOf(lab), faults);
 
 /** Those that are left. */
-export function faultsLeft(lab: Lab): Fault[] {
-  return existsSync(fileOf(lab)) ? (JSON.parse(readFileSync(fileOf(lab), 'utf8')) as Fault[]) : [];
-}
+export const faultsLeft = (lab: Lab): Fault[] => readJson(fileOf(lab), []);
 
 const codes = {
   412: 'resource_unavailable',

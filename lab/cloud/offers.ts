@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readJson, writeJson } from '../jsonFile';
 import type { Lab } from '../state';
 
 /** What a location has of a server type. */
@@ -30,12 +30,9 @@ export const defaultOffers: Offers = Object.fromEntries(
 const fileOf = (lab: Lab) => join(lab.dir, 'offers.json');
 
 /** From now on, besides the default ones. */
-export function setOffers(lab: Lab, offers: Offers): void {
-  writeFileSync(`${fileOf(lab)}.new`, JSON.stringify(offers));
-  renameSync(`${fileOf(lab)}.new`, fileOf(lab));
-}
+export const setOffers = (lab: Lab, offers: Offers): void => writeJson(fileOf(lab), offers);
 
 export const offersOf = (lab: Lab): Offers => ({
   ...defaultOffers,
-  ...(existsSync(fileOf(lab)) ? (JSON.parse(readFileSync(fileOf(lab), 'utf8')) as Offers) : {}),
+  ...readJson<Offers>(fileOf(lab), {}),
 });
