@@ -7,72 +7,9 @@ import * as pb from '@pulumi/pulumi/proto/provider_pb';
 import { Status } from '@pulumi/pulumi/proto/status_pb';
 import { Any } from 'google-protobuf/google/protobuf/any_pb';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
-import { differences, sameSet } from './difference';
-import { holdsUnknown, plain, received, sent, unknown, type Properties } from './values';
-
-/** A resource as it exists. */
-export interface Found {
-  id: string;
-  outputs: Properties;
-}
-
-/** A resource just made. */
-export interface Made extends Found {
-  /** Why it is not ready, though it exists: the engine keeps it, and updates it the next time. */
-  failure?: Error;
-}
-
-export interface Context {
-  /** Shows a line of progress beside the resource. */
-  log: (line: string) => void;
-  /** Shows a warning of the resource at the end, too. */
-  warn: (text: string) => void;
-  /** Aborts when the user cancels. */
-  signal: AbortSignal;
-}
-
-/** One kind of resource. Its `state` is what the last operation left: inputs and outputs together. */
-export interface ResourceKind {
-  /** Inputs that the kind takes; any other is refused, so that nothing is silently ignored. */
-  inputs: string[];
-  required?: string[];
-  defaults?: Properties;
-  /** The inputs with defaults that stand inside of one of them. */
-  normal?: (inputs: Properties) => Properties;
-  /** Defaults that show among the outputs only. */
-  outputDefaults?: Properties;
-  /** Inputs that the provider chooses where the program does not: leaving one out is no change. */
-  optionalComputed?: string[];
-  /** Inputs that are read back even where the program gives none. */
-  told?: string[];
-  /** Inputs in which the order of lists means nothing. */
-  sets?: string[];
-  /** Inputs whose change needs a new resource. */
-  replaces?: string[];
-  /** The new resource could not stand beside the old one. */
-  deleteBeforeReplace?: boolean;
-  /** Outputs that only creation tells. */
-  computed: string[];
-  /** Those of `computed` that an update may change. */
-  changing?: string[];
-  /** Inputs and outputs that are secret whatever the program says. */
-  secrets?: string[];
-  /** What is wrong with the inputs, by property; what it says of one that is not known yet is dropped. */
-  check?: (inputs: Properties) => Record<string, string>;
-  /** Outputs that ask for a new resource by themselves, as time does. */
-  outdated?: (inputs: Properties, state: Properties) => string[];
-  create: (inputs: Properties, context: Context) => Promise<Made>;
-  /** Returns the outputs that may have changed. */
-  update?: (
-    id: string,
-    inputs: Properties,
-    state: Properties,
-    context: Context,
-  ) => Promise<Properties>;
-  delete?: (id: string, state: Properties, context: Context) => Promise<void>;
-  /** What exists under `id`, or undefined where it is gone; `state` is empty for an import. */
-  read?: (id: string, state: Properties) => Promise<Found | undefined>;
-}
+import { check, diff } from './checkAndDiff';
+import type { Context, ResourceKind } from './resource';
+import { plain, received, sent, unknown, type Properties } from './values';
 
 /** The provider's own arguments, from the stack's config or the program. */
 export type Configuration = Record<string, string | undefined>;
@@ -292,65 +229,4 @@ function initFailed(
   const metadata = new grpc.Metadata();
   metadata.set('grpc-status-details-bin', Buffer.from(status.serializeBinary()));
   return Object.assign(new Error(cause.message, { cause }), { metadata });
-}
-
-function check(kind: ResourceKind, request: pb.CheckRequest): pb.CheckResponse {
-  const given = received(request.getNews());
-  const { normal = (all: Properties) => all } = kind;
-  const inputs = normal({ ...kind.defaults, ...plain(given) });
-  const mistakes = new Map<string, string>();
-  for (const name of Object.keys(inputs)) {
-    if (!kind.inputs.includes(name)) mistakes.set(name, 'the stand-in plugin has no such input');
-  }
-  for (const name of kind.required ?? []) {
-    if (inputs[name] === undefined) mistakes.set(name, 'is required');
-  }
-  for (const [name, reason] of Object.entries(
-    kind.check?.({ ...kind.outputDefaults, ...inputs }) ?? {},
-  )) {
-    if (!holdsUnknown(inputs[name])) mistakes.set(name, reason);
-  }
-  const failures = [...mistakes].map(([property, reason]) =>
-    new pb.CheckFailure().setProperty(property).setReason(reason),
-  );
-  return new pb.CheckResponse()
-    .setInputs(sent(inputs, given, kind.secrets))
-    .setFailuresList(failures);
-}
-
-function diff(kind: Partial<ResourceKind>, request: pb.DiffRequest): pb.DiffResponse {
-  const before = plain(received(request.getOldInputs()));
-  const inputs = plain(received(request.getNews()));
-  const after = { ...inputs };
-  for (const name of kind.inputs ?? []) {
-    const leftOut = after[name] === undefined && kind.optionalComputed?.includes(name);
-    const reordered = kind.sets?.includes(name) && sameSet(before[name], after[name]);
-    if (leftOut || reordered) after[name] = before[name];
-  }
-  const changed = differences(before, after).map(({ path, change }) => {
-    const name = /^[^.[]+/.exec(path)![0];
-    const replaces = kind.replaces?.includes(name) ?? false;
-    return { path, name, kind: replaces ? (`${change}_REPLACE` as const) : change, replaces };
-  });
-  const outdated = kind.outdated?.(inputs, plain(received(request.getOlds()))) ?? [];
-
-  const response = new pb.DiffResponse().setHasdetaileddiff(true);
-  const details = response.getDetaileddiffMap();
-  for (const { path, kind: name } of changed) {
-    details.set(path, new pb.PropertyDiff().setKind(pb.PropertyDiff.Kind[name]).setInputdiff(true));
-  }
-  for (const name of outdated) {
-    details.set(name, new pb.PropertyDiff().setKind(pb.PropertyDiff.Kind.UPDATE_REPLACE));
-  }
-  const replaces = changed
-    .filter((c) => c.replaces)
-    .map(({ name }) => name)
-    .concat(outdated);
-  const names = changed.map(({ name }) => name).concat(outdated);
-  const { DIFF_SOME, DIFF_NONE } = pb.DiffResponse.DiffChanges;
-  return response
-    .setReplacesList([...new Set(replaces)])
-    .setDiffsList([...new Set(names)])
-    .setDeletebeforereplace(replaces.length > 0 && kind.deleteBeforeReplace === true)
-    .setChanges(names.length > 0 ? DIFF_SOME : DIFF_NONE);
 }

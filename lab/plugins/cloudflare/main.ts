@@ -1,5 +1,6 @@
 import { HttpApi } from '../httpApi';
-import { serve, type Found } from '../resourceProvider';
+import type { Found } from '../resource';
+import { serve } from '../resourceProvider';
 import { isObject, type Properties } from '../values';
 
 const api = new HttpApi('https://api.cloudflare.com/client/v4', {

@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, utils, type ClientChannel, type ConnectConfig } from 'ssh2';
-import { serve, type Context } from '../resourceProvider';
+import type { Context } from '../resource';
+import { serve } from '../resourceProvider';
 import { isObject, type Properties } from '../values';
 
 interface Connection {

@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { createHash, createPrivateKey, createPublicKey, randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { utils } from 'ssh2';
-import { serve, type Made, type ResourceKind } from '../resourceProvider';
+import type { Made, ResourceKind } from '../resource';
+import { serve } from '../resourceProvider';
 import type { Properties } from '../values';
 import { wholePair } from './wholePair';
 
