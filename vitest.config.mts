@@ -28,6 +28,12 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** For what hangs: a machine under load takes ten times as long as an idle one. */
+const limit = (minutes: number) => ({
+  testTimeout: minutes * 60_000,
+  hookTimeout: minutes * 60_000,
+});
+
 /** Of labs as a person has them, each with a cell of its own. */
 const labItself = 'test/lab/lab.test.ts';
 
@@ -37,6 +43,8 @@ export default defineConfig({
     // One line a test as it ends, and one each half minute, so that a long run can be watched; at the end the slowest.
     reporters: ['verbose', './test/slowest.ts'],
     globalSetup: ['test/progress.ts'],
+    // Ending the last lab and the package proxy.
+    teardownTimeout: limit(10).testTimeout,
     projects: [
       {
         test: {
@@ -45,8 +53,7 @@ export default defineConfig({
           // The kernel sets the times of files by the real clock, and the host program compares them with its own.
           exclude: ['test/lab/**', ...(process.env.FAKETIME ? ['test/host.test.ts'] : [])],
           sequence: { groupOrder: 1 },
-          // Plugins are started as processes of their own.
-          testTimeout: 60_000,
+          ...limit(10),
         },
       },
       {
@@ -55,9 +62,7 @@ export default defineConfig({
           include: ['test/lab/**/*.test.ts'],
           exclude: [labItself],
           pool: cells,
-          // The limit is for what hangs: slow machines take as long as they take.
-          testTimeout: 900_000,
-          hookTimeout: 900_000,
+          ...limit(60),
           globalSetup: ['test/lab/prepare.ts'],
           sequence: { groupOrder: 2 },
           // They wait more than they work.
@@ -68,7 +73,7 @@ export default defineConfig({
         test: {
           name: 'labs',
           include: [labItself],
-          testTimeout: 900_000,
+          ...limit(60),
           globalSetup: ['test/lab/prepare.ts'],
           sequence: { groupOrder: 3 },
         },

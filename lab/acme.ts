@@ -3,7 +3,7 @@ import { get } from 'node:https';
 import { join } from 'node:path';
 import { addresses } from './network';
 import { certificate } from './selfSigned';
-import { kill, run, start, waitFor, type Lab } from './state';
+import { kill, run, startUntil, type Lab } from './state';
 
 /** The certificate authority that issues to whoever shows that a name is theirs, as public ones do: Pebble. */
 export const acmeZone = 'ca.example';
@@ -79,15 +79,15 @@ export async function startAcme(
     certificateValidityPeriod: lifetime,
   };
   writeFileSync(join(root, inside, 'pebble.json'), JSON.stringify({ pebble }));
-  start(lab, 'acme', 'ip', [
+  const command = [
     ...['netns', 'exec', 'acme', 'chroot', root, 'env'],
     delay > 0 ? `PEBBLE_VA_SLEEPTIME=${delay}` : 'PEBBLE_VA_NOSLEEP=1',
     // Every answer is looked at anew. It would refuse one in 20 messages, and two in a row are too many for certbot.
     'PEBBLE_AUTHZREUSE=0',
     'PEBBLE_WFE_NONCEREJECT=0',
     ...['pebble', '-config', `${inside}/pebble.json`, '-dnsserver', `${resolver.v4}:53`],
-  ]);
-  await waitFor('the certificate authority answers', () =>
+  ];
+  await startUntil(lab, 'acme', 'ip', command, () =>
     acmeRoot(lab).then(
       () => true,
       () => false,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { environment } from './env';
 import { project } from './sources';
 import { engine } from './stack';
-import { mustRun, run, start, waitFor, type Lab } from './state';
+import { run, startUntil, type Lab } from './state';
 
 /** Whether this process is in a cell: in namespaces that one lab has for itself (`lab/cell`). */
 export const inCell = process.env.MAILHOST_LAB_CELL !== undefined;
@@ -14,16 +14,11 @@ const pidFile = (lab: Lab) => join(lab.dir, 'cell');
 
 /** Makes the namespaces that a lab is to live in; they are there as long as their first process. */
 export async function startCell(lab: Lab): Promise<void> {
-  const holder = start(lab, 'cell', join(project, 'lab/cell'), [
-    'sh',
-    '-c',
-    'echo in; exec sleep infinity',
-  ]);
   const log = join(lab.dir, 'log/cell.log');
-  await waitFor('the namespaces of the lab are there', () => {
-    mustRun(lab, 'cell', holder);
-    return readFileSync(log, 'utf8').includes('in\n');
-  });
+  const words = ['sh', '-c', 'echo in; exec sleep infinity'];
+  const holder = await startUntil(lab, 'cell', join(project, 'lab/cell'), words, () =>
+    readFileSync(log, 'utf8').includes('in\n'),
+  );
   const [first] = readFileSync(`/proc/${holder}/task/${holder}/children`, 'utf8').split(' ');
   writeFileSync(pidFile(lab), first!);
 }

@@ -6,7 +6,7 @@ import type { ZoneRecord } from './backend';
 import { nameServers } from './cloud/cloudflare/zone';
 import { readJson, writeJson } from './jsonFile';
 import { addresses } from './network';
-import { run, say, start, waitFor, type Lab } from './state';
+import { run, say, startUntil, waitFor, type Lab } from './state';
 
 /** Of the addresses of a lab. */
 const reverseZones = ['0.88.10.in-addr.arpa', '0.0.0.0.0.0.0.0.8.8.d.f.ip6.arpa'];
@@ -61,19 +61,17 @@ export class Dns {
       mkdirSync(join(this.root, dir), { recursive: true });
     }
     for (const zone of this.records.keys()) this.writeZone(zone);
-    this.inRouter('knot', 'knotd', '-c', '/etc/knot/lab.conf');
-    await waitFor('the authoritative DNS server answers', () => this.isSigned(''), 60);
+    await this.inRouter('knot', ['knotd', '-c', '/etc/knot/lab.conf'], () =>
+      this.isSigned('', true),
+    );
     this.delegateSigned();
 
     const { key, hints } = this.rootFiles();
     this.put('etc/unbound/root.key', key);
     this.put('etc/unbound/root.hints', hints);
     this.put('etc/unbound/lab.conf', unboundConfig(resolver));
-    this.inRouter('unbound', 'unbound', '-d', '-c', '/etc/unbound/lab.conf');
-    await waitFor(
-      'the resolver validates',
-      () => this.dig(resolver.v4, '+dnssec', '.', 'SOA').includes('Flags: qr rd ra ad'),
-      60,
+    await this.inRouter('unbound', ['unbound', '-d', '-c', '/etc/unbound/lab.conf'], () =>
+      this.dig(resolver.v4, '+dnssec', '.', 'SOA').includes('Flags: qr rd ra ad'),
     );
     say(`DNS on ${authoritative.v4} (authoritative) and ${resolver.v4} (resolver)`);
   }
@@ -100,7 +98,6 @@ export class Dns {
     await waitFor(
       `zone ${zone} is loaded`,
       () => this.servedSerial(zone) >= this.serials.get(zone)!,
-      30,
     );
   }
 
@@ -110,10 +107,9 @@ export class Dns {
     else if (!this.delegated.has(zone)) this.signed.delete(zone);
     this.put('etc/knot/lab.conf', this.knotConfig());
     this.knotc('reload');
-    await waitFor(
-      `zone ${zone} is ${signed ? '' : 'no longer '}signed`,
-      () => this.isSigned(zone) === this.signed.has(zone),
-      30,
+    const wanted = this.signed.has(zone);
+    await waitFor(`zone ${zone} is ${wanted ? '' : 'not '}signed`, () =>
+      this.isSigned(zone, wanted),
     );
   }
 
@@ -157,12 +153,14 @@ export class Dns {
     );
   }
 
-  private isSigned(zone: string): boolean {
-    return this.dig(addresses.authoritative.v4, '+dnssec', '+short', `${zone}.`, 'SOA').includes(
-      'SOA ',
-    );
+  /** Whether the zone is served, and signed or not as `wanted`. */
+  private isSigned(zone: string, wanted: boolean): boolean {
+    const { v4 } = addresses.authoritative;
+    const answer = this.dig(v4, '+dnssec', '+short', `${zone}.`, 'SOA');
+    return answer !== '' && answer.includes('SOA ') === wanted;
   }
 
+  /** @returns empty if no answer came */
   private dig(server: string, ...args: string[]): string {
     try {
       return run('ip', [
@@ -174,7 +172,7 @@ export class Dns {
         'kdig',
         `@${server}`,
         '+retry=0',
-        '+timeout=1',
+        '+timeout=5',
         ...args,
       ]);
     } catch {
@@ -183,7 +181,8 @@ export class Dns {
   }
 
   private knotc(...args: string[]): void {
-    run('chroot', [this.root, 'knotc', '-b', '-c', '/etc/knot/lab.conf', ...args]);
+    const blocking = ['-b', '--timeout', '600'];
+    run('chroot', [this.root, 'knotc', ...blocking, '-c', '/etc/knot/lab.conf', ...args]);
   }
 
   private dsRecords(zone: string): string[] {
@@ -279,8 +278,9 @@ ${zones.join('')}`;
     writeFileSync(join(this.root, path), text);
   }
 
-  private inRouter(role: string, ...command: string[]): void {
-    start(this.lab, role, 'ip', ['netns', 'exec', 'router', 'chroot', this.root, ...command]);
+  private async inRouter(role: string, command: string[], works: () => boolean): Promise<void> {
+    const inside = ['netns', 'exec', 'router', 'chroot', this.root, ...command];
+    await startUntil(this.lab, role, 'ip', inside, works);
   }
 }
 

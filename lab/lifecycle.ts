@@ -85,12 +85,13 @@ export async function fill(lab: Lab): Promise<void> {
   serverCa(lab);
   const cloud = start(lab, 'cloud', programCommand('lab/cloud/main'), []);
   inNetwork(lab, 'metadata', 'router', 'lab/metadata');
-  inNetwork(lab, 'remote', 'remote', 'lab/remote/main');
+  const remoteSystem = inNetwork(lab, 'remote', 'remote', 'lab/remote/main');
   await waitFor('the DNS servers and the cloud APIs are ready (log/cloud.log)', () => {
     mustRun(lab, 'cloud', cloud);
     return isReady(lab);
   });
   await waitFor('the remote mail system listens', () => {
+    mustRun(lab, 'remote', remoteSystem);
     const listeners = inNamespace('remote', 'ss', '-ltnH');
     return [25, 587].every((port) => listeners.includes(`:${port} `));
   });

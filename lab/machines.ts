@@ -14,7 +14,7 @@ import type { MachineSpec } from './backend';
 import type { RootFiles } from './dns';
 import { machineImage, mountOverlay } from './images';
 import { addresses, createLink, deleteNamespace } from './network';
-import { kill, processes, run, start, waitFor, type Lab } from './state';
+import { kill, mustRun, processes, run, start, waitFor, type Lab } from './state';
 
 /** Debian 13 machines booted with systemd, each from an overlay on the image, in its own network namespace. */
 export class Machines {
@@ -108,7 +108,7 @@ export class Machines {
       '--console=pipe',
       `--bind=${this.disks(id)}:/dev/disk/by-id`,
     ];
-    start(this.lab, `machine-${id}`, 'sh', [
+    const pid = start(this.lab, `machine-${id}`, 'sh', [
       '-c',
       bootLoop,
       'machine',
@@ -116,7 +116,10 @@ export class Machines {
       '--',
       ...nspawn,
     ]);
-    await waitFor(`machine ${id} boots`, () => this.leader(id), 60);
+    await waitFor(`machine ${id} boots`, () => {
+      mustRun(this.lab, `machine-${id}`, pid);
+      return this.leader(id);
+    });
   }
 
   running(id: number): boolean {
@@ -147,7 +150,7 @@ export class Machines {
 
   async shutdown(id: number): Promise<void> {
     await this.signalInit(id, 'SIGRTMIN+4');
-    await waitFor(`machine ${id} shuts down`, () => !this.running(id), 120);
+    await waitFor(`machine ${id} shuts down`, () => !this.running(id));
   }
 
   async reboot(id: number): Promise<void> {
@@ -156,7 +159,7 @@ export class Machines {
   }
 
   private async signalInit(id: number, signal: string): Promise<void> {
-    const pid = await waitFor(`machine ${id} has an init`, () => this.leader(id), 30);
+    const pid = await waitFor(`machine ${id} has an init`, () => this.leader(id));
     run('kill', ['-s', signal.replace('SIG', ''), String(pid)]);
   }
 

@@ -7,7 +7,7 @@ import { programCommand } from './bundle';
 import { addresses } from './network';
 import { received, type OutsideMessage, type ReceivedMessage } from './remote/mailbox';
 import { labResolver, mailExchanger } from './remote/resolver';
-import { waitFor, type Lab } from './state';
+import { longestWait, waitFor, type Lab } from './state';
 
 /** A mail client's login. */
 export interface Login {
@@ -71,6 +71,7 @@ export async function submit(
     requireTLS: true,
     auth: { user: login.user, pass: login.password },
     tls: trust(login),
+    greetingTimeout: longestWait * 1000,
   });
   const { to, from } = message;
   return (await transport.sendMail({ ...message, envelope: { from: envelope ?? from, to } }))
@@ -109,19 +110,24 @@ export async function moveMail(
   });
 }
 
-/** Works in a mailbox as a mail client does, over IMAPS. */
-export async function withImap<T>(
-  login: Login,
-  work: (client: ImapFlow) => Promise<T>,
-): Promise<T> {
-  const client = new ImapFlow({
+/** A mail client that reads over IMAPS; not connected yet. */
+export const imapClient = (login: Login): ImapFlow =>
+  new ImapFlow({
     host: login.host,
     port: 993,
     secure: true,
     auth: { user: login.user, pass: login.password },
     tls: trust(login),
+    greetingTimeout: longestWait * 1000,
     logger: false,
   });
+
+/** Works in a mailbox as a mail client does, over IMAPS. */
+export async function withImap<T>(
+  login: Login,
+  work: (client: ImapFlow) => Promise<T>,
+): Promise<T> {
+  const client = imapClient(login);
   try {
     await client.connect();
     return await work(client);

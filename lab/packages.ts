@@ -4,18 +4,7 @@ import { join } from 'node:path';
 import { serviceImage } from './images';
 import { withLock } from './lock';
 import { addresses } from './network';
-import {
-  cacheRoot,
-  kill,
-  labNames,
-  mustRun,
-  run,
-  say,
-  start,
-  stateRoot,
-  waitFor,
-  type Lab,
-} from './state';
+import { cacheRoot, kill, labNames, run, say, startUntil, stateRoot, type Lab } from './state';
 
 /**
  * The one caching package proxy (squid) of this machine. It alone reaches outside, so it runs in no lab; the labs reach it
@@ -71,15 +60,12 @@ async function startIfMissing(): Promise<void> {
   for (const dir of [cache, proxy.dir]) mkdirSync(dir, { recursive: true });
   const file = join(proxy.dir, 'lab.conf');
   writeFileSync(file, config);
-  const pid = start(proxy, 'squid', 'unshare', [
+  const command = [
     ...['--fork', '--kill-child', '--pid', '--mount-proc', '--', 'sh', '-euc'],
     `exec <${file}; ${script}`,
     ...['packages', proxy.dir, serviceImage(), cache, socket, String(port)],
-  ]);
-  await waitFor('the package proxy answers', () => {
-    mustRun(proxy, 'squid', pid);
-    return answers();
-  });
+  ];
+  await startUntil(proxy, 'squid', 'unshare', command, answers);
   say('the package proxy is up');
 }
 
@@ -113,11 +99,9 @@ export async function connectPackageProxy(lab: Lab, root: string): Promise<void>
   const inside = join(root, 'run/packages');
   mkdirSync(inside, { recursive: true });
   run('mount', ['--bind', proxy.dir, inside]);
-  start(lab, 'packages', 'chroot', [
-    ...[root, 'socat', `TCP-LISTEN:3128,bind=${v4},fork,reuseaddr`],
-    'UNIX-CONNECT:/run/packages/socket',
-  ]);
-  await waitFor('the package proxy is within reach', () =>
+  const listener = `TCP-LISTEN:3128,bind=${v4},fork,reuseaddr`;
+  const command = [root, 'socat', listener, 'UNIX-CONNECT:/run/packages/socket'];
+  await startUntil(lab, 'packages', 'chroot', command, () =>
     run('ss', ['-ltnH', `src ${v4}`]).includes(':3128'),
   );
 }

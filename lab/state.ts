@@ -149,6 +149,28 @@ export function mustRun(lab: Lab, role: string, pid: number): void {
   throw new Error(`the lab's ${role} ended:\n${log.slice(-2000)}`);
 }
 
+/**
+ * Starts a process of the lab, and waits until it does its work.
+ *
+ * @param works whether it does
+ * @returns its process id
+ * @throws Error with what the process printed last, if it ends
+ */
+export async function startUntil(
+  lab: Lab,
+  role: string,
+  command: string,
+  args: string[],
+  works: () => boolean | Promise<boolean>,
+): Promise<number> {
+  const pid = start(lab, role, command, args);
+  await waitFor(`the lab's ${role} works (log/${role}.log)`, () => {
+    mustRun(lab, role, pid);
+    return works();
+  });
+  return pid;
+}
+
 /** The living processes that `start` made for this lab, and what they started with their environment. */
 export function processes(lab: Lab, role?: string): LabProcess[] {
   const found: LabProcess[] = [];
@@ -220,17 +242,24 @@ export async function kill(lab: Lab, role?: string): Promise<void> {
   }
 }
 
-/** Polls until `condition` gives a value; the error names what was waited for. */
+/** The end of a wait, in seconds. It is for what hangs: a machine under load takes ten times as long as an idle one. */
+export const longestWait = 900;
+
+/**
+ * Polls until `condition` gives a value.
+ *
+ * @param what is awaited, for the error
+ * @throws Error after 15 minutes, and what `condition` throws
+ */
 export async function waitFor<T>(
   what: string,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
-  seconds = 120,
 ): Promise<T> {
-  const end = Date.now() + seconds * 1000;
+  const end = Date.now() + longestWait * 1000;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > end) throw new Error(`gave up after ${seconds} s: ${what}`);
+    if (Date.now() > end) throw new Error(`gave up after ${longestWait} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers';
 import { createTransport } from 'nodemailer';
 import { domainOf } from '../../components/settings/names';
 import { addresses } from '../network';
-import { currentLab } from '../state';
+import { currentLab, longestWait } from '../state';
 import type { OutsideMessage } from './mailbox';
 import { labResolver, mailExchanger } from './resolver';
 import { remoteDkimKey, remoteHost, remoteSelector, remoteZone } from './zone';
@@ -21,7 +21,8 @@ async function main(): Promise<void> {
     host: address,
     port: 25,
     // A host that is being replaced answers nothing at all.
-    connectionTimeout: 5_000,
+    connectionTimeout: 20_000,
+    greetingTimeout: longestWait * 1000,
     name: remoteHost,
     // Opportunistic, as between mail systems: encrypted, whoever the other side is.
     tls: { rejectUnauthorized: false },

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import type { Lab } from '../../lab/state';
+import { longestWait, type Lab } from '../../lab/state';
 import type { TestStack } from '../lab/testLab';
 import { onHostAsync } from './host';
 
@@ -90,6 +90,6 @@ export async function killAt(stack: TestStack, points: Point[]): Promise<Point |
 export async function whileUnderWay({ lab }: Bed, underWay: string, command: string) {
   await onHostAsync(
     lab,
-    `for i in $(seq 20000); do if ${underWay}; then ${command}; exit; fi; sleep 0.01; done; exit 1`,
+    `end=$(($(date +%s) + ${longestWait})); until ${underWay}; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.01; done; ${command}`,
   );
 }

@@ -67,7 +67,7 @@ class Flow {
 
   async more(count: number): Promise<void> {
     const enough = this.taken.length + count;
-    await waitFor(`${count} messages are taken`, () => this.taken.length >= enough, 300);
+    await waitFor(`${count} messages are taken`, () => this.taken.length >= enough);
   }
 
   /** The longest time between two messages that were taken, in seconds. */
@@ -95,7 +95,6 @@ class Flow {
         const own = subjects.filter((subject) => subject.startsWith(`${this.title} `));
         return this.taken.every((subject) => own.includes(subject)) ? own : undefined;
       },
-      600,
     );
     return found.length - new Set(found).size;
   }

@@ -32,7 +32,7 @@ const it = hostTest(settings);
 /** Set for the long form, which takes about half an hour. */
 const long = process.env.MAILHOST_LONG !== undefined;
 const renewals = long ? 30 : 5;
-const timeout = long ? 3_600_000 : 900_000;
+const timeout = (long ? 6 : 1) * 3_600_000;
 
 const run = promisify(execFile);
 
@@ -331,19 +331,24 @@ json.dump(s, open(p, "w"))`;
   });
 
   it('are renewed by the timer', async ({ freshHost: host }) => {
-    await anotherCa(host, 45);
-    const [before] = await serials(host);
+    await anotherCa(host, 60);
     const [key] = await servedAndAnnounced(host);
+    // The next certificate is by another root, and does not run out while it is looked at.
+    await startAcme(host.lab);
+    forgetAccount(host);
+    await trustRoot(host);
     host.shell(
       `mkdir -p /run/systemd/system/mailhost-renew.timer.d
        printf '[Timer]\\nOnCalendar=\\nOnCalendar=*:*:0/2\\nRandomizedDelaySec=0\\nAccuracySec=100ms\\n' >/run/systemd/system/mailhost-renew.timer.d/often.conf
        systemctl daemon-reload && systemctl restart mailhost-renew.timer`,
     );
-    await waitFor('the next certificate is served', async () => {
-      // In the moment of a restart a port refuses.
-      const [now, ...others] = await serials(host).catch(() => [before]);
-      return others.length === 0 && now !== before;
-    });
+    // In the moment of a restart a port refuses.
+    await waitFor('all ports serve the next certificate', () =>
+      serials(host).then(
+        (served) => served.length === 1,
+        () => false,
+      ),
+    );
     expect(await servedAndAnnounced(host)).toEqual([key, expect.arrayContaining([key])]);
   });
 
@@ -351,7 +356,7 @@ json.dump(s, open(p, "w"))`;
     'change under the mail that flows, and nobody loses any',
     { timeout },
     async ({ freshHost: host }) => {
-      await anotherCa(host, 600);
+      await anotherCa(host, 86400);
       let flows = true;
       /** How often clients came through, and how often the port refused them or was closed before they were served. */
       const met: Record<string, { ok: number; retried: number }> = {};
@@ -448,16 +453,12 @@ json.dump(s, open(p, "w"))`;
       expect(failed).toEqual([]);
       for (const [client, { ok }] of Object.entries(met)) expect(ok, client).toBeGreaterThan(0);
       expect(sent.length).toBeGreaterThan(renewals);
-      await waitFor(
-        `${sent.length} messages are in the mailbox, and none in the queue`,
-        () => {
-          const queue = host.shell('smtpctl show queue');
-          // What met a daemon that was just restarting would be tried again minutes later.
-          if (queue !== '' && !queue.includes('|inflight|')) host.shell('smtpctl schedule all');
-          return queue === '' && delivered() >= sent.length;
-        },
-        300,
-      );
+      await waitFor(`${sent.length} messages are in the mailbox, and none in the queue`, () => {
+        const queue = host.shell('smtpctl show queue');
+        // What met a daemon that was just restarting would be tried again minutes later.
+        if (queue !== '' && !queue.includes('|inflight|')) host.shell('smtpctl schedule all');
+        return queue === '' && delivered() >= sent.length;
+      });
       expect(host.shell('journalctl --unit opensmtpd --output cat | grep PermFail || true')).toBe(
         '',
       );

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
+import { longestWait } from '../../lab/state';
 
 export const hostName = 'mail.example.org';
 
@@ -41,7 +42,7 @@ export async function serialAt(
       ...['s_client', '-connect', `${address}:${port}`, ...starttls, '-servername', served],
       ...['-verify_hostname', served, '-CAfile', ca, '-verify_return_error'],
     ],
-    { timeout: 30_000 },
+    { timeout: longestWait * 1000 },
   );
   client.child.stdin!.end();
   const { stdout, stderr } = await client.catch(

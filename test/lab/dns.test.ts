@@ -32,7 +32,7 @@ const services = (lab: Lab) => join(lab.dir, 'services/root');
 const knot = (lab: Lab, ...command: string[]): string =>
   inNamespace('router', 'chroot', services(lab), ...command);
 const dig = (lab: Lab, server: 'authoritative' | 'resolver', ...query: string[]): string =>
-  knot(lab, 'kdig', `@${addresses[server].v4}`, '+retry=0', '+timeout=5', ...query);
+  knot(lab, 'kdig', `@${addresses[server].v4}`, '+timeout=30', ...query);
 
 /** A record as a line of a zone file has it. */
 interface Line {

@@ -47,7 +47,7 @@ export function keepEvidence(lab: Lab, task: Task): void {
         const [first, ...rest] = machines.command(id, ['sh', '-c', `${question} 2>&1 || true`]);
         return execFileSync(first!, rest, {
           encoding: 'utf8',
-          timeout: 60_000,
+          timeout: 300_000,
           maxBuffer: 64 << 20,
           stdio: ['ignore', 'pipe', 'ignore'],
         });

@@ -200,7 +200,7 @@ function newLab(task: Task, from?: string): Promise<Lab> {
 export async function hostAnswers(address: string): Promise<void> {
   const happens = (event: 'connect' | 'data', port: number) =>
     new Promise<boolean>((resolve) => {
-      const socket = connect({ host: address, port, timeout: 5_000 });
+      const socket = connect({ host: address, port, timeout: 20_000 });
       const end = (answered: boolean) => {
         socket.destroy();
         resolve(answered);

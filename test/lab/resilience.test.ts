@@ -135,16 +135,12 @@ describe('a mail host', () => {
     await sending;
     const anna = host.login('anna@example.org');
     const subjects = async () => (await readMailbox(anna)).map(({ subject }) => subject ?? '');
-    const delivered = await waitFor(
-      'what was taken is delivered',
-      async () => {
-        // Without waiting for the next try of what met a daemon that was down.
-        host.shell('smtpctl schedule all >/dev/null');
-        const found = await subjects().catch(() => [] as string[]);
-        return taken.every((subject) => found.includes(subject)) ? found : undefined;
-      },
-      600,
-    );
+    const delivered = await waitFor('what was taken is delivered', async () => {
+      // Without waiting for the next try of what met a daemon that was down.
+      host.shell('smtpctl schedule all >/dev/null');
+      const found = await subjects().catch(() => [] as string[]);
+      return taken.every((subject) => found.includes(subject)) ? found : undefined;
+    });
     const own = delivered.filter((subject) => subject.startsWith('killed '));
     // What was handed on when a daemon died is handed on again: by SMTP nobody can know that it had arrived.
     const twice = own.length - new Set(own).size;

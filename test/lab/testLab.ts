@@ -86,10 +86,12 @@ export async function step<T>(name: string, work: () => T | Promise<T>): Promise
 
 /** The ports of those given on which somebody at that address answers to a part of the lab. */
 export function reachable(of: Lab, address: string, ports: number[], from = 'remote'): number[] {
-  const connects = `timeout 2 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
-  const script = `for port in ${ports.join(' ')}; do if ${connects}; then echo $port; fi; done`;
+  // A port that is filtered answers nothing at all.
+  const connects = `timeout 10 bash -c 'exec 3<>/dev/tcp/${address}/'$port 2>/dev/null`;
+  const script = `for port in ${ports.join(' ')}; do ${connects} && echo $port & done; wait`;
   const answer = run('ip', ['netns', 'exec', from, 'bash', '-c', script]);
-  return answer.split('\n').filter(Boolean).map(Number);
+  const open = answer.split('\n').filter(Boolean).map(Number);
+  return ports.filter((port) => open.includes(port));
 }
 
 /** What the engine says that it did, e.g. `{ created: 3, unchanged: 58 }`. */
