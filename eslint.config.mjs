@@ -14,4 +14,14 @@ export default tseslint.config(
     },
     rules: { '@pulumi/no-output-instance-in-template-literal': 'error' },
   },
+  {
+    // One subject a file, which its name says. All lines count.
+    files: ['{bench,docs,lab,test}/**/*.ts'],
+    rules: { 'max-lines': ['error', 350] },
+  },
+  {
+    // Cases of one subject, which share a lab or a table.
+    files: ['test/**/*.test.ts'],
+    rules: { 'max-lines': ['error', 850] },
+  },
 );
