@@ -185,9 +185,9 @@ describe('command', () => {
       triggers: null,
       update: null,
     };
-    const state = { ...stdout: 'x', stderr: '' };
+    const state = { ...official, stdout: 'x', stderr: '' };
     const { inputs } = await plugin.check({ connection: secret(connection), create: 'a' });
-    expect((await plugin.diff(inputs, state)).details).toEqual({});
+    expect((await plugin.diff(official, inputs, state)).details).toEqual({});
     expect((await plugin.read('id', state, official)).id).toBe('id');
     await plugin.update('id', state, inputs);
     await plugin.delete('id', state);
