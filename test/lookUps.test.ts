@@ -89,3 +89,56 @@ it('says of a provider that is not configured yet what to create first', async (
     'Hetzner Cloud cannot answer getServers, getVolumes yet: the hcloud provider that is given to the mail host takes its configuration from a resource that is yet to be created. Create that first, by `pulumi up --target`',
   ]);
 });
+
+it.each([
+  ['errors: [{"message": "first"}, {"message":"second \\"x\\""}]', 'first; second \\"x\\"'],
+  ['2 errors occurred:\n\t* one\n\t* two.', 'one two'],
+  ['12 errors occurred: x:', 'x'],
+  ['prefix: invoking cloudflare:index/getZone:getZone: a;', 'a'],
+  ['not (found, 0123456789abcdef), (gone, 01234567)', 'not (found), (gone)'],
+  ['not (found, 0123456)', 'not (found, 0123456)'],
+  ['a * b', 'a * b'],
+  ['x'.repeat(200), 'x'.repeat(200)],
+  ['x'.repeat(201), `${'x'.repeat(200)}…`],
+])('finds the cause in %j', (message, cause) => {
+  expect(causeOf(new Error(message))).toBe(cause);
+});
+
+const kindOf = async (message: string) => {
+  const lookUps = new LookUps({});
+  await ask(lookUps, 'a.example', message, 'no zone a');
+  const [mistake] = lookUps.mistakes();
+  if (mistake!.startsWith('no zone a')) return 'answer';
+  return mistake!.includes('Check the network') ? 'network' : 'token';
+};
+
+it.each([
+  [
+    'token',
+    'Unauthorized, unauthorised, not authenticated, no authorization, Forbidden, bad token, credentials, 401, 403',
+  ],
+  [
+    'network',
+    'ECONNRESET, ENOTFOUND, EAI_AGAIN, ETIMEDOUT, no such host, dial tcp, connection refused, timed out, timeout, fetch failed, EOF, rate limit, ratelimit, rate-limit, 429, 500, 503',
+  ],
+  ['answer', '0 zones, 1401, 4030, 4290, 5000, 510, EOFS, nothing of that name'],
+])('takes for a matter of the %s: %s', async (kind, messages) => {
+  for (const message of messages.split(', ')) expect(await kindOf(message), message).toBe(kind);
+});
+
+it('tells what to check of each provider, by what failed', async () => {
+  const lookUps = new LookUps({});
+  const fail = (call: string, message: unknown, about?: string) =>
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    lookUps.ask({ api: hetzner, call, about }, () => Promise.reject(message));
+  await fail('getServers', new Error('odd'));
+  await fail('getVolumes', 'odd');
+  await fail('getServers', new Error('odd'));
+  await fail('getServers', new Error('dial tcp'));
+  await fail('getLocation', new Error('401'), 'fsn1');
+  expect(lookUps.mistakes()).toEqual([
+    'Hetzner Cloud does not answer getLocation of fsn1: 401. Check hcloud:token (or HCLOUD_TOKEN): it must be a read and write token of the project',
+    'Hetzner Cloud does not answer getServers, getVolumes: odd. Check hcloud:token (or HCLOUD_TOKEN), and run it again',
+    'Hetzner Cloud does not answer getServers: dial tcp. Check the network, the status page of Hetzner Cloud, and hcloud:endpoint (or HCLOUD_ENDPOINT) where it is set; then run it again',
+  ]);
+});
