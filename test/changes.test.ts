@@ -237,3 +237,150 @@ describe('a change', () => {
     expect(droppedAddresses(before, after)).toEqual([]);
   });
 });
+
+describe('what later changes are judged against', () => {
+  it('are domains, accounts and every address that mail is taken in for', () => {
+    const domains = [
+      { name: 'example.org', catchAll: 'anna@example.org' },
+      { name: 'example.net' },
+      { name: 'parked.example', parked: true, zone: 'parked.example' },
+    ];
+    const aliases = [{ address: 'all@example.org', recipients: ['anna@example.org'] }];
+    const settings = parseSettings({
+      ...example,
+      domains,
+      aliases,
+      dkimGeneration: 3,
+      dkimCompromised: [2],
+      mtaSts: 'none',
+      tls: { acceptTerms: true },
+      serverGeneration: 4,
+      tlsGeneration: 5,
+    });
+    expect(summaryOf(settings, keys, (zone) => `zone ${zone}`)).toEqual({
+      hostName: 'mail.example.org',
+      accountKind: 'virtual',
+      ipv6: true,
+      dkim: keys,
+      dkimCompromised: [2],
+      dkimRetention: 21 * 86_400,
+      tlsGeneration: 5,
+      issuer: 'acme',
+      dnssec: true,
+      dns: 'cloudflare',
+      mtaSts: 'none',
+      serverGeneration: 4,
+      zones: {
+        'example.net': 'zone example.net',
+        'example.org': 'zone example.org',
+        'parked.example': 'zone parked.example',
+      },
+      domains: ['example.net', 'example.org'],
+      parked: ['parked.example'],
+      accounts: ['anna@example.org', 'bert@example.net'],
+      addresses: [
+        '@example.org',
+        'abuse@example.net',
+        'all@example.org',
+        'anna@example.org',
+        'bert@example.net',
+        'info@example.org',
+      ],
+    });
+    expect(summary()).toMatchObject({ mtaSts: 'absent', zones: { 'example.org': 'example.org' } });
+  });
+});
+
+describe('the words of a change that is stopped', () => {
+  const message = (before: Summary, after: Summary) =>
+    dangers(before, after)
+      .map((danger) => danger.message)
+      .join('\n');
+  const withAccounts = (count: number, change: Partial<MailHostArgs> = {}) =>
+    summary({
+      accounts: [
+        { ...anna!, aliases: [] },
+        ...Array.from({ length: count }, (_, i) => ({ ...bert!, address: `b${i}@example.net` })),
+      ],
+      ...change,
+    });
+
+  it('name the accounts of a domain that goes, five at most', () => {
+    const after = withAccounts(0, { domains: [{ name: 'example.org' }] });
+    const of = (count: number) => message(withAccounts(count), after);
+    expect(of(0)).toMatch(/^example\.net would no longer have mail: /);
+    expect(of(5)).toContain(
+      'with its accounts b0@example.net, b1@example.net, b2@example.net, b3@example.net, b4@example.net: ',
+    );
+    expect(of(7)).toContain('b4@example.net and 2 more: ');
+    expect(of(7)).toContain('/srv/mailhost/mail/example.net/');
+  });
+
+  it('name where mail lies, by the kind of account', () => {
+    expect(message(withAccounts(1), withAccounts(0))).toContain(
+      '/srv/mailhost/mail/example.net/b0,',
+    );
+    const system = { accountKind: 'system' } as const;
+    expect(message(withAccounts(1, system), withAccounts(0, system))).toContain(
+      '/srv/mailhost/home/b0,',
+    );
+  });
+
+  it('name what was and what would be', () => {
+    expect(message(summary(), summary({ hostName: 'mx.example.org' }))).toContain(
+      'would be mx.example.org instead of mail.example.org',
+    );
+    expect(message(summary(), summary({ accountKind: 'system' }))).toContain(
+      'would be system instead of virtual',
+    );
+    expect(message(summary(), summary({ tlsGeneration: 4 }))).toContain('from generation 1 to 4');
+    const zones = { 'example.net': 'example.net', 'example.org': 'org' };
+    expect(message(summary(), { ...summary(), zones })).toMatch(
+      /records of example\.org would be deleted in the zone example\.org and made in org:/,
+    );
+    expect(message({ ...summary(), mtaSts: 'enforce' }, summary())).toContain('in mode enforce');
+    const since = '2026-01-01T00:00:00.001Z';
+    const ended: Summary = { ...summary(), mtaSts: 'none', mtaStsNoneSince: since };
+    expect(message(ended, summary())).toContain('2026-01-08T00:00:00.001Z');
+    const systems = summary({ accountKind: 'system' });
+    const next = { ...bert!, address: 'bert@example.org' };
+    expect(message(systems, summary({ accountKind: 'system', accounts: [anna!, next] }))).toBe(
+      'bert@example.org would be the same system user as bert@example.net, and read all of its mail',
+    );
+    expect(
+      machineDangers({ location: 'fsn1' }, { location: 'nbg1', volumeSize: 1 })[0]!.message,
+    ).toMatch(/from fsn1 to nbg1/);
+    expect(
+      machineDangers({ volumeSize: 20 }, { location: 'x', volumeSize: 19 })[0]!.message,
+    ).toMatch(/from 20 to 19 GB/);
+    expect(machineDangers({ volumeSize: 20 }, { location: 'x', volumeSize: 20 })).toEqual([]);
+  });
+});
+
+it('a TLS key may go one step forward or back, and no more', () => {
+  const at = (tlsGeneration: number) => summary({ tlsGeneration });
+  expect(dangers(at(3), at(2))).toEqual([]);
+  expect(dangers(at(3), at(1)).map((danger) => danger.message)).toEqual([
+    expect.stringContaining('from generation 3 to 1'),
+  ]);
+});
+
+it('zones matter only while this stack publishes in them', () => {
+  const zones = { 'example.net': 'net', 'example.org': 'org' };
+  const manual = { ...summary(), dns: 'manual' } as const;
+  expect(dangers(manual, { ...summary(), zones })).toEqual([]);
+  expect(dangers(manual, { ...manual, zones })).toEqual([]);
+  expect(dangers(summary(), { ...manual, zones }).map((danger) => danger.words)).toEqual([
+    'delete all records at Cloudflare',
+  ]);
+});
+
+it('a key may be trusted again where only a domain without mail has it', () => {
+  const gone = { 'gone.example': { keys: [{ generation: 2 }] } };
+  const before = { ...summary(), dkim: gone, dkimCompromised: [2] };
+  expect(dangers(before, { ...before, dkimCompromised: [] })).toEqual([]);
+});
+
+it('a server that is replaced and a restore that comes too late are two warnings', () => {
+  expect(serverWarnings(summary(), summary({ serverGeneration: 2 }), 'latest')).toHaveLength(2);
+});
