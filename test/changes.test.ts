@@ -293,8 +293,8 @@ describe('what later changes are judged against', () => {
 
 describe('the words of a change that is stopped', () => {
   const message = (before: Summary, after: Summary) =>
-    dangers(before, after)
-      .map((danger) => danger.message)
+    blockers(before, after)
+      .map((blocker) => blocker.message)
       .join('\n');
   const withAccounts = (count: number, change: Partial<MailHostArgs> = {}) =>
     summary({
@@ -348,19 +348,19 @@ describe('the words of a change that is stopped', () => {
       'bert@example.org would be the same system user as bert@example.net, and read all of its mail',
     );
     expect(
-      machineDangers({ location: 'fsn1' }, { location: 'nbg1', volumeSize: 1 })[0]!.message,
+      machineLosses({ location: 'fsn1' }, { location: 'nbg1', volumeSize: 1 })[0]!.message,
     ).toMatch(/from fsn1 to nbg1/);
-    expect(
-      machineDangers({ volumeSize: 20 }, { location: 'x', volumeSize: 19 })[0]!.message,
-    ).toMatch(/from 20 to 19 GB/);
-    expect(machineDangers({ volumeSize: 20 }, { location: 'x', volumeSize: 20 })).toEqual([]);
+    expect(machineLosses({ size: 20 }, { location: 'x', volumeSize: 19 })[0]!.message).toMatch(
+      /from 20 to 19 GB/,
+    );
+    expect(machineLosses({ size: 20 }, { location: 'x', volumeSize: 20 })).toEqual([]);
   });
 });
 
 it('a TLS key may go one step forward or back, and no more', () => {
   const at = (tlsGeneration: number) => summary({ tlsGeneration });
-  expect(dangers(at(3), at(2))).toEqual([]);
-  expect(dangers(at(3), at(1)).map((danger) => danger.message)).toEqual([
+  expect(blockers(at(3), at(2))).toEqual([]);
+  expect(blockers(at(3), at(1)).map((blocker) => blocker.message)).toEqual([
     expect.stringContaining('from generation 3 to 1'),
   ]);
 });
@@ -368,9 +368,9 @@ it('a TLS key may go one step forward or back, and no more', () => {
 it('zones matter only while this stack publishes in them', () => {
   const zones = { 'example.net': 'net', 'example.org': 'org' };
   const manual = { ...summary(), dns: 'manual' } as const;
-  expect(dangers(manual, { ...summary(), zones })).toEqual([]);
-  expect(dangers(manual, { ...manual, zones })).toEqual([]);
-  expect(dangers(summary(), { ...manual, zones }).map((danger) => danger.words)).toEqual([
+  expect(blockers(manual, { ...summary(), zones })).toEqual([]);
+  expect(blockers(manual, { ...manual, zones })).toEqual([]);
+  expect(blockers(summary(), { ...manual, zones }).map((blocker) => blocker.confirmation)).toEqual([
     'delete all records at Cloudflare',
   ]);
 });
@@ -378,7 +378,7 @@ it('zones matter only while this stack publishes in them', () => {
 it('a key may be trusted again where only a domain without mail has it', () => {
   const gone = { 'gone.example': { keys: [{ generation: 2 }] } };
   const before = { ...summary(), dkim: gone, dkimCompromised: [2] };
-  expect(dangers(before, { ...before, dkimCompromised: [] })).toEqual([]);
+  expect(blockers(before, { ...before, dkimCompromised: [] })).toEqual([]);
 });
 
 it('a server that is replaced and a restore that comes too late are two warnings', () => {

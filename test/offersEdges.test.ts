@@ -120,7 +120,7 @@ describe('a server that is made or changed', () => {
   };
   async function offer(change: Partial<ServerChange>, given = answer) {
     asked = [];
-    const lookUps = new LookUps();
+    const lookUps = new LookUps({});
     let running: Promise<Offer> | undefined;
     await record(
       () => {
@@ -212,7 +212,13 @@ it.each([
   const none: Answers = (token) => (token.endsWith(':getServerTypes') ? { serverTypes: [] } : {});
   await record(
     () => {
-      text = serverFailure('update', error, { serverType: 'cx23', location: 'fsn1' }, now);
+      text = serverFailure(
+        'update',
+        error,
+        { serverType: 'cx23', location: 'fsn1' },
+        now,
+        new LookUps({}),
+      );
     },
     false,
     {},
