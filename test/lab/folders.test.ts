@@ -1,13 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { connect } from 'node:tls';
 import type { ImapFlow } from 'imapflow';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { backupServer } from '../../lab/backupServer';
-import { onHost } from '../../lab/machines';
+import { describe, expect } from 'vitest';
 import {
   imapClient,
   readMailbox,
-  sendFromRemote,
   submit,
   trust,
   waitForMail,
@@ -17,39 +14,14 @@ import {
 } from '../../lab/mail';
 import { authenticate, ManageSieve, useScript } from '../../lab/manageSieve';
 import { addresses } from '../../lab/network';
-import { loginOf } from '../../lab/proof';
-import type { StackOutputs } from '../../lab/stack';
-import { waitFor, type Lab } from '../../lab/state';
-import { endLab, startLab, TestStack } from './testLab';
+import { waitFor } from '../../lab/state';
+import { backedUp } from './backedUp';
+import { erika, hostTest, type Host } from './hosts';
 
-const name = 'folders';
-const erika = 'erika@remote.example';
-let lab: Lab;
-let stack: TestStack;
-let outputs: StackOutputs;
-let anna: Login;
-let bert: Login;
+const it = hostTest({}, backedUp);
 
-const up = async () => {
-  const { status, output } = await stack.up();
-  expect(status, output).toBe(0);
-};
-
-beforeAll(async () => {
-  lab = startLab(name);
-  stack = new TestStack(lab);
-  await stack.select();
-  const { repository, hostKey } = backupServer(lab);
-  await stack.set('mailhost:backup.repository', repository, '--path');
-  await stack.set('mailhost:backup.hostKey', hostKey, '--path');
-  await stack.set('mailhost:backup.password', 'of-the-repository', '--path', '--secret');
-  await up();
-  outputs = stack.outputs();
-  anna = loginOf(outputs, 'anna@example.org');
-  bert = loginOf(outputs, 'bert@example.net');
-  backupServer(lab).letIn(onHost(lab, 'ssh-keygen -y -f /etc/mailhost/restic.key').trim());
-});
-afterAll(() => endLab(name));
+const annaOf = (host: Host) => host.login('anna@example.org');
+const bertOf = (host: Host) => host.login('bert@example.net');
 
 const message = (subject: string) => `From: ${erika}\r\nSubject: ${subject}\r\n\r\nx\r\n`;
 
@@ -86,7 +58,7 @@ const seen = (login: Login) =>
   });
 
 /** Pushes Dovecot's files as they are, with another layout or with what else a change of its configuration says. */
-function push(change: string, options = ''): string {
+function push(host: Host, change: string, options = ''): string {
   const script = `import json, re, sys
 files = {p: {"mode": f["mode"], "owner": f["owner"], "text": open(p, newline="").read()} for p, f in json.load(open("/var/lib/mailhost/manifest/dovecot.json")).items()}
 own = files["/etc/dovecot/dovecot.conf"]
@@ -95,13 +67,13 @@ old = own["text"].replace(lines, "")
 new = old.replace("mail_path = ~/mail\\n", "mail_path = ~/mail\\n" + lines)
 own["text"] = ${change}
 print(json.dumps(files))`;
-  return onHost(
-    lab,
+  return host.shell(
     `cat >/run/push.py <<'E'\n${script}\nE\npython3 /run/push.py >/run/files.json; ${options} mailhost activate dovecot </run/files.json 2>&1 || true`,
   );
 }
-const toOldLayout = () => expect(push('old')).toMatch(/^dovecot: \/etc\/dovecot\/dovecot.conf$/m);
-const toNewLayout = () => expect(push('new')).toMatch(/^dovecot: (\/etc|nothing)/m);
+const toOldLayout = (host: Host) =>
+  expect(push(host, 'old')).toMatch(/^dovecot: \/etc\/dovecot\/dovecot.conf$/m);
+const toNewLayout = (host: Host) => expect(push(host, 'new')).toMatch(/^dovecot: (\/etc|nothing)/m);
 const oldFolder = '/srv/mailhost/mail/example.org/anna/mail/.Archive.2024';
 
 describe('a folder', () => {
@@ -155,8 +127,8 @@ describe('a folder', () => {
     ...['z'.repeat(255), 'я'.repeat(90), Array(30).fill('a part that is long').join('/')],
   ];
 
-  it.each(names)('may be called %s', (path) =>
-    withImap(anna, async (client) => {
+  it.for(names)('may be called %s', (path, { host }) =>
+    withImap(annaOf(host), async (client) => {
       const listed = async () =>
         (await client.list()).find((folder) => folder.path === path)?.subscribed;
       await client.mailboxCreate(path);
@@ -173,9 +145,10 @@ describe('a folder', () => {
     }),
   );
 
-  it('of such a name takes what Sieve files into it, and counts to the quota', async () => {
+  it('of such a name takes what Sieve files into it, and counts to the quota', async ({ host }) => {
+    const bert = bertOf(host);
     await useScript(bert, 'require ["fileinto", "mailbox"];\nfileinto :create "v1.2/Dr. Jones";\n');
-    await sendFromRemote(lab, { from: erika, to: bert.user, subject: 'filed', text: 'x' });
+    await host.receive({ to: bert.user, subject: 'filed' });
     await waitFor('the folder is made', async () =>
       (await withImap(bert, (client) => client.list())).some(
         ({ path }) => path === 'v1.2/Dr. Jones',
@@ -230,47 +203,48 @@ describe('mailboxes of the layout before', () => {
       }
     });
 
-  it('are converted by a push, with UIDs, flags and subscriptions, and back by a rollback', async () => {
+  /** Gives Anna just these folders, made in the layout before or in another; tells her login, and what she sees. */
+  const start = async (host: Host, toLayout = toOldLayout) => {
+    const anna = annaOf(host);
     await empty(anna);
-    toOldLayout();
-    await expect(withImap(anna, (client) => client.mailboxCreate('v1.2'))).rejects.toThrow();
+    toLayout(host);
     await fill(anna);
-    const before = await seen(anna);
+    return { anna, before: await seen(anna) };
+  };
+
+  it('are converted by a push, with UIDs, flags and subscriptions, and back by a rollback', async ({
+    host,
+  }) => {
+    const { anna, before } = await start(host);
+    await expect(withImap(anna, (client) => client.mailboxCreate('v1.2'))).rejects.toThrow();
     expect(Object.keys(before)).toEqual(expect.arrayContaining(names));
-    toNewLayout();
+    toNewLayout(host);
     expect(await seen(anna)).toEqual(before);
-    await sendFromRemote(lab, { from: erika, to: anna.user, subject: 'after it', text: 'x' });
+    await host.receive({ to: anna.user, subject: 'after it' });
     await waitForMail(anna, 'after it');
     const after = await seen(anna);
-    expect(onHost(lab, 'mailhost rollback dovecot')).toContain('has the configuration of');
-    expect(onHost(lab, `ls -d ${oldFolder}`)).toBe(`${oldFolder}\n`);
+    expect(host.shell('mailhost rollback dovecot')).toContain('has the configuration of');
+    expect(host.shell(`ls -d ${oldFolder}`)).toBe(`${oldFolder}\n`);
     expect(await seen(anna)).toEqual(after);
-    toNewLayout();
+    toNewLayout(host);
     expect(await seen(anna)).toEqual(after);
   });
 
-  it('are as they were where Dovecot does not start with the new one', async () => {
-    await empty(anna);
-    toOldLayout();
-    await fill(anna);
-    const before = await seen(anna);
-    const output = push('new.replace("port = 4190", "port = 25")');
+  it('are as they were where Dovecot does not start with the new one', async ({ host }) => {
+    const { anna, before } = await start(host);
+    const output = push(host, 'new.replace("port = 4190", "port = 25")');
     expect(output).toContain('the files from before are back, and so is the daemon');
-    expect(onHost(lab, `ls -d ${oldFolder}`)).toBe(`${oldFolder}\n`);
+    expect(host.shell(`ls -d ${oldFolder}`)).toBe(`${oldFolder}\n`);
     expect(await seen(anna)).toEqual(before);
-    toNewLayout();
+    toNewLayout(host);
     expect(await seen(anna)).toEqual(before);
   });
 
-  it.each(['undo', 'activate dovecot </run/files.json'])(
+  it.for(['undo', 'activate dovecot </run/files.json'])(
     'are whole where the push is killed half-way, after mailhost %s',
-    async (next) => {
-      await empty(anna);
-      toOldLayout();
-      await fill(anna);
-      const before = await seen(anna);
-      onHost(
-        lab,
+    async (next, { host }) => {
+      const { anna, before } = await start(host);
+      host.shell(
         `mkdir -p /run/killed; cat >/run/killed/sitecustomize.py <<'E'
 import os, pathlib, sys
 real, left = pathlib.Path.rename, [12]
@@ -281,63 +255,62 @@ def rename(path, target):
 if "activate" in sys.argv or any("mailhost" in word for word in sys.orig_argv): pathlib.Path.rename = rename
 E`,
       );
-      push('new', 'PYTHONPATH=/run/killed');
+      push(host, 'new', 'PYTHONPATH=/run/killed');
       const mail = '/srv/mailhost/mail/example.org/anna/mail';
-      expect(onHost(lab, `ls -A ${mail}`)).toMatch(/^\.[^]*^Folders$/m);
-      const output = onHost(lab, `mailhost ${next}; systemctl start dovecot`);
+      expect(host.shell(`ls -A ${mail}`)).toMatch(/^\.[^]*^Folders$/m);
+      const output = host.shell(`mailhost ${next}; systemctl start dovecot`);
       expect(output).toMatch(
         next === 'undo' ? /its files from before are back/ : /^dovecot: \/etc/m,
       );
-      expect(onHost(lab, `[ -d ${oldFolder} ] && echo old || echo new`)).toBe(
+      expect(host.shell(`[ -d ${oldFolder} ] && echo old || echo new`)).toBe(
         next === 'undo' ? 'old\n' : 'new\n',
       );
       expect(await seen(anna)).toEqual(before);
-      toNewLayout();
+      toNewLayout(host);
       expect(await seen(anna)).toEqual(before);
     },
   );
 
-  it('come back from a backup of either time, folder by folder', async () => {
-    for (const layout of [toOldLayout, toNewLayout]) {
-      await empty(anna);
-      layout();
-      await fill(anna);
-      if (layout === toNewLayout) {
-        await withImap(anna, async (client) => {
-          for (const path of ['v1.2/Dr. Jones', 'tmp']) {
-            await client.mailboxCreate(path);
-            await client.append(path, message(path));
-          }
-        });
-        names.push('v1.2/Dr. Jones', 'tmp');
-      }
-      onHost(lab, 'mailhost backup');
-      toNewLayout();
+  it.for([
+    ['before', toOldLayout, []],
+    ['after', toNewLayout, ['v1.2/Dr. Jones', 'tmp']],
+  ] as const)(
+    'come back from a backup of either time, folder by folder: %s',
+    async ([, toLayout, more], { host }) => {
+      const { anna } = await start(host, toLayout);
+      await withImap(anna, async (client) => {
+        for (const path of more) {
+          await client.mailboxCreate(path);
+          await client.append(path, message(path));
+        }
+      });
+      const paths = [...names, ...more];
+      host.shell('mailhost backup');
+      toNewLayout(host);
       await empty(anna);
       const inFolder = async (path: string) =>
         (await readMailbox(anna, path)).map(({ subject }) => subject);
-      const restored = onHost(lab, `mailhost restore ${anna.user} --folder 'Kiew &Киев'`);
+      const restored = host.shell(`mailhost restore ${anna.user} --folder 'Kiew &Киев'`);
       expect(restored).toContain('2 messages, in Restored');
       expect(await inFolder('Restored/Kiew &Киев')).toEqual(['Kiew &Киев 2', 'Kiew &Киев 3']);
-      onHost(lab, `mailhost restore ${anna.user}`);
+      host.shell(`mailhost restore ${anna.user}`);
       expect(await inFolder('Restored')).toEqual(['INBOX 2', 'INBOX 3']);
-      for (const path of names) expect(await inFolder(`Restored/${path}`)).not.toEqual([]);
+      for (const path of paths) expect(await inFolder(`Restored/${path}`)).not.toEqual([]);
       const folders = await withImap(anna, (client) => client.list());
-      for (const path of names) {
+      for (const path of paths) {
         expect(folders.find((folder) => folder.path === `Restored/${path}`)?.subscribed, path).toBe(
           true,
         );
       }
-      expect(onHost(lab, `mailhost restore ${anna.user}`)).toContain('nothing is missing');
-    }
-    await empty(anna);
-  });
+      expect(host.shell(`mailhost restore ${anna.user}`)).toContain('nothing is missing');
+    },
+  );
 });
 
 /** What SASL PLAIN is answered by IMAP, `OK`, `NO`. */
-function imapPlain(response: string): Promise<string> {
+function imapPlain(login: Login, response: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: anna.host, port: 993, ...trust(anna) });
+    const socket = connect({ host: login.host, port: 993, ...trust(login) });
     let text = '';
     socket.setEncoding('utf8').on('error', reject);
     socket.on('data', (chunk: string) => {
@@ -354,10 +327,11 @@ function imapPlain(response: string): Promise<string> {
 }
 
 describe('an account', () => {
-  it.each([
+  it.for([
     ...['anna@example.org', 'ANNA@Example.ORG', 'info@example.org', 'Info+x@example.org'],
     ...['anna+news@example.org', 'anna', 'info', 'anna+x', ' anna@example.org '],
-  ])('logs in to every service as "%s", and is the same', async (user) => {
+  ])('logs in to every service as "%s", and is the same', async (user, { host }) => {
+    const anna = annaOf(host);
     const login = { ...anna, user };
     const subject = `by ${user.trim()}`;
     await withImap(anna, (client) => client.append('Drafts', message(subject)));
@@ -376,38 +350,37 @@ describe('an account', () => {
         to: erika,
         subject: `${subject} ${port}`.replace('+', '-'),
       });
-      await waitForReceived(lab, `${subject} ${port}`.replace('+', '-'));
+      await waitForReceived(host.lab, `${subject} ${port}`.replace('+', '-'));
       await expect(
         submit(login, port, { from: 'bert@example.net', to: erika, subject: 'forged' }),
       ).rejects.toThrow(/no address of anna@example\.org/);
     }
   });
 
-  it.each([
-    'postmaster@example.org',
-    'anna@example.net',
-    'anna@wrong.example',
-    'nobody',
-    '+x',
-    '@',
-  ])('is not %s', async (user) => {
-    const login = { ...anna, user };
-    await expect(readMailbox(login)).rejects.toThrow('Authentication failed');
-    await expect(
-      submit(login, 465, { from: anna.user, to: erika, subject: 'none' }),
-    ).rejects.toThrow(/535/);
-  });
+  it.for(['postmaster@example.org', 'anna@example.net', 'anna@wrong.example', 'nobody', '+x', '@'])(
+    'is not %s',
+    async (user, { host }) => {
+      const anna = annaOf(host);
+      const login = { ...anna, user };
+      await expect(readMailbox(login)).rejects.toThrow('Authentication failed');
+      await expect(
+        submit(login, 465, { from: anna.user, to: erika, subject: 'none' }),
+      ).rejects.toThrow(/535/);
+    },
+  );
 
-  it('may name itself as the one that it acts for, and nobody else', async () => {
+  it('may name itself as the one that it acts for, and nobody else', async ({ host }) => {
+    const anna = annaOf(host);
     const { user, password } = anna;
-    expect(await imapPlain(`\0${user}\0${password}`)).toBe('OK');
-    expect(await imapPlain(`${user}\0${user}\0${password}`)).toBe('OK');
-    expect(await imapPlain(`bert@example.net\0${user}\0${password}`)).toBe('NO');
+    expect(await imapPlain(anna, `\0${user}\0${password}`)).toBe('OK');
+    expect(await imapPlain(anna, `${user}\0${user}\0${password}`)).toBe('OK');
+    expect(await imapPlain(anna, `bert@example.net\0${user}\0${password}`)).toBe('NO');
   });
 
-  it('ends no daemon by a name with a line feed', async () => {
+  it('ends no daemon by a name with a line feed', async ({ host }) => {
+    const anna = annaOf(host);
     const name = 'x\ntable|0.1|1|credentials|lookup|credentials|00000000|anna@example.org';
-    const restarts = () => onHost(lab, 'systemctl show --value --property NRestarts opensmtpd');
+    const restarts = () => host.shell('systemctl show --value --property NRestarts opensmtpd');
     const before = restarts();
     for (let i = 0; i < 3; i++) {
       await expect(
@@ -415,7 +388,7 @@ describe('an account', () => {
       ).rejects.toThrow(/535/);
     }
     await submit(anna, 465, { from: anna.user, to: erika, subject: 'after the line feed' });
-    await waitForReceived(lab, 'after the line feed');
+    await waitForReceived(host.lab, 'after the line feed');
     expect(restarts()).toBe(before);
   });
 });
@@ -427,22 +400,25 @@ describe('people behind one address', () => {
     return client;
   };
 
-  it('have 50 connections each, and all together more than a hundred', async () => {
+  it('have 50 connections each, and all together more than a hundred', async ({ host }) => {
     const clients: ImapFlow[] = [];
     try {
-      for (const login of [anna, bert]) {
+      for (const login of [annaOf(host), bertOf(host)]) {
         for (let i = 0; i < 50; i++) clients.push(await connection(login));
         await expect(connection(login)).rejects.toMatchObject({ serverResponseCode: 'LIMIT' });
       }
-      const other = { ...anna, host: outputs.ipv6 };
+      const other = { ...annaOf(host), host: host.outputs.ipv6 };
       for (let i = 0; i < 10; i++) clients.push(await connection(other));
     } finally {
       await Promise.all(clients.map((client) => client.logout()));
     }
   });
 
-  it('are not shut out for one of them who has an old password, as a stranger is', async () => {
-    const fail2ban = (...words: string[]) => onHost(lab, `fail2ban-client ${words.join(' ')}`);
+  it('are not shut out for one of them who has an old password, as a stranger is', async ({
+    host,
+  }) => {
+    const anna = annaOf(host);
+    const fail2ban = (...words: string[]) => host.shell(`fail2ban-client ${words.join(' ')}`);
     const { remote } = addresses;
     const failed = (jail: string) =>
       Number(/Total failed:\t(\d+)/.exec(fail2ban('status', jail))![1]);
@@ -452,14 +428,14 @@ describe('people behind one address', () => {
       fail2ban('status', 'mailhost-logins').match(/list:\t\S/),
     );
     const before = failed('mailhost-known');
-    const old = { ...bert, password: 'old' };
+    const old = { ...bertOf(host), password: 'old' };
     await Promise.all(
       Array.from({ length: 2 * most }, () => readMailbox(old).catch(() => undefined)),
     );
     await waitFor('each attempt is counted', () => failed('mailhost-known') >= before + 2 * most);
     await readMailbox(anna);
 
-    const attempts = `for i in $(seq ${most}); do printf 'a LOGIN anna@example.org wrong\\r\\nb LOGOUT\\r\\n' | openssl s_client -quiet -connect ${outputs.ipv4}:993 & done; wait`;
+    const attempts = `for i in $(seq ${most}); do printf 'a LOGIN anna@example.org wrong\\r\\nb LOGOUT\\r\\n' | openssl s_client -quiet -connect ${host.outputs.ipv4}:993 & done; wait`;
     const command = ['netns', 'exec', 'remote', 'bash', '-c', attempts];
     const stranger = spawn('ip', command, { stdio: 'ignore', detached: true });
     await waitFor('the stranger is shut out', () =>
@@ -472,10 +448,9 @@ describe('people behind one address', () => {
   });
 });
 
-it('system users have such folders and such names, too', async () => {
-  await stack.set('mailhost:accountKind', 'system');
-  await stack.set('mailhost:confirm[0]', 'make accounts system', '--path');
-  await up();
+it('system users have such folders and such names, too', async ({ freshHost: host }) => {
+  await host.up({ accountKind: 'system', 'confirm[0]': 'make accounts system' });
+  const anna = annaOf(host);
   for (const user of ['anna', 'info', 'Anna+x', 'info@example.org', 'anna@example.org']) {
     const login = { ...anna, user };
     await withImap(login, async (client) => {

@@ -1,21 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { getPriority, setPriority } from 'node:os';
 import { simpleParser } from 'mailparser';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { openSmtpdFiles, openSmtpdSecrets } from '../../components/hostFiles/openSmtpdFiles';
-import { onHost } from '../../lab/machines';
-import { readMailbox, sendFromRemote, submit, waitForMail, waitForReceived } from '../../lab/mail';
+import { readMailbox, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';
-import { loginOf, passwords } from '../../lab/proof';
+import { passwords } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
-import type { StackOutputs } from '../../lab/stack';
-import { waitFor, type Lab } from '../../lab/state';
+import { waitFor } from '../../lab/state';
 import { example, exampleMail } from '../example';
+import { erika, hostTest, type Host } from './hosts';
 import { SmtpDialogue, type Target } from './smtpDialogue';
-import { endLab, startLab, TestStack } from './testLab';
 
-const name = 'smtp';
-const erika = 'erika@remote.example';
 const anna = 'anna@example.org';
 const bert = 'bert@example.net';
 const oNeill = "o'neill&co@example.org";
@@ -23,62 +19,36 @@ const oNeillPassword = 'o-password';
 const oNeillHash = execFileSync(
   'openssl',
   ['passwd', '-6', '-salt', 'x'.repeat(16), oNeillPassword],
-  {
-    encoding: 'utf8',
-  },
+  { encoding: 'utf8' },
 ).trim();
 const someone = 'someone@elsewhere.example';
 /** A text in UTF-8, as a dialogue sends it and as the remote system keeps it: one character for each octet. */
 const octetsOf = (text: string) => Buffer.from(text).toString('latin1');
-let lab: Lab;
-let outputs: StackOutputs;
 
-beforeAll(async () => {
-  lab = startLab(name);
-  const stack = new TestStack(lab);
-  await stack.select();
-  const settings: Record<string, string> = {
-    'aliases[0].address': 'team@example.org',
-    'aliases[0].recipients[0]': bert,
-    'aliases[0].recipients[1]': erika,
-    'accounts[1].sendAs[0]': 'team@example.org',
-    'accounts[2].address': oNeill,
-    'aliases[1].address': 'sales@example.org',
-    'aliases[1].recipients[0]': 'anna+Sales@example.org',
-    'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
-    'domains[1].catchAll': bert,
-    messageSize: '1',
-    newRecipientsPerDay: '12',
-  };
-  for (const [key, value] of Object.entries(settings)) {
-    await stack.set(`mailhost:${key}`, value, '--path');
-  }
-  await stack.set('mailhost:accounts[2].passwordHash', oNeillHash, '--path', '--secret');
-  const { status, output } = await stack.up();
-  if (status !== 0) throw new Error(output);
-  outputs = stack.outputs();
+const it = hostTest({
+  'aliases[0].address': 'team@example.org',
+  'aliases[0].recipients[0]': bert,
+  'aliases[0].recipients[1]': erika,
+  'accounts[1].sendAs[0]': 'team@example.org',
+  'accounts[2].address': oNeill,
+  'accounts[2].passwordHash': { secret: oNeillHash },
+  'aliases[1].address': 'sales@example.org',
+  'aliases[1].recipients[0]': 'anna+Sales@example.org',
+  'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
+  'domains[1].catchAll': bert,
+  messageSize: '1',
+  newRecipientsPerDay: '12',
 });
-afterAll(() => endLab(name));
 
-const login = (user: keyof typeof passwords) => loginOf(outputs, user);
 const loggedIn = (user: keyof typeof passwords): Target['login'] => ({
   user,
   password: passwords[user],
 });
-const fromRemote = (message: {
-  to: string;
-  subject: string;
-  from?: string;
-  envelopeFrom?: string;
-}) => sendFromRemote(lab, { from: erika, text: 'x', ...message });
-const queueIsEmpty = () =>
-  waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
 
 /** How often amavis has had a message. */
-const passes = (messageId: string) =>
+const passes = (host: Host, messageId: string) =>
   Number(
-    onHost(
-      lab,
+    host.shell(
       `journalctl --unit amavis --output cat | grep -cF 'Message-ID: ${messageId}' || true`,
     ),
   );
@@ -104,29 +74,58 @@ async function attempt(
 }
 
 describe('a mail client', () => {
-  const send = (lines: string[], { from = anna, to = [erika] } = {}) =>
-    attempt({ host: outputs.ipv4, port: 465, login: loggedIn(anna) }, from, to, [
+  const send = (host: Host, lines: string[], { from = anna, to = [erika] } = {}) =>
+    attempt({ host: host.outputs.ipv4, port: 465, login: loggedIn(anna) }, from, to, [
       ...lines,
       '',
       'x',
     ]);
 
-  it('sends as its own addresses, and as those that it may send as', async () => {
+  it('is held back at a limit, whichever way it comes, and the postmaster is told once', async ({
+    freshHost: host,
+  }) => {
+    const to = Array.from({ length: 12 }, (_, i) => `person${i}@remote.example`);
+    const from = ['From: bert@example.net', '', 'x'];
+    const at = { host: host.outputs.ipv6, port: 465, login: loggedIn(bert) } as const;
+    // Somebody who is known counts no more.
+    for (let i = 0; i < 2; i++) expect(await attempt(at, bert, [erika], from)).toMatch(/^250 /);
+    expect(await attempt(at, bert, to.slice(1), from)).toMatch(/^250 /);
+    host.shell('systemctl restart opensmtpd; until ss -Hltn | grep -q :465; do sleep 0.1; done');
+    for (const user of [bert, 'BERT@example.net']) {
+      const again = { ...at, login: { user, password: passwords[bert] } };
+      expect(await attempt(again, bert, to.slice(0, 1), from)).toMatch(
+        /^451 4\.7\.1 bert@example\.net has reached the limit of 12 new recipients a day, try again after \d{4}-/,
+      );
+    }
+    expect(await attempt(at, bert, [to[3]!], from)).toMatch(/^250 /);
+    const notice = await waitForMail(
+      host.login(anna),
+      'bert@example.net has reached a limit for sending',
+    );
+    expect(notice.text).toContain('12 new recipients a day');
+    await host.queueIsEmpty();
+    const notices = (await readMailbox(host.login(anna))).filter(
+      ({ subject }) => subject === notice.subject,
+    );
+    expect(notices).toHaveLength(1);
+  });
+
+  it('sends as its own addresses, and as those that it may send as', async ({ host }) => {
     for (const [user, from] of [
       [anna, 'Anna <anna@example.org>'],
       [anna, 'info+x@example.org'],
       [bert, 'team@example.org'],
     ] as const) {
       const subject = `as ${from.replace(/\W/g, ' ')}`;
-      await submit(login(user), 587, { from, to: erika, subject, text: 'x' });
-      const { raw, dmarc } = await waitForReceived(lab, subject);
+      await submit(host.login(user), 587, { from, to: erika, subject, text: 'x' });
+      const { raw, dmarc } = await waitForReceived(host.lab, subject);
       expect((await simpleParser(raw)).from!.text.replace(/"/g, '')).toBe(from);
       expect(dmarc).toBe('pass');
     }
   });
 
-  it('is refused another sender, in the envelope and in every form of header', async () => {
-    expect(await send(['From: anna@example.org'], { from: bert })).toMatch(
+  it('is refused another sender, in the envelope and in every form of header', async ({ host }) => {
+    expect(await send(host, ['From: anna@example.org'], { from: bert })).toMatch(
       /^550 .*bert@example\.net/,
     );
     for (const lines of [
@@ -142,120 +141,108 @@ describe('a mail client', () => {
       ['From: anna@example.org', 'Sender: bert@example.net'],
       ['Subject: no From'],
     ]) {
-      expect(await send(lines), lines.join()).toMatch(/^550 5\.[67]\.[01] /);
+      expect(await send(host, lines), lines.join()).toMatch(/^550 5\.[67]\.[01] /);
     }
   });
 
-  it('confirms that a message was read, without an envelope sender', async () => {
-    expect(await send(['From: anna@example.org', 'Subject: read'], { from: '' })).toMatch(/^250 /);
-    const { from, dkim } = await waitForReceived(lab, 'read');
+  it('confirms that a message was read, without an envelope sender', async ({ host }) => {
+    expect(await send(host, ['From: anna@example.org', 'Subject: read'], { from: '' })).toMatch(
+      /^250 /,
+    );
+    const { from, dkim } = await waitForReceived(host.lab, 'read');
     expect([from, dkim.map(({ result }) => result)]).toEqual(['', ['pass']]);
   });
 
-  it('is held back at a limit, whichever way it comes, and the postmaster is told once', async () => {
-    const to = Array.from({ length: 12 }, (_, i) => `person${i}@remote.example`);
-    const from = ['From: bert@example.net', '', 'x'];
-    const at = { host: outputs.ipv6, port: 465, login: loggedIn(bert) } as const;
-    // One recipient of the twelve is known by now.
-    expect(await attempt(at, bert, to.slice(1), from)).toMatch(/^250 /);
-    onHost(lab, 'systemctl restart opensmtpd; until ss -Hltn | grep -q :465; do sleep 0.1; done');
-    for (const user of [bert, 'BERT@example.net']) {
-      const again = { ...at, login: { user, password: passwords[bert] } };
-      expect(await attempt(again, bert, to.slice(0, 1), from)).toMatch(
-        /^451 4\.7\.1 bert@example\.net has reached the limit of 12 new recipients a day, try again after \d{4}-/,
-      );
-    }
-    expect(await attempt(at, bert, [to[3]!], from)).toMatch(/^250 /);
-    const notice = await waitForMail(
-      login(anna),
-      'bert@example.net has reached a limit for sending',
-    );
-    expect(notice.text).toContain('12 new recipients a day');
-    await queueIsEmpty();
-    const notices = (await readMailbox(login(anna))).filter(
-      ({ subject }) => subject === notice.subject,
-    );
-    expect(notices).toHaveLength(1);
-  });
-
-  it('comes back after a filter has died', async () => {
-    const main = () => onHost(lab, 'systemctl show --property MainPID --value opensmtpd').trim();
+  it('comes back after a filter has died', async ({ host }) => {
+    const main = () => host.shell('systemctl show --property MainPID --value opensmtpd').trim();
     const before = main();
-    onHost(lab, "kill -KILL $(pgrep --uid opensmtpd --full '^/usr/bin/python3 .*/submission ')");
+    host.shell("kill -KILL $(pgrep --uid opensmtpd --full '^/usr/bin/python3 .*/submission ')");
     await waitFor('OpenSMTPD runs again', () => !['0', before].includes(main()));
     const message = { from: anna, to: erika, subject: 'after a crash', text: 'x' };
     await waitFor('it takes mail', () =>
-      submit(login(anna), 465, message).then(
+      submit(host.login(anna), 465, message).then(
         () => true,
         () => false,
       ),
     );
-    await waitForReceived(lab, 'after a crash');
+    await waitForReceived(host.lab, 'after a crash');
   });
 });
 
 describe('an address that leads to other systems', () => {
   const signers = ({ dkim }: { dkim: { result: string; domain: string }[] }) =>
     dkim.map(({ result, domain }) => `${result} ${domain}`);
-  const inbox = () => received(lab.dir).length;
-  let back: string;
+  /** A message to the team, as the remote system got it back. */
+  const forwarded = async (host: Host, subject: string) => {
+    await host.receive({ to: 'Team+x@example.org', subject });
+    await waitForMail(host.login(bert), subject);
+    return waitForReceived(host.lab, subject);
+  };
 
-  it('forwards under a sender of its own, with the original signature whole and none of ours', async () => {
-    await fromRemote({ to: 'Team+x@example.org', subject: 'for all' });
-    await waitForMail(login(bert), 'for all');
-    const message = await waitForReceived(lab, 'for all');
+  it('forwards under a sender of its own, with the original signature whole and none of ours', async ({
+    host,
+  }) => {
+    const message = await forwarded(host, 'for all');
     expect(message.from).toMatch(/^SRS0=\S+=remote\.example=erika@example\.org$/);
     expect([message.spf, signers(message), message.dmarc]).toEqual([
       'pass',
       ['pass remote.example'],
       'pass',
     ]);
-    back = message.from;
   });
 
-  it('brings bounces back to the original sender, unsigned, whoever they say that they are from', async () => {
-    await fromRemote({ to: back, subject: 'a bounce', envelopeFrom: '' });
-    const bounce = await waitForReceived(lab, 'a bounce');
-    expect(passes(/^Message-ID: (.*)\r$/im.exec(bounce.raw)![1]!)).toBe(1);
+  it('brings bounces back to the original sender, unsigned, whoever they say that they are from', async ({
+    host,
+  }) => {
+    const { from: back } = await forwarded(host, 'to bounce');
+    await host.receive({ to: back, subject: 'a bounce', envelopeFrom: '' });
+    const bounce = await waitForReceived(host.lab, 'a bounce');
+    expect(passes(host, /^Message-ID: (.*)\r$/im.exec(bounce.raw)![1]!)).toBe(1);
     expect([bounce.from, bounce.to, signers(bounce)]).toEqual([
       '',
       [erika],
       ['pass remote.example'],
     ]);
-    const forged = fromRemote({ to: back, subject: 'forged', envelopeFrom: '', from: anna });
+    const forged = host.receive({ to: back, subject: 'forged', envelopeFrom: '', from: anna });
     await expect(forged).rejects.toThrow(/550 5\.7\.1 .* has to come with a login/);
   });
 
-  it('refuses addresses of that kind that it has not made, also where a domain has a catch-all', async () => {
+  it('refuses addresses of that kind that it has not made, also where a domain has a catch-all', async ({
+    host,
+  }) => {
+    const { from: back } = await forwarded(host, 'to know the sender');
     for (const to of [
       back.replace(/=remote/, '=other'),
       'SRS0=aaaa=AA=remote.example=erika@example.net',
       'srs1=aaaa=remote.example==aaaa=AA=x.example=y@example.net',
     ]) {
       for (const envelopeFrom of ['', erika]) {
-        await expect(fromRemote({ to, subject: 'x', envelopeFrom }), to).rejects.toThrow('550');
+        const attempt = host.receive({ to, subject: 'x', envelopeFrom });
+        await expect(attempt, to).rejects.toThrow('550');
       }
     }
-    await expect(fromRemote({ to: back, subject: 'x' }), 'with a sender').rejects.toThrow('550');
+    const withSender = host.receive({ to: back, subject: 'x' });
+    await expect(withSender, 'with a sender').rejects.toThrow('550');
   });
 
-  it('does not forward what claims to be ours', async () => {
+  it('does not forward what claims to be ours', async ({ host }) => {
+    const inbox = () => received(host.lab.dir).length;
+    await host.queueIsEmpty();
     const before = inbox();
     const forged = { to: 'team@example.org', subject: 'forged' };
-    await expect(fromRemote({ ...forged, from: anna, envelopeFrom: erika })).rejects.toThrow(
+    await expect(host.receive({ ...forged, from: anna, envelopeFrom: erika })).rejects.toThrow(
       '550 5.7.1',
     );
-    await expect(fromRemote({ ...forged, envelopeFrom: anna })).rejects.toThrow('550 5.7.1');
-    await queueIsEmpty();
+    await expect(host.receive({ ...forged, envelopeFrom: anna })).rejects.toThrow('550 5.7.1');
+    await host.queueIsEmpty();
     expect(inbox()).toBe(before);
   });
 
-  it('leaves the sender of what a program of the host sends as it is', async () => {
-    onHost(
-      lab,
+  it('leaves the sender of what a program of the host sends as it is', async ({ host }) => {
+    host.shell(
       `python3 -c 'import smtplib; smtplib.SMTP("127.0.0.1").sendmail("root@mail.example.org", "${erika}", "Subject: program\\n\\nx\\n")'`,
     );
-    const { from, dkim, spf } = await waitForReceived(lab, 'program');
+    const { from, dkim, spf } = await waitForReceived(host.lab, 'program');
     expect([from, dkim.map(({ result }) => result), spf]).toEqual([
       'root@mail.example.org',
       ['none'],
@@ -263,15 +250,12 @@ describe('an address that leads to other systems', () => {
     ]);
   });
 
-  it('forwards what its own users send, signed by us', async () => {
-    await submit(login(anna), 465, {
-      from: anna,
-      to: 'team@example.org',
-      subject: 'to the team',
-      text: 'x',
-    });
-    await waitForMail(login(bert), 'to the team');
-    const message = await waitForReceived(lab, 'to the team');
+  it('forwards what its own users send, signed by us', async ({ host }) => {
+    const subject = 'to the team';
+    const own = { from: anna, to: 'team@example.org', subject, text: 'x' };
+    await submit(host.login(anna), 465, own);
+    await waitForMail(host.login(bert), subject);
+    const message = await waitForReceived(host.lab, subject);
     expect([message.from, signers(message), message.dmarc]).toEqual([
       anna,
       ['pass example.org'],
@@ -281,16 +265,19 @@ describe('an address that leads to other systems', () => {
 });
 
 describe('a domain', () => {
-  it('has a catch-all that takes neither accounts, nor aliases, nor role addresses', async () => {
+  it('has a catch-all that takes neither accounts, nor aliases, nor role addresses', async ({
+    host,
+  }) => {
     const to = async (address: string, user: keyof typeof passwords) => {
-      await fromRemote({ to: address, subject: `caught ${address}` });
-      await waitForMail(login(user), `caught ${address}`);
+      await host.receive({ to: address, subject: `caught ${address}` });
+      await waitForMail(host.login(user), `caught ${address}`);
     };
     await to('Nobody+x@example.net', bert);
     for (const role of ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports']) {
       await to(`${role}@example.net`, anna);
     }
-    await expect(fromRemote({ to: 'nobody@example.org', subject: 'x' })).rejects.toThrow('550');
+    const uncaught = host.receive({ to: 'nobody@example.org', subject: 'x' });
+    await expect(uncaught).rejects.toThrow('550');
   });
 });
 
@@ -333,7 +320,9 @@ describe('relaying', () => {
   ];
   const senders = ['', erika, anna, 'postmaster@mail.example.org', 'root'];
 
-  it('takes nothing for others without a login, in no form of address, by either family', async () => {
+  it('takes nothing for others without a login, in no form of address, by either family', async ({
+    host: { outputs },
+  }) => {
     const accepted: string[] = [];
     const targets = foreign(addresses.remote);
     let tried = 0;
@@ -359,7 +348,9 @@ describe('relaying', () => {
     expect(tried).toBe(2 * senders.length * targets.length);
   });
 
-  it('takes no login on 25, nothing before a login on 465, and with it no sender but one’s own', async () => {
+  it('takes no login on 25, nothing before a login on 465, and with it no sender but one’s own', async ({
+    host: { outputs },
+  }) => {
     for (const host of [outputs.ipv4, outputs.ipv6]) {
       const open = await SmtpDialogue.open({ host, port: 25 });
       expect(await open.say('AUTH PLAIN AGFubmEAeA==')).toMatch(/^50[23] /);
@@ -383,12 +374,12 @@ describe('relaying', () => {
 });
 
 describe('every message', () => {
-  it('passes amavis once, whichever way it goes', async () => {
+  it('passes amavis once, whichever way it goes', async ({ host }) => {
     // Of now: SpamAssassin scores a message that is older than some days.
     const date = new Date().toUTCString().replace('GMT', '+0000');
     const raw = (id: string, from: string) =>
       `From: ${from}\nMessage-ID: <${id}>\nDate: ${date}\nSubject: ${id}\n\nx\n`;
-    const host = { host: outputs.ipv4, port: 25 } as const;
+    const target = { host: host.outputs.ipv4, port: 25 } as const;
     const ids = {
       inbound: 'in@x',
       forwarded: 'forwarded@x',
@@ -398,37 +389,38 @@ describe('every message', () => {
       both: 'both@x',
     };
     const outside = (id: string, to: string) =>
-      attempt(
-        host,
-        'someone@elsewhere.example',
-        [to],
-        raw(id, 'someone@elsewhere.example').trimEnd().split('\n'),
-      );
+      attempt(target, someone, [to], raw(id, someone).trimEnd().split('\n'));
     expect(await outside(ids.inbound, anna)).toMatch(/^250/);
     expect(await outside(ids.forwarded, 'team@example.org')).toMatch(/^250/);
     const own = (id: string, to: string) =>
-      submit(login(anna), 587, { from: anna, to, subject: id, raw: raw(id, anna) });
+      submit(host.login(anna), 587, { from: anna, to, subject: id, raw: raw(id, anna) });
     await own(ids.submitted, erika);
     await own(ids.colleague, bert);
     await own(ids.both, 'team@example.org');
-    onHost(
-      lab,
+    host.shell(
       `printf '%b' '${raw(ids.local, 'root@mail.example.org').replaceAll('\n', '\\n')}' | sendmail -f root@mail.example.org ${erika} root`,
     );
     await Promise.all([
-      waitForMail(login(anna), ids.inbound),
-      waitForMail(login(anna), ids.local),
-      ...[ids.forwarded, ids.colleague, ids.both].map((id) => waitForMail(login(bert), id)),
-      ...[ids.forwarded, ids.submitted, ids.both, ids.local].map((id) => waitForReceived(lab, id)),
+      waitForMail(host.login(anna), ids.inbound),
+      waitForMail(host.login(anna), ids.local),
+      ...[ids.forwarded, ids.colleague, ids.both].map((id) => waitForMail(host.login(bert), id)),
+      ...[ids.forwarded, ids.submitted, ids.both, ids.local].map((id) =>
+        waitForReceived(host.lab, id),
+      ),
     ]);
-    await queueIsEmpty();
-    for (const [way, id] of Object.entries(ids)) expect(passes(`<${id}>`), way).toBe(1);
+    await host.queueIsEmpty();
+    for (const [way, id] of Object.entries(ids)) expect(passes(host, `<${id}>`), way).toBe(1);
     for (const id of [ids.submitted, ids.both, ids.local]) {
-      expect(received(lab.dir).filter(({ raw: text }) => text.includes(`<${id}>`))).toHaveLength(1);
+      expect(
+        received(host.lab.dir).filter(({ raw: text }) => text.includes(`<${id}>`)),
+      ).toHaveLength(1);
     }
   });
 
-  it('has at most the size that is set, on every port, and gets through up to that', async () => {
+  it('has at most the size that is set, on every port, and gets through up to that', async ({
+    host,
+  }) => {
+    const { ipv4, ipv6 } = host.outputs;
     const message = (size: number) => {
       const header = ['From: anna@example.org', `Subject: of ${size} octets`, ''];
       const rest = size - header.join('\n').length - 1;
@@ -437,8 +429,8 @@ describe('every message', () => {
     };
     const limit = 1 << 20;
     for (const target of [
-      { host: outputs.ipv4, port: 25 },
-      { host: outputs.ipv6, port: 465, login: loggedIn(anna) },
+      { host: ipv4, port: 25 },
+      { host: ipv6, port: 465, login: loggedIn(anna) },
     ] as const) {
       const dialogue = await SmtpDialogue.open(target);
       // What comes back from amavis is larger, and has to pass, too.
@@ -449,15 +441,15 @@ describe('every message', () => {
       const size = limit - 1000 - target.port;
       expect(await to(size)).toMatch(/^250 /);
       await Promise.any(
-        ['INBOX', 'Junk'].map((box) => waitForMail(login(bert), `of ${size} octets`, box)),
+        ['INBOX', 'Junk'].map((box) => waitForMail(host.login(bert), `of ${size} octets`, box)),
       );
     }
-    await queueIsEmpty();
+    await host.queueIsEmpty();
   });
 });
 
 describe('the configuration', () => {
-  it.each([
+  it.for([
     [
       'a smarthost, STARTTLS',
       { smarthost: { host: 'smtp.remote.example', username: 'us', password: 'x' } },
@@ -468,7 +460,7 @@ describe('the configuration', () => {
     ],
     ['IPv4 alone', { ipv6: false }],
     ['system users', { accountKind: 'system' }],
-  ] as const)('is one that OpenSMTPD takes, with %s', (_what, change) => {
+  ] as const)('is one that OpenSMTPD takes, with %s', ([, change], { host }) => {
     const domains = example.domains.map((d) => ({ ...d, spf: ['include:remote.example'] }));
     const mail = exampleMail({ domains, ...change });
     const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
@@ -481,8 +473,7 @@ from mailhost.transaction import in_stage, put
 files, stage = parsed(Files, sys.stdin.read(), "stdin"), pathlib.Path("/run/stage-of-the-test")
 for path, file in files.items(): put(f"{stage}{path}", file)
 DAEMONS["opensmtpd"].check(files, lambda *command: print(in_stage(stage, files, command)), {})`;
-    onHost(
-      lab,
+    host.shell(
       `python3 -c '${check}' <<'FILES'
 ${JSON.stringify(files).replaceAll("'", '\\u0027')}
 FILES
@@ -492,24 +483,25 @@ rm -r /run/stage-of-the-test`,
 });
 
 describe('clients that are odd, and clients that mean harm', () => {
-  const port25 = () => ({ host: outputs.ipv4, port: 25 }) as const;
-  const port465 = () => ({ host: outputs.ipv6, port: 465, login: loggedIn(anna) }) as const;
+  const port25 = ({ outputs }: Host) => ({ host: outputs.ipv4, port: 25 }) as const;
+  const port465 = ({ outputs }: Host) =>
+    ({ host: outputs.ipv6, port: 465, login: loggedIn(anna) }) as const;
   const header = (subject: string, from = someone) => [`From: ${from}`, `Subject: ${subject}`];
   const message = (subject: string, from = someone) => [...header(subject, from), '', 'x'];
-  const ofSubject = (subject: string) =>
-    received(lab.dir).filter(({ raw }) => raw.includes(`Subject: ${subject}`));
+  const ofSubject = (host: Host, subject: string) =>
+    received(host.lab.dir).filter(({ raw }) => raw.includes(`Subject: ${subject}`));
   /** What waits for all that was sent before: mail takes its turn. */
-  const settled = async (mark: string) => {
-    expect(await attempt(port25(), someone, [anna], message(mark))).toMatch(/^250 /);
-    await Promise.any(['INBOX', 'Junk'].map((box) => waitForMail(login(anna), mark, box)));
-    await queueIsEmpty();
+  const settled = async (host: Host, mark: string) => {
+    expect(await attempt(port25(host), someone, [anna], message(mark))).toMatch(/^250 /);
+    await Promise.any(['INBOX', 'Junk'].map((box) => waitForMail(host.login(anna), mark, box)));
+    await host.queueIsEmpty();
   };
-  const subjects = async () =>
-    (await Promise.all(['INBOX', 'Junk'].map((box) => readMailbox(login(anna), box))))
+  const subjects = async (host: Host) =>
+    (await Promise.all(['INBOX', 'Junk'].map((box) => readMailbox(host.login(anna), box))))
       .flat()
       .map(({ subject }) => subject);
 
-  it('never sends a sender that is neither the given one nor one by SRS', async () => {
+  it('never sends a sender that is neither the given one nor one by SRS', async ({ host }) => {
     // The remote system takes senders of 253 octets.
     const senders: [sender: string, expected: RegExp | undefined][] = [
       [`${'b'.repeat(210)}@elsewhere.example`, /^SRS0=.{4}=..=elsewhere\.example=b{210}@example\.org$/],
@@ -524,21 +516,21 @@ describe('clients that are odd, and clients that mean harm', () => {
       ['srs1=abcdxe==f@elsewhere.example', undefined],
     ]; // prettier-ignore
     for (const [i, [sender, expected]] of senders.entries()) {
-      const answer = await attempt(port25(), sender, ['team@example.org'], message(`srs ${i}`));
+      const answer = await attempt(port25(host), sender, ['team@example.org'], message(`srs ${i}`));
       expect(answer, sender).toMatch(expected ? /^250 / : /^550 5\.1\.7 team@example\.org /);
-      if (expected) expect((await waitForReceived(lab, `srs ${i}`)).from).toMatch(expected);
+      if (expected) expect((await waitForReceived(host.lab, `srs ${i}`)).from).toMatch(expected);
       // In a mailbox it is what it is.
-      expect(await attempt(port25(), sender, [anna], message(`mailbox ${i}`))).toMatch(/^250 /);
+      expect(await attempt(port25(host), sender, [anna], message(`mailbox ${i}`))).toMatch(/^250 /);
     }
-    await settled('after senders');
+    await settled(host, 'after senders');
     for (const [i, [, expected]] of senders.entries()) {
-      expect(ofSubject(`srs ${i}\r`)).toHaveLength(expected ? 1 : 0);
+      expect(ofSubject(host, `srs ${i}\r`)).toHaveLength(expected ? 1 : 0);
     }
   });
 
-  it.each([25, 465] as const)('goes on after lines of any length, on %d', async (port) => {
+  it.for([25, 465] as const)('goes on after lines of any length, on %d', async (port, { host }) => {
     const [target, from] =
-      port === 25 ? ([port25(), someone] as const) : ([port465(), anna] as const);
+      port === 25 ? ([port25(host), someone] as const) : ([port465(host), anna] as const);
     for (const length of [65_000, 65_470, 65_490, 65_533]) {
       expect(
         await attempt(
@@ -554,14 +546,14 @@ describe('clients that are odd, and clients that mean harm', () => {
     expect(
       await attempt(target, from, [anna], message(`after long lines on ${port}`, from)),
     ).toMatch(/^250 /);
-    await queueIsEmpty();
+    await host.queueIsEmpty();
   });
 
-  it.each([25, 465] as const)(
+  it.for([25, 465] as const)(
     'says what is wrong with the form of a message, on %d',
-    async (port) => {
+    async (port, { host }) => {
       const [target, from] =
-        port === 25 ? ([port25(), someone] as const) : ([port465(), anna] as const);
+        port === 25 ? ([port25(host), someone] as const) : ([port465(host), anna] as const);
       const many = Array.from({ length: 4000 }, (_, i) => ` p${i}@remote.example,`);
       for (const [lines, words] of [
         [
@@ -611,8 +603,8 @@ describe('clients that are odd, and clients that mean harm', () => {
       'DATA\r\n',
       `${header(`smuggled ${mark}`).join('\r\n')}\r\n\r\nx\r\n.\r\nQUIT\r\n`,
     ];
-    const inData = async (tls: boolean) => {
-      const dialogue = await SmtpDialogue.open(port25());
+    const inData = async (host: Host, tls: boolean) => {
+      const dialogue = await SmtpDialogue.open(port25(host));
       if (tls) await dialogue.startTls();
       for (const line of [`MAIL FROM:<${someone}>`, `RCPT TO:<${anna}>`, 'DATA']) {
         expect(await dialogue.say(line)).toMatch(/^[23]/);
@@ -620,20 +612,20 @@ describe('clients that are odd, and clients that mean harm', () => {
       return dialogue;
     };
 
-    it.each([
-      ['at once', false, (lines: string[]) => [lines.join('')], 0],
-      ['at once, under TLS', true, (lines: string[]) => [lines.join('')], 0],
-      ['line by line', false, (lines: string[]) => lines, 0],
-      ['line by line, under TLS', true, (lines: string[]) => lines, 0],
-      ['line by line, 20 ms apart', false, (lines: string[]) => lines, 20],
-      ['line by line, 20 ms apart, under TLS', true, (lines: string[]) => lines, 20],
-    ])('gets it refused: %s', async (how, tls, cut, pause) => {
+    it.for<[string, boolean, (lines: string[]) => string[], number]>([
+      ['at once', false, (lines) => [lines.join('')], 0],
+      ['at once, under TLS', true, (lines) => [lines.join('')], 0],
+      ['line by line', false, (lines) => lines, 0],
+      ['line by line, under TLS', true, (lines) => lines, 0],
+      ['line by line, 20 ms apart', false, (lines) => lines, 20],
+      ['line by line, 20 ms apart, under TLS', true, (lines) => lines, 20],
+    ])('gets it refused: %s', async ([how, tls, cut, pause], { host }) => {
       // Of what came too late to be told from a client that waits, as a busy machine sends it.
       const late = new Set<string>();
       for (const [i, end] of ends.entries()) {
         for (let tries = 1; ; tries++) {
           const mark = `${how} ${i} ${tries}`;
-          const dialogue = await inData(tls);
+          const dialogue = await inData(host, tls);
           let last = performance.now();
           let longest = 0;
           for (const text of cut(smuggling(end, mark))) {
@@ -656,13 +648,15 @@ describe('clients that are odd, and clients that mean harm', () => {
           break;
         }
       }
-      await settled(`after ${how}`);
-      const smuggled = (await subjects()).filter((subject) => subject?.startsWith('smuggled'));
+      await settled(host, `after ${how}`);
+      const smuggled = (await subjects(host)).filter((subject) =>
+        subject?.startsWith(`smuggled ${how} `),
+      );
       expect(smuggled.filter((subject) => !late.has(subject!))).toEqual([]);
     });
 
-    it('finds no BDAT, and no PIPELINING', async () => {
-      const dialogue = await SmtpDialogue.open(port25());
+    it('finds no BDAT, and no PIPELINING', async ({ host }) => {
+      const dialogue = await SmtpDialogue.open(port25(host));
       expect(dialogue.extensions).not.toMatch(/PIPELINING|CHUNKING|BDAT/i);
       expect(await dialogue.say(`MAIL FROM:<${someone}>`)).toMatch(/^250 /);
       expect(await dialogue.say(`RCPT TO:<${anna}>`)).toMatch(/^250 /);
@@ -670,8 +664,8 @@ describe('clients that are odd, and clients that mean harm', () => {
       dialogue.end();
     });
 
-    it('hinders none who sends several messages in turn', async () => {
-      const dialogue = await SmtpDialogue.open(port25());
+    it('hinders none who sends several messages in turn', async ({ host }) => {
+      const dialogue = await SmtpDialogue.open(port25(host));
       await dialogue.startTls();
       for (const i of [1, 2, 3]) {
         for (const line of [`MAIL FROM:<${someone}>`, `RCPT TO:<${anna}>`, 'DATA']) {
@@ -680,11 +674,11 @@ describe('clients that are odd, and clients that mean harm', () => {
         expect(await dialogue.say(`${message(`in turn ${i}`).join('\r\n')}\r\n.`)).toMatch(/^250 /);
       }
       dialogue.end();
-      await queueIsEmpty();
+      await host.queueIsEmpty();
     });
   });
 
-  it.each([
+  it.for([
     ['bare', 'From: anna@example.org', 'anna@example.org'],
     ['coded quoted', 'From: "=?utf-8?Q?M=C3=BCller_Anna?=" <anna@example.org>', 'Müller Anna'],
     ['coded close', 'From: =?utf-8?Q?Anna_M=C3=BCller?=<anna@example.org>', 'Anna Müller'],
@@ -693,12 +687,12 @@ describe('clients that are odd, and clients that mean harm', () => {
     ['company', 'From: Example Inc. <anna@example.org>', 'Example Inc.'],
   ])(
     'sends without Date as with it, signed and without a notice: %s',
-    async (name, from, shown) => {
+    async ([name, from, shown], { host }) => {
       const subject = `from ${name}`;
       expect(
-        await attempt(port465(), anna, [erika], [from, `Subject: ${subject}`, '', 'x']),
+        await attempt(port465(host), anna, [erika], [from!, `Subject: ${subject}`, '', 'x']),
       ).toMatch(/^250 /);
-      const { raw, dkim, dmarc } = await waitForReceived(lab, subject);
+      const { raw, dkim, dmarc } = await waitForReceived(host.lab, subject);
       expect([dkim.map(({ result }) => result), dmarc]).toEqual([['pass'], 'pass']);
       const mail = await simpleParser(raw);
       expect(mail.from!.text).toContain(shown);
@@ -707,30 +701,34 @@ describe('clients that are odd, and clients that mean harm', () => {
       expect(mail.date).toBeInstanceOf(Date);
       expect(mail.messageId).toMatch(/@mail\.example\.org>$/);
       expect(raw).not.toContain('X-Amavis-Alert: BAD HEADER SECTION, Missing');
-      await queueIsEmpty();
-      const notices = (await subjects()).filter((each) => /header|BAD/i.test(each ?? ''));
+      await host.queueIsEmpty();
+      const notices = (await subjects(host)).filter((each) => /header|BAD/i.test(each ?? ''));
       expect(notices).toEqual([]);
     },
   );
 
-  it('has an account with signs in its name, an alias to a tag, and case where it belongs to others', async () => {
-    const own = { ...login(anna), user: oNeill, password: oNeillPassword };
+  it('has an account with signs in its name, an alias to a tag, and case where it belongs to others', async ({
+    host,
+  }) => {
+    const own = { ...host.login(anna), user: oNeill, password: oNeillPassword };
     await submit(own, 465, {
       from: `"O'Neill & Co" <${oNeill}>`,
       to: 'Erika.Case@remote.example',
       subject: 'with signs',
       text: 'x',
     });
-    const sent = await waitForReceived(lab, 'with signs');
+    const sent = await waitForReceived(host.lab, 'with signs');
     expect([sent.from, sent.to, sent.dmarc]).toEqual([
       oNeill,
       ['Erika.Case@remote.example'],
       'pass',
     ]);
-    await fromRemote({ to: "O'Neill&Co+x@Example.org", subject: 'to signs' });
+    await host.receive({ to: "O'Neill&Co+x@Example.org", subject: 'to signs' });
     await waitForMail(own, 'to signs');
-    await fromRemote({ to: 'sales@example.org', subject: 'to sales' });
-    await waitForMail(login(anna), 'to sales');
-    expect((await waitForReceived(lab, 'to sales')).to).toEqual(['Erika.Muster@remote.example']);
+    await host.receive({ to: 'sales@example.org', subject: 'to sales' });
+    await waitForMail(host.login(anna), 'to sales');
+    expect((await waitForReceived(host.lab, 'to sales')).to).toEqual([
+      'Erika.Muster@remote.example',
+    ]);
   });
 });

@@ -2,29 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAccess } from '../../lab/apis';
+import { entry } from '../../lab/lifecycle';
 import { Stack } from '../../lab/stack';
-import { findLab, run, type Lab } from '../../lab/state';
-
-export const entry = join(__dirname, '..', '..', 'lab', 'lab');
-
-/** Runs `./lab/lab` and gives what it printed. */
-const lab = (...args: string[]): string =>
-  execFileSync(entry, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-
-/** A lab of the tests' own, beside a developer's; what an earlier run left of it is removed first. */
-export function startLab(name: string): Lab {
-  lab('down', '--lab', name);
-  lab('up', '--lab', name);
-  return findLab(name)!;
-}
-
-export function endLab(name: string): void {
-  lab('down', '--lab', name);
-}
+import { run, type Lab } from '../../lab/state';
 
 /** Lets a zone's registrar hand on its DS record, as a person does after an `up`. */
 export function passDsOn(name: string, zone: string): void {
-  lab('registrar', zone, '--lab', name);
+  execFileSync(entry, ['registrar', zone, '--lab', name], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }
 
 /**
