@@ -7,13 +7,14 @@ import { anewMistake, publishedKey } from './publishedKey';
 
 export interface DkimArgs {
   domain: string;
+  /** The keys to make, by generation, and the one that signs, e.g. `{ signs: 1, keys: [{ generation: 1 }, { generation: 2 }] }`. */
   history: KeyHistory;
-  /** The publicKeyHash() of a selector's key, where the stack has had it before. */
-  before: (selector: string) => string | undefined;
-  /** Generations that nobody may trust any more. */
-  compromised: number[];
-  /** Keep the keys that sign, or will, from being made anew. */
-  protect: boolean;
+  /** The publicKeyHash() of a selector's key that the stack has had before. Default: none is known. */
+  before?: (selector: string) => string | undefined;
+  /** Generations whose records revoke them. Default: none. */
+  compromised?: number[];
+  /** Keeps the keys that sign, or will, from being deleted. Default: true. */
+  protect?: boolean;
 }
 
 /** The DKIM keys of one domain, RSA-2048, each with its selector for ever. */
@@ -29,11 +30,12 @@ export class Dkim extends pulumi.ComponentResource {
 
   constructor(name: string, args: DkimArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Dkim', name, {}, opts);
-    const { signs, keys } = args.history;
+    const { domain, history, before = () => undefined, compromised = [], protect = true } = args;
+    const { signs, keys } = history;
     const made = keys.map(({ generation }) => {
       const selector = dkimSelector(generation);
-      const isRevoked = args.compromised.includes(generation);
-      const what = `the DKIM key ${selector} of ${args.domain}`;
+      const isRevoked = compromised.includes(generation);
+      const what = `the DKIM key ${selector} of ${domain}`;
       const isTrusted = !isRevoked && signs !== undefined;
       const key = new tls.PrivateKey(
         `${name}-${selector}`,
@@ -41,12 +43,12 @@ export class Dkim extends pulumi.ComponentResource {
         {
           parent: this,
           // A rotation removes what is below the one that signs.
-          protect: args.protect && !(signs !== undefined && generation < signs),
+          protect: protect && !(signs !== undefined && generation < signs),
           // Another default is for keys that are new.
           ignoreChanges: ['algorithm', 'rsaBits'],
           hooks: keeping(
             `${name}-${selector}`,
-            isTrusted && args.before(selector) !== undefined
+            isTrusted && before(selector) !== undefined
               ? { message: anewMistake(what), isRefused: true }
               : undefined,
             this,
@@ -54,7 +56,7 @@ export class Dkim extends pulumi.ComponentResource {
         },
       );
       const publicKeyPem = isTrusted
-        ? key.publicKeyPem.apply((pem) => publishedKey(what, pem, args.before(selector)))
+        ? key.publicKeyPem.apply((pem) => publishedKey(what, pem, before(selector)))
         : key.publicKeyPem;
       return { generation, selector, key, publicKeyPem, isRevoked, isTrusted };
     });

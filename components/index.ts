@@ -1,1 +1,7 @@
 export { MailHost } from './mailHost';
+export type * from './mailHostArgs';
+
+// Parts that make sense alone.
+export { Dkim, type DkimArgs } from './dkim';
+export { DomainDns, type DnsArgs } from './domainDns';
+export { Machine, type MachineArgs } from './machine';

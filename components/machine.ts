@@ -20,14 +20,14 @@ export interface MachineArgs {
   ipv6: boolean;
   /** Networks in CIDR form that may use SSH. */
   adminNetworks: string[];
-  /** Opens the ports of the web server. */
-  web: boolean;
-  /** Opens port 80 to the CA where it issues the certificates. */
-  tls: { issuer: CertificateIssuer };
-  /** Another number puts another server in the place of this one. */
-  serverGeneration: number;
-  /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. */
-  protect: boolean;
+  /** Opens the ports of the web server. Default: false. */
+  web?: boolean;
+  /** Opens port 80 to the CA if it issues the certificates. Default: it does not. */
+  tls?: { issuer: CertificateIssuer };
+  /** Server generation. Increment to replace the server. Default: 1. */
+  serverGeneration?: number;
+  /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. Default: true. */
+  protect?: boolean;
   /** Parts that the stack has already, e.g. `volume`: where the plan makes one anew it says what is lost. Default: none. */
   present?: string[];
   /** Whether the checks before the plan know that it makes the server, or puts another in its place. Default: false. */
@@ -75,15 +75,15 @@ export class Machine extends pulumi.ComponentResource {
   constructor(name: string, args: MachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Machine', name, {}, opts);
     const own = { parent: this };
-    const lasting = { parent: this, protect: args.protect };
-    const { present = [], serverMade = false, serverType, location } = args;
+    const { present = [], serverMade = false, protect = true, serverType, location } = args;
+    const lasting = { parent: this, protect };
     const kept = (part: string) =>
       keeping(
         `${name}-${part}`,
         present.includes(part) ? losses(serverMade)[part] : undefined,
         this,
       );
-    const apiProtection = { deleteProtection: args.protect };
+    const apiProtection = { deleteProtection: protect };
 
     // A server that exists knows the first ones only.
     const sshKey = new tls.PrivateKey(
@@ -199,7 +199,7 @@ export class Machine extends pulumi.ComponentResource {
       {
         ...own,
         // Nothing lasts on it, so it needs no protection, which would stand in the way of a new one.
-        replacementTrigger: args.serverGeneration,
+        replacementTrigger: args.serverGeneration ?? 1,
         // The addresses can belong to one server at a time.
         deleteBeforeReplace: true,
         // Only the first boot reads these; a later change must not replace the server.

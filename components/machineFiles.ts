@@ -8,8 +8,8 @@ const mailPorts = [25, 465, 587, 993, 4190];
 
 /** What says which ports are open. */
 interface Opening {
-  web: boolean;
-  tls: { issuer: CertificateIssuer };
+  web?: boolean;
+  tls?: { issuer: CertificateIssuer };
 }
 
 /** TCP ports that are open to everyone. */
@@ -18,7 +18,7 @@ export const publicPorts = (opening: Opening): number[] => [...mailPorts, ...web
 /** Without a web server, the CA that issues the certificates asks on 80 now and then. */
 function webPorts({ web, tls }: Opening): number[] {
   if (web) return [80, 443];
-  return tls.issuer === 'acme' ? [80] : [];
+  return tls?.issuer === 'acme' ? [80] : [];
 }
 
 export const sshPort = 22;
