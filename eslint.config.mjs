@@ -14,4 +14,10 @@ export default tseslint.config(
     },
     rules: { '@pulumi/no-output-instance-in-template-literal': 'error' },
   },
+  {
+    // One subject a file, which its name says. All lines count. Test files are lists of cases.
+    files: ['{bench,docs,lab,test}/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: { 'max-lines': ['error', 350] },
+  },
 );
