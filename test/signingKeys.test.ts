@@ -32,13 +32,14 @@ interface Outcome {
   restart: boolean;
 }
 
-const library = join(__dirname, '../files/usr/local/lib/mailhost');
+const library = join(__dirname, '../files/usr/local/lib');
 /** The host program with time, name servers and files of the test's own. A zone's negative TTL is 100 s. */
 const driver = `
 import json, pathlib, sys, tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, ${JSON.stringify(library)})
-import base64, dkim, visibility
+import base64
+from mailhost import dkim, visibility
 dkim.put = lambda path, file: pathlib.Path(path).write_text(file["text"])
 dkim.run = lambda *command: ""
 class Clock:

@@ -3,7 +3,7 @@ import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const library = join(__dirname, '../files/usr/local/lib/mailhost');
+const library = join(__dirname, '../files/usr/local/lib');
 const keys = [1, 2].map(() =>
   generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -22,7 +22,7 @@ const driver = `
 import json, pathlib, sys, tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, ${JSON.stringify(library)})
-import tlsa
+from mailhost import tlsa
 class Clock:
     now = 0
     def time(self): return self.now

@@ -2,17 +2,13 @@
 
 import os
 import pathlib
-import sys
 import tempfile
 import types
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import accounts  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import accounts
+from mailhost.failure import Failure
 
 
 class Users(unittest.TestCase):
@@ -40,7 +36,9 @@ class Users(unittest.TestCase):
             self.addCleanup(patch.stop)
 
     def all(self):
-        return [types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_dir=home) for name, (uid, home) in self.users.items()]
+        return [
+            types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_dir=home) for name, (uid, home) in self.users.items()
+        ]
 
     def named(self, name):
         return next(user for user in self.all() if user.pw_name == name) if name in self.users else {}[name]
@@ -83,7 +81,9 @@ class Check(Users):
         self.add("anna", 1000)
         self.users["bert"] = (1001, "/home/bert")
         self.check("anna", "carl")
-        with self.assertRaisesRegex(Failure, "^bert is a user of the system already: give the account another address$"):
+        with self.assertRaisesRegex(
+            Failure, "^bert is a user of the system already: give the account another address$"
+        ):
             self.check("carl", "anna", "bert")
 
 

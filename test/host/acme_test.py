@@ -4,11 +4,11 @@ import contextlib
 import datetime
 import fcntl
 import io
+import itertools
 import json
 import os
 import pathlib
 import stat
-import sys
 import tempfile
 import time
 import unittest
@@ -18,14 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import acme  # noqa: E402
-import certificates  # noqa: E402
-import commands  # noqa: E402
-import daemons  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import acme, certificates, commands, daemons
+from mailhost.failure import Failure
 
 HOST = "mail.example.org"
 DIRECTORY = "https://ca.example/dir"
@@ -138,7 +132,9 @@ class Renewal(OnHost):
         wanted = {
             name: {"names": [name], "request": f"/requests/{name}.pem", "privateKey": str(self.key)} for name in names
         }
-        acme.SETTINGS.write_text(json.dumps({"directory": directory, "contact": "a@example.org", "certificates": wanted}))
+        acme.SETTINGS.write_text(
+            json.dumps({"directory": directory, "contact": "a@example.org", "certificates": wanted})
+        )
 
     @contextlib.contextmanager
     def alone(self):
@@ -146,7 +142,7 @@ class Renewal(OnHost):
         yield
 
     def certbot(self, *arguments, directory):
-        given = dict(zip(arguments, arguments[1:], strict=False))
+        given = dict(itertools.pairwise(arguments))
         name = pathlib.Path(given["--csr"]).stem
         self.asked.append(name)
         pathlib.Path(given["--fullchain-path"]).write_text(self.issues([name]))
@@ -198,7 +194,10 @@ class Renewal(OnHost):
 
     def test_keeps_keys_from_others_and_no_longer_than_they_are_asked_for(self):
         self.renew()
-        modes = [stat.S_IMODE(os.stat(path).st_mode) for path in (certificates.STORE, certificates.path_in(certificates.STORE, HOST))]
+        modes = [
+            stat.S_IMODE(os.stat(path).st_mode)
+            for path in (certificates.STORE, certificates.path_in(certificates.STORE, HOST))
+        ]
         self.assertEqual(modes, [0o700, 0o600])
         certificates.store("example.org", certificates.issued("example.org"))
         self.wants(HOST)
@@ -272,7 +271,9 @@ class Renewal(OnHost):
 
     def test_serves_later_what_no_daemon_would_serve(self):
         self.serves = self.raises(Failure("port 25 serves another"))
-        self.assertIn(f"{HOST} has no certificate of the CA yet, and is served with the stack's own: port 25", self.renew())
+        self.assertIn(
+            f"{HOST} has no certificate of the CA yet, and is served with the stack's own: port 25", self.renew()
+        )
         self.renew()
         self.assertEqual(self.asked, [])
         self.serves = lambda: None
@@ -311,7 +312,9 @@ class Renewal(OnHost):
         full = self.raises(OSError(28, "No space left on device"))
         self.replace(acme, put_private=full)
         self.replace(certificates, put_private=full)
-        self.assertIn("WARNING: certificates cannot be renewed now: [Errno 28] No space left on device", self.renew(HOST))
+        self.assertIn(
+            "WARNING: certificates cannot be renewed now: [Errno 28] No space left on device", self.renew(HOST)
+        )
         self.assertEqual(certificates.issued(HOST), served)
 
     def test_goes_on_with_a_damaged_state_or_mail_that_cannot_be_sent(self):
@@ -388,7 +391,9 @@ class Served(OnHost):
         super().setUp()
         self.replace(certificates, STORE=self.folder, FRESH=self.folder / "fresh", KEY=str(self.folder / "privkey.pem"))
         self.replace(daemons, host_name=lambda: HOST)
-        self.ones = {name: certificates.Pair(issued(key, [HOST]), pem(key)) for name, key in (("own", KEY), ("old", OTHER_KEY))}
+        self.ones = {
+            name: certificates.Pair(issued(key, [HOST]), pem(key)) for name, key in (("own", KEY), ("old", OTHER_KEY))
+        }
         own = self.ones["own"]
         self.files = {certificates.OWN_CHAIN: {"text": own.chain}, certificates.OWN_KEY: {"text": own.key}}
 

@@ -1,15 +1,10 @@
 """What a header costs that a stranger has made."""
 
-import pathlib
-import sys
 import time
 import unittest
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost/filters"))
-
-import header  # noqa: E402
-from protocol import Refused  # noqa: E402
+import header
+from protocol import Refused
 
 
 def cost(lines: int) -> float:

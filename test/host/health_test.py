@@ -7,25 +7,14 @@ import json
 import os
 import pathlib
 import re
-import sys
 import tempfile
 import time
 import types
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import backup  # noqa: E402
-import check  # noqa: E402
-import daemons  # noqa: E402
-import deferred  # noqa: E402
-import failures  # noqa: E402
-import health  # noqa: E402
-import notices  # noqa: E402
-import pauses  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import backup, check, daemons, deferred, failures, health, notices, pauses
+from mailhost.failure import Failure
 
 SUBSYSTEMS = ("mda", "mta", "smtp")
 SUBSETS = [set(some) for number in range(4) for some in itertools.combinations(SUBSYSTEMS, number)]
@@ -191,7 +180,9 @@ class Pauses(OnHost):
             self.relay()
         pauses.keep()
         pauses.MARK.unlink(missing_ok=True)
-        self.smtpd.start(pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split() if pauses.OPTIONS.exists() else [])
+        self.smtpd.start(
+            pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split() if pauses.OPTIONS.exists() else []
+        )
         pauses.restore()
 
     def test_ends_once_what_met_a_closed_port_can_be_tried_again(self):
@@ -224,7 +215,9 @@ class Pauses(OnHost):
             "restart of amavis": lambda: daemons.Amavis().restart_service(),
             "reboot during a push": self.reboot_in_a_push,
         }
-        for paused, suspends, blocks, (name, way) in itertools.product(SUBSETS, (0, 2), ([], [("0.0.0.0", "x.example")]), ways.items()):
+        for paused, suspends, blocks, (name, way) in itertools.product(
+            SUBSETS, (0, 2), ([], [("0.0.0.0", "x.example")]), ways.items()
+        ):
             with self.subTest(name, paused=paused, suspends=suspends, blocks=blocks):
                 self.smtpd.__init__(self.folder)
                 self.smtpd.paused, self.smtpd.blocks = {*paused}, [*blocks]
@@ -273,7 +266,10 @@ class Pauses(OnHost):
         self.smtpd.envelopes[envelope][0] = True
         pauses.keep()
         self.smtpd.start(pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split())
-        with mock.patch.object(pauses, "wait_for", mock.Mock(side_effect=Failure("gave up"))), self.assertRaises(Failure):
+        with (
+            mock.patch.object(pauses, "wait_for", mock.Mock(side_effect=Failure("gave up"))),
+            self.assertRaises(Failure),
+        ):
             pauses.restore()
         self.assertEqual(self.smtpd.paused, {"mda", "mta"})
         self.assertEqual(self.smtpd.waiting(), {envelope})
@@ -343,7 +339,9 @@ class Deferred(OnHost):
         path.parent.mkdir(parents=True)
         path.write_text(f"version: 3\ndispatcher: {action}\ntype: mta\n")
         since = int(time.time() - hours * 3600)
-        self.lines.append(f"{envelope}|inet4|mta||{sender}|{recipient}|{recipient}|{since}|{since}|0|3|pending|99|{reason}")
+        self.lines.append(
+            f"{envelope}|inet4|mta||{sender}|{recipient}|{recipient}|{since}|{since}|0|3|pending|99|{reason}"
+        )
 
     def test_are_one_finding_for_each_reason_at_the_hosts_own_daemons(self):
         for number in range(30):
@@ -352,7 +350,10 @@ class Deferred(OnHost):
         self.add("scan", "c@example.org", "Network error on destination MXs")
         self.add("sign", "d@remote.example", "Network error on destination MXs")
         found = [*deferred.warnings()]
-        self.assertRegex(found[0], "^30 messages wait for Dovecot since .*: mail.lmtp: LMTP server error: 451 4.2.0 .*smtpctl show queue$")
+        self.assertRegex(
+            found[0],
+            "^30 messages wait for Dovecot since .*: mail.lmtp: LMTP server error: 451 4.2.0 .*smtpctl show queue$",
+        )
         self.assertEqual(len(found), 3)
         self.assertRegex("\n".join(found), "1 message waits for Dovecot since .*Quota exceeded")
         self.assertRegex("\n".join(found), "2 messages wait for amavis since .*: Network error on destination MXs")
@@ -362,16 +363,23 @@ class Deferred(OnHost):
         self.add("outbound", "a@dead.example", "Connection timeout", hours=3.9)
         self.add("forward", "a@other.example", "421 4.7.0 Try again")
         self.assertEqual([*deferred.warnings()], [])
-        self.assertRegex("\n".join(deferred.ordinary()), "for dead.example since .*: Connection timeout\n.* other.example .*: 421 4.7.0")
+        self.assertRegex(
+            "\n".join(deferred.ordinary()),
+            "for dead.example since .*: Connection timeout\n.* other.example .*: 421 4.7.0",
+        )
         self.lines = []
         self.add("outbound", "a@late.example", "Connection timeout", hours=4.1)
-        self.assertRegex("\n".join(deferred.warnings()), "^1 message waits for late.example since .*: Connection timeout")
+        self.assertRegex(
+            "\n".join(deferred.warnings()), "^1 message waits for late.example since .*: Connection timeout"
+        )
 
     def test_at_the_smarthost_are_findings_at_once(self):
         deferred.SMARTHOST.touch()
         self.add("outbound", "a@one.example", "535 login refused")
         self.add("outbound", "a@two.example", "535 login refused")
-        self.assertRegex("\n".join(deferred.warnings()), "^2 messages wait for the smarthost since .*: 535 login refused")
+        self.assertRegex(
+            "\n".join(deferred.warnings()), "^2 messages wait for the smarthost since .*: 535 login refused"
+        )
 
     def test_that_are_new_or_on_their_way_are_nothing(self):
         self.add("mailbox", "a@example.org", "")
@@ -462,7 +470,10 @@ class Units(OnHost):
             self.assertEqual(self.report(), [])
             self.fails(self.RULES)
             self.assertEqual(self.report(), [])
-        self.assertRegex(failures.warnings()[0], f"{self.RULES} failed on .*, 4 times since .*channel failed. See: journalctl --unit {self.RULES}")
+        self.assertRegex(
+            failures.warnings()[0],
+            f"{self.RULES} failed on .*, 4 times since .*channel failed. See: journalctl --unit {self.RULES}",
+        )
         self.succeeds(self.RULES)
         self.assertEqual(self.report(), [])
         self.fails(self.RULES)
@@ -524,7 +535,9 @@ class Units(OnHost):
         self.states["opensmtpd.service"] = "active"
         self.restarts["opensmtpd.service"] = 2
         self.assertEqual(self.report(), ["opensmtpd.service failed on mail.example.org"])
-        self.assertRegex(failures.warnings()[0], "opensmtpd.service failed on .*, 2 times since .*, and runs well again")
+        self.assertRegex(
+            failures.warnings()[0], "opensmtpd.service failed on .*, 2 times since .*, and runs well again"
+        )
         self.assertEqual((self.report(), failures.warnings()), ([], []))
         # A push or an operator has started it.
         self.restarts["opensmtpd.service"] = 0
@@ -544,8 +557,14 @@ class Units(OnHost):
         self.assertEqual(self.report(), ["mailhost-backup.service failed on mail.example.org"])
 
     def test_are_described_by_their_own_words(self):
-        unit, systemd = "x.service", "x.service: Failed with result 'exit-code'.\nx.service: Triggering OnFailure= dependencies.\n"
-        for own, words in (("one\nchannel failed\nno\n", "one\nchannel failed\nno"), ("", "x.service: Failed with result 'exit-code'.")):
+        unit, systemd = (
+            "x.service",
+            "x.service: Failed with result 'exit-code'.\nx.service: Triggering OnFailure= dependencies.\n",
+        )
+        for own, words in (
+            ("one\nchannel failed\nno\n", "one\nchannel failed\nno"),
+            ("", "x.service: Failed with result 'exit-code'."),
+        ):
             journal = lambda *command, own=own: own if command[-1].startswith("_SYSTEMD") else systemd  # noqa: E731
             with mock.patch.object(failures, "run", journal):
                 self.assertEqual(failures.words_of(unit, "1"), words)
@@ -589,7 +608,9 @@ class Notices(OnHost):
                 else:
                     with self.assertRaisesRegex(Failure, "sendmail failed: server disallowed"):
                         notices.notify_postmaster("ä", "text")
-                self.assertRegex(ran.call_args.kwargs["input"].decode(), "To: root\n(.*\n)*Auto-Submitted: auto-generated\n")
+                self.assertRegex(
+                    ran.call_args.kwargs["input"].decode(), "To: root\n(.*\n)*Auto-Submitted: auto-generated\n"
+                )
 
     def test_of_a_backup_are_not_noted_as_sent_where_they_are_not(self):
         self.replace(backup, STATE=self.folder / "backup.json", put_private=lambda path, text: path.write_text(text))
@@ -665,7 +686,10 @@ class Health(OnHost):
             ("inactive", start, 0, "mailhost-backup.timer never runs again"),
             ("active", start, 0, None),
         ):
-            self.answers |= {"systemctl list-timers": json.dumps([timer | {"next": coming}]), "systemctl show": f"InactiveExitTimestampMonotonic={since}\nActiveState={state}\n"}
+            self.answers |= {
+                "systemctl list-timers": json.dumps([timer | {"next": coming}]),
+                "systemctl show": f"InactiveExitTimestampMonotonic={since}\nActiveState={state}\n",
+            }
             self.found(words)
 
     def test_tells_of_updates_that_do_not_come(self):

@@ -3,12 +3,11 @@
 import importlib.machinery
 import importlib.util
 import pathlib
-import sys
 import unittest
 
-sys.dont_write_bytecode = True
+from protocol import Refused
+
 PROGRAM = pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"
-sys.path[:0] = [str(PROGRAM), str(PROGRAM / "filters")]
 
 
 def loaded(path: pathlib.Path):
@@ -19,7 +18,6 @@ def loaded(path: pathlib.Path):
 
 
 own = loaded(PROGRAM / "filters/own")
-from protocol import Refused  # noqa: E402
 
 OWN = {"192.0.2.1", "2001:db8::1", "127.0.0.1", "::1"}
 DNS = {

@@ -2,18 +2,14 @@
 
 import contextlib
 import io
-import pathlib
 import re
 import sys
 import types
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import records  # noqa: E402
-from visibility import Look  # noqa: E402
+from mailhost import records
+from mailhost.visibility import Look
 
 
 def from_text(_, kind: str, text: str):

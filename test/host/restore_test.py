@@ -1,16 +1,11 @@
 """What a restored volume has besides what its backup had."""
 
 import pathlib
-import sys
 import tempfile
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-repository = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(repository / "files/usr/local/lib/mailhost"))
-
-import restore  # noqa: E402
+from mailhost import restore
 
 
 class MaildirTest(unittest.TestCase):

@@ -3,10 +3,8 @@
 import importlib.machinery
 import importlib.util
 import pathlib
-import sys
 import unittest
 
-sys.dont_write_bytecode = True
 PATH = pathlib.Path(__file__).parents[2] / "files/usr/libexec/opensmtpd/table-scanner"
 loader = importlib.machinery.SourceFileLoader("table_scanner", str(PATH))
 table = importlib.util.module_from_spec(importlib.util.spec_from_loader("table_scanner", loader))

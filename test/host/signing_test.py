@@ -8,14 +8,8 @@ import unittest
 from types import SimpleNamespace
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import commands  # noqa: E402
-import dkim  # noqa: E402
-import tlsa  # noqa: E402
-import visibility  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import commands, dkim, tlsa, visibility
+from mailhost.failure import Failure
 
 TTL = 1800
 #: Of an authoritative answer.
@@ -55,7 +49,7 @@ class Text:
 def plan(signs, *published, retention=1000):
     """The same selectors for each of the domains, as amavis' files have them."""
     domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
-    keys = {domain: {selector: "QUFB" for selector in published} for domain in signs}
+    keys = {domain: dict.fromkeys(published, "QUFB") for domain in signs}
     return {
         dkim.SETTINGS: {"text": json.dumps({"retention": retention, "domains": domains})},
         dkim.PUBLIC_KEYS: {"text": json.dumps(keys)},
@@ -72,7 +66,7 @@ class Signing(unittest.TestCase):
         self.gone, self.silent, self.appears = set(), set(), {}
         self.negative_ttl = TTL
         self.asked, self.ran, self.said, self.written = [], [], [], []
-        for name, value in {
+        for what, value in {
             "EVIDENCE": base / "dkim.json",
             "SETTINGS": str(base / "settings.json"),
             "PUBLIC_KEYS": str(base / "keys.json"),
@@ -84,7 +78,7 @@ class Signing(unittest.TestCase):
             "look_at_all": self.look_at_all,
             "print": lambda text, flush=False: self.said.append((self.clock.now, text, flush)),
         }.items():
-            patch = mock.patch.object(dkim, name, value, create=name == "print")
+            patch = mock.patch.object(dkim, what, value, create=what == "print")
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -307,9 +301,16 @@ class Evidence(Signing):
 
     def test_takes_no_time_of_a_clock_that_was_ahead(self):
         now = self.clock.now
-        dkim.save({"example.org": {"s1": {"visible": now + 99, "from": now + 99, "until": now + 99, "longest": 10, "keep": now + 99}}})
+        dkim.save(
+            {
+                "example.org": {
+                    "s1": {"visible": now + 99, "from": now + 99, "until": now + 99, "longest": 10, "keep": now + 99}
+                }
+            }
+        )
         self.assertEqual(
-            dkim.load(), {"example.org": {"s1": {"visible": now + 1, "from": now, "until": now, "longest": 10, "keep": now + 10}}}
+            dkim.load(),
+            {"example.org": {"s1": {"visible": now + 1, "from": now, "until": now, "longest": 10, "keep": now + 10}}},
         )
 
     def test_has_one_key_of_a_selector_for_good(self):
@@ -338,9 +339,7 @@ class Evidence(Signing):
             self.assertFalse(dkim.has_announced_key("example.net", "s1"))
         with key_with("QU", "FC"):
             self.assertFalse(dkim.has_announced_key("example.org", "s1"))
-        self.assertEqual(
-            commands[0], ("openssl", "pkey", "-in", "/etc/amavis/dkim/example.org.s1.pem", "-pubout")
-        )
+        self.assertEqual(commands[0], ("openssl", "pkey", "-in", "/etc/amavis/dkim/example.org.s1.pem", "-pubout"))
 
 
 class Rotation(Signing):
@@ -435,7 +434,9 @@ class Removal(Signing):
         self.clock.now += 10
         self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
         self.clock.now += 8900
-        with self.assertRaisesRegex(Failure, "s1 of example.org signed until 1970-01-12 14:16:50 UTC, .* 1970-01-12 16:46:40 UTC"):
+        with self.assertRaisesRegex(
+            Failure, "s1 of example.org signed until 1970-01-12 14:16:50 UTC, .* 1970-01-12 16:46:40 UTC"
+        ):
             self.push(self.removal_of_s1())
         self.clock.now += 100
         self.push(self.removal_of_s1())
@@ -545,7 +546,9 @@ class NameServers(unittest.TestCase):
     soa = ("NOERROR", AA, [SimpleNamespace(minimum=60)])
     right = ("NOERROR", AA, [Text("p=QUFB")])
 
-    def look(self, texts, soa=soa, servers={"ns1": ["192.0.2.1"]}):
+    servers = {"ns1": ["192.0.2.1"]}
+
+    def look(self, texts, soa=soa, servers=servers):
         answers = {("192.0.2.1", "SOA"): soa} | {("192.0.2.1", "TXT"): texts}
         with dns_of_test(answers, servers):
             return visibility.look("example.org", "s1._domainkey.example.org", "TXT", dkim.are_key("QUFB"))
@@ -563,14 +566,16 @@ class NameServers(unittest.TestCase):
             seen = self.look((rcode, flags, []))
             self.assertFalse(seen.certain, rcode)
             self.assertIn(rcode, seen.missing)
-            with dns_of_test({("192.0.2.1", "TLSA"): (rcode, flags, [])}, {"ns1": ["192.0.2.1"]}):
-                with self.assertRaises(Failure):
-                    visibility.common_answers("example.org", "_25._tcp.example.org", "TLSA")
+            answers = {("192.0.2.1", "TLSA"): (rcode, flags, [])}
+            with dns_of_test(answers, self.servers), self.assertRaises(Failure):
+                visibility.common_answers("example.org", "_25._tcp.example.org", "TLSA")
 
     def test_must_know_the_zone(self):
         for texts in (self.right, ("NXDOMAIN", AA, [])):
             seen = self.look(texts, soa=("NOERROR", AA, []))
-            self.assertEqual((seen.missing, seen.certain), ("name server ns1 does not know the zone example.org", False))
+            self.assertEqual(
+                (seen.missing, seen.certain), ("name server ns1 does not know the zone example.org", False)
+            )
 
     def test_may_have_an_address_of_ipv6_alone_where_another_has_more(self):
         self.assertIsNone(self.look(self.right, servers={"ns6": [], "ns1": ["192.0.2.1"]}).missing)
@@ -587,7 +592,12 @@ class NameServers(unittest.TestCase):
 
     def test_have_it_in_whatever_form(self):
         is_out = dkim.are_key("QUI=")
-        for text in ("p=QUI=", "v=DKIM1;p=QUI=;t=s", "v=DKIM1; k=rsa; p = Q\tU I=", "n=words; of=no \xe9 interest; p=QUI="):
+        for text in (
+            "p=QUI=",
+            "v=DKIM1;p=QUI=;t=s",
+            "v=DKIM1; k=rsa; p = Q\tU I=",
+            "n=words; of=no \xe9 interest; p=QUI=",
+        ):
             self.assertTrue(is_out([SimpleNamespace(strings=[text.encode("latin1")])]), text)
         for text in ("", "v=DKIM1; p=", "pp=QUI=", "v=DKIM1; k=rsa", "p=QUI"):
             self.assertFalse(is_out([Text(text)]), text)

@@ -5,16 +5,12 @@ import hashlib
 import json
 import pathlib
 import subprocess
-import sys
 import tempfile
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import tlsa  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import tlsa
+from mailhost.failure import Failure
 
 NAME = "_25._tcp.mail.example.org"
 TTL = 3600
@@ -261,7 +257,10 @@ class Note(Tlsa):
 class RecordOf(unittest.TestCase):
     def test_is_the_hash_of_the_public_key(self):
         key = subprocess.run(
-            ("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), capture_output=True, text=True, check=True
+            ("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         der = subprocess.run(
             ("openssl", "pkey", "-pubout", "-outform", "DER"), input=key.encode(), capture_output=True, check=True

@@ -8,14 +8,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "files/usr/local/lib/mailhost"))
-
-import files  # noqa: E402
-import history  # noqa: E402
-import manifests  # noqa: E402
-import transaction  # noqa: E402
-from failure import Failure  # noqa: E402
+from mailhost import files, history, manifests, transaction
+from mailhost.failure import Failure
 
 
 class Killed(BaseException):
@@ -146,7 +140,9 @@ class Transaction(unittest.TestCase):
         with os.fdopen(writing, "w") as sys.__stdout__:
             self.push({self.one: "2\n", self.other: "1\n"})
             os.close(reading)
-            with self.assertRaisesRegex(Failure, "\nwhoever asked for it is gone, and would not know that it is in force$"):
+            with self.assertRaisesRegex(
+                Failure, "\nwhoever asked for it is gone, and would not know that it is in force$"
+            ):
                 self.push({self.one: "3\n", self.other: "1\n"})
         self.assertEqual(self.lying(), {"one": b"2\n", "other": b"1\n"})
 
@@ -252,7 +248,9 @@ class Transaction(unittest.TestCase):
         self.assertEqual(transaction.staged_paths("daemon"), [transaction.staged_path("daemon", "c")])
 
     def test_tells_what_it_did(self):
-        self.assertEqual(self.push({self.one: "2\n", self.third: "2\n"}), f"daemon: {self.one}, {self.third}, {self.other}")
+        self.assertEqual(
+            self.push({self.one: "2\n", self.third: "2\n"}), f"daemon: {self.one}, {self.third}, {self.other}"
+        )
         self.daemon.is_ready = lambda: False
         self.assertEqual(self.push({self.one: "2\n", self.third: "2\n"}), "daemon: restarted")
 
@@ -349,7 +347,9 @@ class Transaction(unittest.TestCase):
         failing = self.raises(Failure("unshare --mount failed:\nline 3\nline 4"))
         with mock.patch.object(transaction, "run", failing), self.assertRaises(Failure) as caught:
             transaction.in_stage(pathlib.Path("/stage"), {"/etc/b": {}}, ("smtpd", "-n"))
-        self.assertEqual(str(caught.exception), "`smtpd -n` refuses the new files; nothing was changed.\nline 3\nline 4")
+        self.assertEqual(
+            str(caught.exception), "`smtpd -n` refuses the new files; nothing was changed.\nline 3\nline 4"
+        )
 
     def test_withdraws_a_daemon_with_all_that_was_pushed_for_it(self):
         ran = []

@@ -29,7 +29,7 @@ const restore = (host: Host, ...options: string[]) =>
 
 const restic = (host: Host, ...words: string[]) =>
   host.shell(
-    `PYTHONPATH=/usr/local/lib/mailhost python3 -Bc 'import sys; from backup import restic; print(restic(*sys.argv[1:])[1])' ${words.join(' ')}`,
+    `PYTHONPATH=/usr/local/lib python3 -Bc 'import sys; from mailhost.backup import restic; print(restic(*sys.argv[1:])[1])' ${words.join(' ')}`,
   );
 
 /** Gives a backup another time; of one day only the last one is kept. */
@@ -158,9 +158,9 @@ E
     const [snapshot] = snapshotIds(host);
     await deleteAll(host);
     await step('killed after the first message', async () => {
-      const killed = `cd /usr/local/lib/mailhost && python3 -Bc '
+      const killed = `cd /usr/local/lib && python3 -Bc '
 import os, signal, sys
-import commands, restore
+from mailhost import commands, restore
 put_back = restore.put_back
 def put_back_and_die(*arguments):
     put_back(*arguments)
@@ -354,9 +354,9 @@ describe('a repository', () => {
     expect(host.outputs.nextSteps).not.toContain('mail is not backed up');
     const days = ['2020-01-30', '2020-01-31', '2020-02-01', '2020-02-02', '2020-03-03'];
     host.shell(
-      `cd /usr/local/lib/mailhost && python3 -Bc '
+      `cd /usr/local/lib && python3 -Bc '
 import pathlib, sys
-from backup import COPY, restic, settings
+from mailhost.backup import COPY, restic, settings
 COPY.mkdir()
 for day in sys.argv[1:]:
     restic("backup", "--host", settings()["RESTIC_HOST"], "--time", day + " 03:10:00", str(COPY))

@@ -91,7 +91,8 @@ describe('what is not as the plan has it', () => {
     disarrange(host);
     // As where the power failed while the first packages came.
     host.shell(
-      `cd /usr/local/lib/mailhost && python3 -B -c 'import json, prepare
+      `cd /usr/local/lib && python3 -B -c 'import json
+from mailhost import prepare
 packages = prepare.package_states()
 del packages["needrestart"]
 prepare.INSTALLING.write_text(json.dumps({"boot": "an earlier one", "packages": packages}))'

@@ -28,7 +28,7 @@ const up = async (settings: Record<string, string>) => {
 };
 /** Runs Python on the host, with the host program's modules at hand. */
 const python = (code: string) =>
-  onHost(lab, `PYTHONPATH=/usr/local/lib/mailhost python3 -B - <<'E'\n${code}\nE`).trim();
+  onHost(lab, `PYTHONPATH=/usr/local/lib python3 -B - <<'E'\n${code}\nE`).trim();
 const log = (pattern: string) =>
   onHost(lab, `journalctl --unit amavis --output cat | grep -E '${pattern}' || true`);
 /** After a message that went in later has come out, whatever was before it is judged too. */
@@ -52,9 +52,9 @@ describe('the resolver of the host', () => {
   it('validates: what is signed by none of the keys that a parent names has no answer', () => {
     const rcode = (name: string) =>
       python(
-        `import resolver, dns.rcode\nprint(dns.rcode.to_text(resolver.ask("${name}", "A").rcode()))`,
+        `import dns.rcode\nfrom mailhost import resolver\nprint(dns.rcode.to_text(resolver.ask("${name}", "A").rcode()))`,
       );
-    expect(python('import resolver; print(resolver.validates())')).toBe('True');
+    expect(python('from mailhost import resolver; print(resolver.validates())')).toBe('True');
     expect(rcode('mx.remote.example')).toBe('NOERROR');
     expect(rcode(bogusZone)).toBe('SERVFAIL');
   });
@@ -63,7 +63,8 @@ describe('the resolver of the host', () => {
     const before = onHost(lab, 'cat /etc/resolv.conf');
     expect(before).toMatch(/^nameserver 127\.0\.0\.1\nnameserver 10\.88\.\d+\.3\n$/);
     // As systemd-resolved leaves it.
-    const ask = python(`import os, resolver
+    const ask = python(`import os
+from mailhost import resolver
 os.makedirs("/run/systemd/resolve", exist_ok=True)
 open("/run/systemd/resolve/stub-resolv.conf", "w").write("nameserver 127.0.0.53\\n")
 open(resolver.SOURCES[1], "w").write("nameserver 192.0.2.1\\nnameserver 2001:db8::1\\nnameserver 192.0.2.2\\n")

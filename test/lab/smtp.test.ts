@@ -472,9 +472,9 @@ describe('the configuration', () => {
     const mail = exampleMail({ domains, ...change });
     const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
     const check = `import json, pathlib, sys
-sys.path.insert(0, "/usr/local/lib/mailhost")
-from daemons import DAEMONS
-from transaction import in_stage, put
+sys.path.insert(0, "/usr/local/lib")
+from mailhost.daemons import DAEMONS
+from mailhost.transaction import in_stage, put
 files, stage = json.load(sys.stdin), pathlib.Path("/run/stage-of-the-test")
 for path, file in files.items(): put(f"{stage}{path}", file)
 DAEMONS["opensmtpd"].check(files, lambda *command: print(in_stage(stage, files, command)), {})`;

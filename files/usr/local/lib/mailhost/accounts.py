@@ -5,8 +5,8 @@ import pathlib
 import pwd
 import re
 
-from failure import Failure
-from system import run, succeeds
+from mailhost.failure import Failure
+from mailhost.system import run, succeeds
 
 GROUP = "mailusers"
 HOMES = "/srv/mailhost/home"

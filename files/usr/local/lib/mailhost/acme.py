@@ -12,13 +12,12 @@ import tempfile
 import time
 import urllib.request
 
-import certificates
-import resolver
-from daemons import DAEMONS, host_alone, reactivate, wanted
-from failure import ERRORS, Failure
-from files import put_private
-from notices import notify_postmaster
-from system import host_name, locked, run
+from mailhost import certificates, resolver
+from mailhost.daemons import DAEMONS, host_alone, reactivate, wanted
+from mailhost.failure import ERRORS, Failure
+from mailhost.files import put_private
+from mailhost.notices import notify_postmaster
+from mailhost.system import host_name, locked, run
 
 #: Says what the CA is to be asked for; absent where another issues the certificates.
 SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
@@ -62,7 +61,9 @@ def renew(forced: list, of_up: bool = False) -> None:
     if known is not None:
         unknown = sorted(set(forced) - set(known["certificates"]))
         if unknown:
-            raise Failure(f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}")
+            raise Failure(
+                f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}"
+            )
         try:
             with locked(LOCK):
                 due = ask_for_due(known, forced)
@@ -164,7 +165,13 @@ def certbot(*arguments: str, directory: str) -> str:
     )  # fmt: skip
     if result.returncode == 0:
         return result.stdout
-    ornaments = ("Saving debug log", "Ask for help", "An unexpected error occurred", "Requesting a certificate", "Some challenges have failed")
+    ornaments = (
+        "Saving debug log",
+        "Ask for help",
+        "An unexpected error occurred",
+        "Requesting a certificate",
+        "Some challenges have failed",
+    )
     lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines()]
     words = " ".join(line for line in lines if line and not line.startswith(ornaments))
     if result.returncode == 124:
@@ -269,9 +276,13 @@ def warnings() -> list:
             reason = error or "its turn comes with one of the next runs of mailhost-renew.timer"
             found.append(f"{name} has no certificate of the CA yet, and is served with the stack's own: {reason}")
         elif error:
-            found.append(f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and its renewal fails: {error}")
+            found.append(
+                f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and its renewal fails: {error}"
+            )
         elif certificates.ends_soon(pair.chain):
-            found.append(f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and was not renewed: journalctl --unit mailhost-renew")
+            found.append(
+                f"the certificate of {name} ends on {certificates.end_of(pair.chain):%Y-%m-%d}, and was not renewed: journalctl --unit mailhost-renew"
+            )
     return found if len(found) <= 10 else [*found[:10], f"and {len(found) - 10} certificates more: mailhost renew"]
 
 

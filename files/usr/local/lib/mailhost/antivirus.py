@@ -3,8 +3,8 @@
 import socket
 import time
 
-from failure import Failure
-from system import succeeds
+from mailhost.failure import Failure
+from mailhost.system import succeeds
 
 UPDATES = "clamav-freshclam"
 SOCKET = "/run/clamav/clamd.ctl"

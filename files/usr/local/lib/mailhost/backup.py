@@ -11,11 +11,11 @@ import shutil
 import sqlite3
 import subprocess
 
-import folders
-from failure import ERRORS, Failure
-from files import put_private
-from notices import notify_postmaster
-from system import run
+from mailhost import folders
+from mailhost.failure import ERRORS, Failure
+from mailhost.files import put_private
+from mailhost.notices import notify_postmaster
+from mailhost.system import run
 
 ROOT = pathlib.Path("/srv/mailhost")
 #: What restic reads: the volume as of one moment. Also the path inside the snapshots.
@@ -167,7 +167,9 @@ def make_snapshot() -> str:
     finally:
         shutil.rmtree(COPY, ignore_errors=True)
     summary = json.loads(output.splitlines()[-1])
-    kept = [part for span in ("daily", "weekly", "monthly") for part in (f"--keep-{span}", known[f"KEEP_{span.upper()}"])]
+    kept = [
+        part for span in ("daily", "weekly", "monthly") for part in (f"--keep-{span}", known[f"KEEP_{span.upper()}"])
+    ]
     restic("forget", "--retry-lock", "10m", *kept, "--prune")
     now = datetime.datetime.now().astimezone()
     month = now.strftime("%Y-%m")
@@ -199,9 +201,10 @@ def collect() -> None:
     for file in [ROOT / "srs.conf", *ROOT.glob("*.json"), *(ROOT / "acme").rglob("*")]:
         duplicate(file)
     if (ROOT / SENT).exists():
-        with contextlib.closing(sqlite3.connect(ROOT / SENT)) as source, contextlib.closing(
-            sqlite3.connect(COPY / SENT)
-        ) as target:
+        with (
+            contextlib.closing(sqlite3.connect(ROOT / SENT)) as source,
+            contextlib.closing(sqlite3.connect(COPY / SENT)) as target,
+        ):
             source.backup(target)
         keep_owner(ROOT / SENT, COPY / SENT)
     if (ROOT / f"{BAYES}_toks").exists():
@@ -313,6 +316,8 @@ def warnings():
     else:
         # Of a host without one, from when it was to have them.
         last = known.get("last")
-        since = datetime.datetime.fromisoformat(last) if last else datetime.datetime.fromtimestamp(STATE.stat().st_mtime)
+        since = (
+            datetime.datetime.fromisoformat(last) if last else datetime.datetime.fromtimestamp(STATE.stat().st_mtime)
+        )
         if datetime.datetime.now().astimezone() - since.astimezone() > PATIENCE:
             yield f"the last backup is of {since:%Y-%m-%d %H:%M}: journalctl --unit mailhost-backup"

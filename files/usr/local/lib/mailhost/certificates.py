@@ -2,12 +2,13 @@
 
 import datetime
 import functools
+import itertools
 import json
 import pathlib
 import typing
 
-from failure import Failure
-from files import put_private
+from mailhost.failure import Failure
+from mailhost.files import put_private
 
 FOLDER = "/etc/ssl/mailhost"
 CHAIN = f"{FOLDER}/fullchain.pem"
@@ -99,7 +100,7 @@ def check_pair(chain: str, key: str, names: list) -> None:
     leaf = certificates[0]
     if public_part(private.public_key()) != public_part(leaf.public_key()):
         raise Failure("the private key does not belong to the certificate")
-    for certificate, issuer in zip(certificates, certificates[1:], strict=False):
+    for certificate, issuer in itertools.pairwise(certificates):
         try:
             certificate.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature) as error:

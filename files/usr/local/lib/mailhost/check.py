@@ -13,21 +13,23 @@ import ssl
 import time
 import uuid
 
-import acme
-import backup
-import certificates
-import deferred
-import dkim
-import failures
-import health
-import manifests
-import pauses
-import resolver
-import served
-import tlsa
-from daemons import DAEMONS, RULE_UPDATES, wanted
-from failure import ERRORS, Failure
-from system import is_active, is_enabled, run, succeeds, wait_for
+from mailhost import (
+    acme,
+    backup,
+    certificates,
+    deferred,
+    dkim,
+    failures,
+    health,
+    manifests,
+    pauses,
+    resolver,
+    served,
+    tlsa,
+)
+from mailhost.daemons import DAEMONS, RULE_UPDATES, wanted
+from mailhost.failure import ERRORS, Failure
+from mailhost.system import is_active, is_enabled, run, succeeds, wait_for
 
 PROBE = "mailhost-probe@mailhost-probe.invalid"
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
@@ -78,7 +80,11 @@ def outside(mail: dict):
     if not deferred.SMARTHOST.exists():
         yield from blocked_port()
     yield from refusing_list()
-    yield from backup.warnings() if DAEMONS["backup"] in wanted() else ["mail is not backed up: the setting backup says where to"]
+    yield from (
+        backup.warnings()
+        if DAEMONS["backup"] in wanted()
+        else ["mail is not backed up: the setting backup says where to"]
+    )
     yield from reboot()
     yield from acme.warnings()
 
@@ -138,7 +144,12 @@ def web_pages(host_name: str):
     if DAEMONS["web"] not in wanted():
         return
     context = ssl._create_unverified_context()
-    pages = ("/mail/config-v1.1.xml", "/autodiscover/autodiscover.xml", "/apple.mobileconfig", "/.well-known/mta-sts.txt")
+    pages = (
+        "/mail/config-v1.1.xml",
+        "/autodiscover/autodiscover.xml",
+        "/apple.mobileconfig",
+        "/.well-known/mta-sts.txt",
+    )
     for path in pages:
         connection = http.client.HTTPSConnection("127.0.0.1", context=context, timeout=30)
         try:
@@ -179,7 +190,7 @@ def send_outbound_probe(name: str) -> str:
 
 def signing_probes(domains: list):
     # Enough for all workers of amavis to have one.
-    for some in itertools.batched(domains, 8):
+    for some in itertools.batched(domains, 8, strict=False):
         for domain, subject in [(domain, send_outbound_probe(domain["name"])) for domain in some]:
             yield from signing_reasons(domain["name"], domain["selector"], subject)
 
@@ -221,7 +232,10 @@ def arrived(subject: str) -> email.message.Message:
         if time.monotonic() - nudged > 5:
             schedule_probes()
             nudged = time.monotonic()
-        for mailbox in ("/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe", "/srv/mailhost/home/mailhost-probe"):
+        for mailbox in (
+            "/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe",
+            "/srv/mailhost/home/mailhost-probe",
+        ):
             for folder, _, files in os.walk(f"{mailbox}/mail"):
                 if os.path.basename(folder) not in ("new", "cur"):
                     continue

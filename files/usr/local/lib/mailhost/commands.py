@@ -7,25 +7,18 @@ import re
 import signal
 import sys
 
-import acme
-import dkim
-import failures
-import folders
-import history
-import pauses
-import restore
-import tlsa
-from backup import alone, failures_told, latest, make_snapshot, show_snapshots, unlock
-from check import check
-from daemons import DAEMONS, host_alone
-from drift import drift
-from failure import ERRORS, Failure
-from files import put_private
-from prepare import prepare
-from purge import purge
-from records import warn_of_records
-from system import HOST_LOCK, locked, run
-from transaction import activate, put_back, staged_path, unended
+from mailhost import __version__, acme, dkim, failures, folders, history, pauses, restore, tlsa
+from mailhost.backup import alone, failures_told, latest, make_snapshot, show_snapshots, unlock
+from mailhost.check import check
+from mailhost.daemons import DAEMONS, host_alone
+from mailhost.drift import drift
+from mailhost.failure import ERRORS, Failure
+from mailhost.files import put_private
+from mailhost.prepare import prepare
+from mailhost.purge import purge
+from mailhost.records import warn_of_records
+from mailhost.system import HOST_LOCK, locked, run
+from mailhost.transaction import activate, put_back, staged_path, unended
 
 CHANGE = "its number; so that one that was cut off and taken back is made again"
 
@@ -56,6 +49,7 @@ def end(number: int, _frame) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mailhost")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, run, description):
@@ -101,7 +95,9 @@ def parse() -> argparse.Namespace:
     command("snapshots", run_snapshots, "list the backups")
     restoring = command("restore", run_restore, "bring back what a backup has; writes over nothing")
     restoring.add_argument("what", help="the address of an account, all (accounts), queue, or volume (an empty one)")
-    restoring.add_argument("messages", nargs="*", help="of the queue: the messages to put into it again; lists them without")
+    restoring.add_argument(
+        "messages", nargs="*", help="of the queue: the messages to put into it again; lists them without"
+    )
     restoring.add_argument("--snapshot", default="latest", help="as mailhost snapshots lists it")
     restoring.add_argument("--folder", help="of the account: one folder, e.g. INBOX or Archive/2024")
     restoring.add_argument("--message-id", help="of the account: one message")

@@ -8,21 +8,11 @@ import subprocess
 import tempfile
 import time
 
-import accounts
-import antivirus
-import backup
-import certificates
-import dkim
-import folders
-import manifests
-import pauses
-import resolver
-import served
-import tlsa
-from failure import Failure
-from files import beside, pushed
-from system import HOST_LOCK, answers, host_name, is_active, is_enabled, locked, run, succeeds, wait_for
-from transaction import activate, go_back, unended
+from mailhost import accounts, antivirus, backup, certificates, dkim, folders, manifests, pauses, resolver, served, tlsa
+from mailhost.failure import Failure
+from mailhost.files import beside, pushed
+from mailhost.system import HOST_LOCK, answers, host_name, is_active, is_enabled, locked, run, succeeds, wait_for
+from mailhost.transaction import activate, go_back, unended
 
 LOOPBACK = "127.0.0.1"
 #: Seconds that OpenSMTPD has to end its sessions with amavis before a restart cuts them. An ordinary message takes one.
@@ -199,7 +189,9 @@ class OpenSmtpd(Daemon):
     def endpoints(self):
         # It greets nobody while an operator has it take no mail.
         greeting = b"" if is_reception_paused() else b"220 "
-        return [((LOOPBACK, port), greeting) for port in (25, 587, 10025, 10027, 10029, 10030)] + [((LOOPBACK, 465), b"")]
+        return [((LOOPBACK, port), greeting) for port in (25, 587, 10025, 10027, 10029, 10030)] + [
+            ((LOOPBACK, 465), b"")
+        ]
 
     def answering_ports(self):
         return set() if is_reception_paused() else self.public_ports
@@ -349,7 +341,9 @@ class ClamAv(Daemon):
     def restart_service(self):
         # Before its signatures have come it does not start, and says nothing.
         succeeds("systemctl", "stop", self.unit)
-        wait_for(f"ClamAV gets its signatures: journalctl --unit {antivirus.UPDATES}", antivirus.started, antivirus.PATIENCE)
+        wait_for(
+            f"ClamAV gets its signatures: journalctl --unit {antivirus.UPDATES}", antivirus.started, antivirus.PATIENCE
+        )
 
     def stop(self):
         run("systemctl", "disable", "--now", "--quiet", "clamav-daemon.socket", self.unit, antivirus.UPDATES)
@@ -398,7 +392,9 @@ class Web(Daemon):
 
     def domains(self, files) -> list:
         """The ones that have names of their own, by the file that configures these."""
-        return [path.removeprefix(f"{self.sites}/").removesuffix(".conf") for path in files if path.startswith(self.sites)]
+        return [
+            path.removeprefix(f"{self.sites}/").removesuffix(".conf") for path in files if path.startswith(self.sites)
+        ]
 
     def check(self, files, staged, owned):
         for domain in self.domains(files):

@@ -6,7 +6,7 @@ import re
 import time
 import typing
 
-from pauses import path_of, queue
+from mailhost.pauses import path_of, queue
 
 #: OpenSMTPD tells a sender after this time that a message still waits (`bounce warn-interval`, smtpd.conf(5)).
 LONG = 4 * 3600
@@ -41,7 +41,11 @@ def warnings():
         yield f"messages wait for {len(late) - MOST} other reasons: smtpctl show queue"
     for folder, age, words in (
         ("corrupt", 0, "OpenSMTPD cannot read these messages"),
-        ("offline", UNTRIED, "programs of this host wrote these messages while OpenSMTPD was down, and they were not sent"),
+        (
+            "offline",
+            UNTRIED,
+            "programs of this host wrote these messages while OpenSMTPD was down, and they were not sent",
+        ),
     ):
         found = [path for path in sorted((SPOOL / folder).glob("*")) if time.time() - path.stat().st_mtime >= age]
         if found:
@@ -76,7 +80,8 @@ def groups() -> list:
         kind = re.sub(r"<[^>]*>|\[[^\]]*\]", "", reason)
         found[place, is_own, kind].append((since, reason or "it was not tried yet"))
     made = [
-        Group(place, entries[0][1], len(entries), min(entries)[0], is_own) for (place, is_own, _), entries in found.items()
+        Group(place, entries[0][1], len(entries), min(entries)[0], is_own)
+        for (place, is_own, _), entries in found.items()
     ]
     return sorted(made, key=lambda group: (-group.count, group.since))
 

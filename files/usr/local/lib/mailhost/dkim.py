@@ -13,11 +13,11 @@ import pathlib
 import re
 import time
 
-from failure import Failure
-from files import put
-from system import run
-from transaction import STATE
-from visibility import Look, look_at_all
+from mailhost.failure import Failure
+from mailhost.files import put
+from mailhost.system import run
+from mailhost.transaction import STATE
+from mailhost.visibility import Look, look_at_all
 
 EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
 SETTINGS = "/etc/mailhost/dkim.json"
@@ -239,20 +239,22 @@ def utc(seconds: float) -> str:
 
 def unseen(evidence: dict, keys: dict) -> set:
     """(domain, selector) of each key that is to be out, and was not yet."""
-    return {(d, s) for d, selectors in keys.items() for s in selectors if "visible" not in evidence.get(d, {}).get(s, {})}
+    return {
+        (d, s) for d, selectors in keys.items() for s in selectors if "visible" not in evidence.get(d, {}).get(s, {})
+    }
 
 
 def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
     """Notes since when each key of `wanted` is out; gives what was seen of each."""
     order = sorted(wanted)
     looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", are_key(keys[d][s])) for d, s in order])
-    for (domain, selector), seen in zip(order, looks):
+    for (domain, selector), seen in zip(order, looks, strict=True):
         entry = evidence.setdefault(domain, {}).setdefault(selector, {})
         if seen.missing is None:
             entry.setdefault("visible", now() + 1)
         elif seen.certain:
             entry.pop("visible", None)
-    return dict(zip(order, looks))
+    return dict(zip(order, looks, strict=True))
 
 
 def forget_unwatched(evidence: dict, keys: dict) -> None:

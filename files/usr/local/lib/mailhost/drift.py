@@ -7,13 +7,12 @@ import pathlib
 import pwd
 import subprocess
 
-import accounts
-import manifests
-from check import open_ports, public_ports, services
-from daemons import DAEMONS, wanted
-from files import live
-from prepare import MOUNTS, USERS, installed_packages
-from system import is_active, succeeds
+from mailhost import accounts, manifests
+from mailhost.check import open_ports, public_ports, services
+from mailhost.daemons import DAEMONS, wanted
+from mailhost.files import live
+from mailhost.prepare import MOUNTS, USERS, installed_packages
+from mailhost.system import is_active, succeeds
 
 #: What is pushed besides the daemons.
 SYSTEM = ("program", "system")

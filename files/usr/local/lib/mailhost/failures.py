@@ -11,13 +11,13 @@ import json
 import pathlib
 import time
 
-import backup
-from daemons import wanted
-from failure import ERRORS, Failure
-from files import put_private
-from notices import notify_postmaster
-from system import HOST_LOCK, host_name, locked, run, succeeds
-from transaction import STATE
+from mailhost import backup
+from mailhost.daemons import wanted
+from mailhost.failure import ERRORS, Failure
+from mailhost.files import put_private
+from mailhost.notices import notify_postmaster
+from mailhost.system import HOST_LOCK, host_name, locked, run, succeeds
+from mailhost.transaction import STATE
 
 TIMER = "mailhost-failures.timer"
 #: {unit: {since, last, times, invocation, words, mails, is_told, is_over, is_shown}}; times are seconds of the epoch.
@@ -57,7 +57,9 @@ def report() -> None:
             try:
                 notify_postmaster(*notice(untold))
             except ERRORS as error:
-                print(f"WARNING: the postmaster cannot be told that {', '.join(untold)} failed, and will be later: {error}")
+                print(
+                    f"WARNING: the postmaster cannot be told that {', '.join(untold)} failed, and will be later: {error}"
+                )
             else:
                 for entry in untold.values():
                     entry["is_told"] = True
@@ -75,7 +77,9 @@ def note() -> None:
             invocation = property_of(unit, "InvocationID")
             if entry is None or invocation != entry["invocation"]:
                 is_new = entry is None or entry["is_over"] or succeeded_since(unit, entry["last"])
-                entries[unit] = failed_again(None if is_new else entry, entry, 1, invocation, words_of(unit, invocation))
+                entries[unit] = failed_again(
+                    None if is_new else entry, entry, 1, invocation, words_of(unit, invocation)
+                )
         for unit, times in restarted().items():
             entry = entries.get(unit)
             if unit in failed:
@@ -101,12 +105,18 @@ def failed_again(streak: dict | None, before: dict | None, times: int, invocatio
 def restarted() -> dict:
     """How often systemd has started a daemon again since the last look, of each for which it had to."""
     before = load(RESTARTS)
-    units = [f"{daemon.unit}.service" for daemon in wanted() if daemon.unit is not None and not daemon.unit.endswith(".timer")]
+    units = [
+        f"{daemon.unit}.service"
+        for daemon in wanted()
+        if daemon.unit is not None and not daemon.unit.endswith(".timer")
+    ]
     now = {unit: int(property_of(unit, "NRestarts") or 0) for unit in units}
     if now != before:
         put_private(RESTARTS, json.dumps(now))
     # Each start that systemd does not make by itself sets the number to 0.
-    more = {unit: number - before.get(unit, 0) if number >= before.get(unit, 0) else number for unit, number in now.items()}
+    more = {
+        unit: number - before.get(unit, 0) if number >= before.get(unit, 0) else number for unit, number in now.items()
+    }
     return {unit: number for unit, number in more.items() if number}
 
 
@@ -115,7 +125,11 @@ def warnings() -> list:
     note()
     with locked(LOCK):
         entries = load(ENTRIES)
-        found = [described(unit, entry) for unit, entry in sorted(entries.items()) if not (entry["is_over"] and entry["is_shown"])]
+        found = [
+            described(unit, entry)
+            for unit, entry in sorted(entries.items())
+            if not (entry["is_over"] and entry["is_shown"])
+        ]
         for entry in entries.values():
             entry["is_shown"] = True
         save(entries)
@@ -153,7 +167,9 @@ def property_of(unit: str, name: str) -> str:
 
 
 def succeeded_since(unit: str, seconds: float) -> bool:
-    return succeeds("journalctl", "--quiet", f"--unit={unit}", f"MESSAGE_ID={SUCCESS}", f"--since=@{int(seconds)}", "--grep=.")
+    return succeeds(
+        "journalctl", "--quiet", f"--unit={unit}", f"MESSAGE_ID={SUCCESS}", f"--since=@{int(seconds)}", "--grep=."
+    )
 
 
 def words_of(unit: str, invocation: str | None = None) -> str:

@@ -14,7 +14,7 @@ import pathlib
 import re
 import shutil
 
-from failure import Failure
+from mailhost.failure import Failure
 
 ROOT = pathlib.Path("/srv/mailhost")
 CONFIGURATION = pathlib.Path("/etc/dovecot/dovecot.conf")
@@ -107,7 +107,9 @@ def make(path: pathlib.Path, mail: pathlib.Path) -> None:
 
 def mailboxes() -> list:
     """Of every account, also of those that are no more."""
-    return [mail for pattern in ("mail/*/*/mail", "home/*/mail") for mail in sorted(ROOT.glob(pattern)) if mail.is_dir()]
+    return [
+        mail for pattern in ("mail/*/*/mail", "home/*/mail") for mail in sorted(ROOT.glob(pattern)) if mail.is_dir()
+    ]
 
 
 def asked_for() -> bool | None:

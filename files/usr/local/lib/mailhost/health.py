@@ -7,11 +7,10 @@ import os
 import pathlib
 import time
 
-import antivirus
-import failures
-from daemons import DAEMONS, wanted
-from failure import ERRORS, Failure
-from system import is_active, run
+from mailhost import antivirus, failures
+from mailhost.daemons import DAEMONS, wanted
+from mailhost.failure import ERRORS, Failure
+from mailhost.system import is_active, run
 
 #: OpenSMTPD takes no mail with less than 5 % of the blocks or inodes of its queue free (queue_fs.c).
 LEAST_FREE = 0.1
@@ -25,7 +24,13 @@ STAMPS = {
 INSTALLED = pathlib.Path("/var/lib/dpkg/info/unattended-upgrades.list")
 SIGNATURES = pathlib.Path("/var/lib/clamav")
 #: Of units that a plan without them has, too.
-UNITS = (failures.TIMER, "apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer", "systemd-tmpfiles-clean.timer")
+UNITS = (
+    failures.TIMER,
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "logrotate.timer",
+    "systemd-tmpfiles-clean.timer",
+)
 DAY = 86400
 #: Seconds without an update. A mirror may be down for a day.
 PATIENCE = 3 * DAY
@@ -50,7 +55,10 @@ def disks():
         seen.add(device)
         about = os.statvfs(path)
         used = about.f_blocks - about.f_bfree
-        for what, free, total in (("room", about.f_bavail, used + about.f_bavail), ("inodes", about.f_favail, about.f_files)):
+        for what, free, total in (
+            ("room", about.f_bavail, used + about.f_bavail),
+            ("inodes", about.f_favail, about.f_files),
+        ):
             if total and free / total < LEAST_FREE:
                 yield (
                     f"of the {what} of {path} {free / total:.0%} are left; OpenSMTPD takes no mail with less than 5 %: "

@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import time
 
-from files import put_private
+from mailhost.files import put_private
 
 FOLDER = pathlib.Path("/var/lib/mailhost/history")
 #: Besides the one in force.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 
-from files import octets, put_private
+from mailhost.files import octets, put_private
 
 STATE = pathlib.Path("/var/lib/mailhost")
 #: What each push owns now.

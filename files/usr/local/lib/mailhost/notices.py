@@ -5,8 +5,8 @@ import email.utils
 import os
 import subprocess
 
-from failure import Failure
-from system import host_name
+from mailhost.failure import Failure
+from mailhost.system import host_name
 
 
 def notify_postmaster(subject: str, text: str) -> None:

@@ -10,10 +10,10 @@ import json
 import pathlib
 import re
 
-from failure import Failure
-from files import put_private
-from system import is_active, run, succeeds, wait_for
-from transaction import STATE
+from mailhost.failure import Failure
+from mailhost.files import put_private
+from mailhost.system import is_active, run, succeeds, wait_for
+from mailhost.transaction import STATE
 
 UNIT = "opensmtpd"
 QUEUE = pathlib.Path("/var/spool/smtpd/queue")
@@ -75,7 +75,9 @@ def release() -> None:
     if "mta" in own():
         # A route to amavis that met a closed port stays disabled for a while, and puts off what comes by it.
         with contextlib.suppress(Failure):
-            for route in re.findall(r"^(\d+)\. .* 127\.0\.0\.\d+ .*[N-]D[Q-][K-] ", run("smtpctl", "show", "routes"), re.M):
+            for route in re.findall(
+                r"^(\d+)\. .* 127\.0\.0\.\d+ .*[N-]D[Q-][K-] ", run("smtpctl", "show", "routes"), re.M
+            ):
                 succeeds("smtpctl", "resume", "route", route)
         schedule()
     MARK.unlink()

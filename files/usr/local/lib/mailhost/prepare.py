@@ -10,14 +10,12 @@ import secrets
 import shutil
 import subprocess
 
-import antivirus
-import failures
-import manifests
-from daemons import DAEMONS, wanted
-from failure import Failure
-from files import described, live, put, put_private
-from system import run, succeeds, wait_for
-from transaction import STATE, withdraw
+from mailhost import antivirus, failures, manifests
+from mailhost.daemons import DAEMONS, wanted
+from mailhost.failure import Failure
+from mailhost.files import described, live, put, put_private
+from mailhost.system import run, succeeds, wait_for
+from mailhost.transaction import STATE, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
 QUEUE = "/var/spool/smtpd"

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from failure import Failure
+from mailhost.failure import Failure
 
 # passwd-file(5) of virtual accounts, and the list of system users: an account is what stands in one of them.
 ACCOUNTS = ("/etc/dovecot/users", "/etc/mailhost/system-users")

@@ -1,6 +1,6 @@
 """Tells which records are not in DNS as they should be, where a person publishes them."""
 
-from visibility import look_at_all
+from mailhost.visibility import look_at_all
 
 
 def warn_of_records(records: list) -> None:

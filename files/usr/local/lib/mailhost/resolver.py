@@ -2,8 +2,8 @@
 
 import os
 
-from files import described, live, put
-from system import succeeds
+from mailhost.files import described, live, put
+from mailhost.system import succeeds
 
 ADDRESS = "127.0.0.1"
 #: What systemd-resolved was told by the network, where the other file names only itself.

@@ -9,12 +9,12 @@ import re
 import shutil
 import time
 
-import accounts as system_users
-import folders
-from backup import BAYES, COPY, MARK, RESTORE, ROOT, keep_owner, restic
-from daemons import DAEMONS, OpenSmtpd, host_alone, wanted
-from failure import Failure
-from system import is_active, run, succeeds
+from mailhost import accounts as system_users
+from mailhost import folders
+from mailhost.backup import BAYES, COPY, MARK, RESTORE, ROOT, keep_owner, restic
+from mailhost.daemons import DAEMONS, OpenSmtpd, host_alone, wanted
+from mailhost.failure import Failure
+from mailhost.system import is_active, run, succeeds
 
 MAIL = ROOT / "mail"
 HOMES = ROOT / "home"

@@ -8,8 +8,7 @@ import socket
 import subprocess
 import time
 
-from failure import Failure
-
+from mailhost.failure import Failure
 
 #: One at a time: pushes of several daemons restart each other's services.
 HOST_LOCK = "/run/mailhost.lock"

@@ -7,10 +7,10 @@ import pathlib
 import re
 import time
 
-from failure import Failure
-from files import put
-from system import run
-from visibility import common_answers
+from mailhost.failure import Failure
+from mailhost.files import put
+from mailhost.system import run
+from mailhost.visibility import common_answers
 
 #: Since when all name servers answer with a record, by its text; on the volume, so that a new server knows it.
 EVIDENCE = pathlib.Path("/srv/mailhost/tlsa.json")
@@ -53,14 +53,18 @@ def check(files: dict) -> None:
         if not ttls:
             return
         if wanted not in ttls:
-            raise Failure(f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has")
+            raise Failure(
+                f"{name} has no TLSA record of the new key yet: TLSA {wanted}. Run `pulumi up` again once it has"
+            )
         until = since[wanted] + ttls[wanted]
         rest = until - time.time()
         if rest <= 0:
             return
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
         if rest > PATIENCE + 1:
-            raise Failure(f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then")
+            raise Failure(
+                f"others may remember TLSA records of {name} without the new key until {when}: run `pulumi up` again then"
+            )
         print(f"waiting until {when}: others may remember TLSA records without the new key", flush=True)
         time.sleep(min(rest, 60))
 

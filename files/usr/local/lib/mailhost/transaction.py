@@ -8,11 +8,10 @@ import shutil
 import stat
 import sys
 
-import history
-import manifests
-from failure import Failure
-from files import beside, described, live, put, put_private, write_beside
-from system import run
+from mailhost import history, manifests
+from mailhost.failure import Failure
+from mailhost.files import beside, described, live, put, put_private, write_beside
+from mailhost.system import run
 
 STATE = pathlib.Path("/var/lib/mailhost")
 #: In memory: secrets lie in it for a moment.
@@ -154,9 +153,7 @@ def hide(path: str) -> None:
 def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
     """Runs a command in a mount namespace in which the staged files lie at their real paths."""
     roots = sorted({path.split("/")[1] for path in files})
-    mounts = " && ".join(
-        f"mount -t overlay overlay -o ro,lowerdir={stage}/{root}:/{root} /{root}" for root in roots
-    )
+    mounts = " && ".join(f"mount -t overlay overlay -o ro,lowerdir={stage}/{root}:/{root} /{root}" for root in roots)
     try:
         return run(
             "unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command

@@ -3,8 +3,8 @@
 import concurrent.futures
 import dataclasses
 
-from failure import Failure
-from resolver import ADDRESS
+from mailhost.failure import Failure
+from mailhost.resolver import ADDRESS
 
 #: Names that are asked for side by side: a zone that does not answer holds up no other.
 WORKERS = 64

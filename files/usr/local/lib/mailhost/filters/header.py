@@ -7,6 +7,7 @@ neither comments nor quotes. So all that any of them could take for an address c
 
 import base64
 import binascii
+import itertools
 import quopri
 import re
 import unicodedata
@@ -56,7 +57,9 @@ def fields(lines: list) -> list:
     for name, _ in pairs:
         if not NAME.fullmatch(name):
             text = name.decode("latin-1")[:60]
-            raise Refused(f'550 5.6.0 the header has a field "{text}", which is no name of one (letters, digits, hyphens)')
+            raise Refused(
+                f'550 5.6.0 the header has a field "{text}", which is no name of one (letters, digits, hyphens)'
+            )
     return [(name.decode(), value) for name, value in pairs]
 
 
@@ -138,7 +141,7 @@ def mentioned(text: str, apart: bool = False) -> set:
         if TRICKS.search(view):
             raise ValueError("control characters in a name")
         pieces = " ".join(shown_as(view).split()).split("@")
-        for before, after in zip(pieces, pieces[1:]):
+        for before, after in itertools.pairwise(pieces):
             local = SPECIALS.split(before.rstrip(" ") if apart else before)[-1].strip("'`")
             domain = DOMAIN.match(after)
             if local and domain and (apart or not after.startswith(" ")):

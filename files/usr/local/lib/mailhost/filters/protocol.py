@@ -186,9 +186,7 @@ class Filter:
             seconds = self.delay(step.decode(), self.sessions.setdefault(session, Session()))
             if seconds:
                 self.requests += 1
-                heapq.heappush(
-                    self.waiting, (time.monotonic() + seconds, self.requests, step, session, token, value)
-                )
+                heapq.heappush(self.waiting, (time.monotonic() + seconds, self.requests, step, session, token, value))
             else:
                 yield from self.answer(step, session, token, value)
         elif kind == b"report":
