@@ -39,27 +39,28 @@ import json, pathlib, sys, tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, ${JSON.stringify(library)})
 import base64
-from mailhost import dkim, visibility
-dkim.put = lambda path, file: pathlib.Path(path).write_text(file["text"])
+from mailhost import dkim, dkim_evidence, visibility
+from mailhost.files import File
+dkim_evidence.put = lambda path, file: pathlib.Path(path).write_text(file.text)
 dkim.run = lambda *command: ""
 class Clock:
     now = 0
     def time(self): return self.now
     def sleep(self, seconds): self.now += 5 * seconds
     def __getattr__(self, name): return getattr(__import__("time"), name)
-dkim.time = clock = Clock()
+dkim.time = dkim_evidence.time = clock = Clock()
 step, files = {}, {}
-def look_at_all(records):
+def look_at_all(queries):
     looks = []
-    for owner, name, kind, _ in records:
+    for query in queries:
         if step.get("lost"):
             looks.append(visibility.Look("lost", certain=False))
         else:
-            there = name.split(".")[0] in step["out"]
+            there = query.name.split(".")[0] in step["out"]
             looks.append(visibility.Look(None if there else "nothing", negative_ttl=100 if there else 0))
     return looks
 dkim.look_at_all = look_at_all
-dkim.live = lambda: dkim.parsed(files[dkim.SETTINGS]["text"], files[dkim.PUBLIC_KEYS]["text"]) if files else ({}, {}, 0)
+dkim.live = lambda: dkim.wanted(files[dkim.SETTINGS].text, files[dkim.PUBLIC_KEYS].text) if files else (dkim.Settings({}, 0), {})
 def activate(row):
     global step, files
     clock.now = 0
@@ -69,7 +70,7 @@ def activate(row):
         plan = {"retention": 1000, "domains": {"example.org": {"signs": step["signs"], "published": step["published"]}}}
         key = lambda s: base64.b64encode(("KEY" + s).encode()).decode()
         keys = {"example.org": {s: step.get("keys", {}).get(s, key(s)) for s in step["published"]}}
-        new = {dkim.SETTINGS: {"text": json.dumps(plan)}, dkim.PUBLIC_KEYS: {"text": json.dumps(keys)}}
+        new = {path: File("0644", "root:root", json.dumps(document)) for path, document in ((dkim.SETTINGS, plan), (dkim.PUBLIC_KEYS, keys))}
         outcome = {}
         sys.stdout = sys.stderr
         try:
@@ -84,13 +85,13 @@ def activate(row):
         except dkim.Failure as failure:
             outcome["refused"] = str(failure)
         sys.stdout = sys.__stdout__
-        evidence = dkim.load().get("example.org", {})
+        evidence = dkim_evidence.load().get("example.org", {})
         outcome.update(waited=clock.now - start, unsigned=bool(dkim.unsigned_domains()), signing=sorted(dkim.signers(evidence)), restart=dkim.RESTART.exists())
         yield outcome
 for line in sys.stdin:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        dkim.EVIDENCE, dkim.UNSIGNED, dkim.RESTART = folder / "dkim.json", folder / "unsigned", folder / "restart"
+        dkim_evidence.EVIDENCE, dkim.UNSIGNED, dkim.RESTART = folder / "dkim.json", folder / "unsigned", folder / "restart"
         print(json.dumps(list(activate(json.loads(line)))), flush=True)
 `;
 

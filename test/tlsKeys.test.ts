@@ -23,13 +23,14 @@ import json, pathlib, sys, tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, ${JSON.stringify(library)})
 from mailhost import tlsa
+from mailhost.files import File
 class Clock:
     now = 0
     def time(self): return self.now
     def sleep(self, seconds): self.now += seconds
     def __getattr__(self, name): return getattr(__import__("time"), name)
 tlsa.time = clock = Clock()
-tlsa.put = lambda path, file: pathlib.Path(path).write_text(file["text"])
+tlsa.put = lambda path, file: pathlib.Path(path).write_text(file.text)
 out = []
 questions = 0
 def common_answers(owner, name, kind):
@@ -50,8 +51,8 @@ with tempfile.TemporaryDirectory() as name:
         tlsa.look("_25._tcp.mail.example.org")
     start = clock.now = given["at"]
     out, questions = given["out"], 0
-    files = {tlsa.KEY: {"text": given["key"]}}
-    if given["planned"]: files[tlsa.SETTINGS] = {"text": "\\n".join(["_25._tcp.mail.example.org", *given["planned"]])}
+    files = {tlsa.KEY: File("0600", "root:root", given["key"])}
+    if given["planned"]: files[tlsa.SETTINGS] = File("0644", "root:root", "\\n".join(["_25._tcp.mail.example.org", *given["planned"]]))
     try:
         tlsa.check(files)
     except tlsa.Failure as failure:

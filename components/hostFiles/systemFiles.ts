@@ -4,14 +4,18 @@ import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './fi
 import { packages } from './packages';
 
 /** Where the host program's modules lie on the host. */
-const library = '/usr/local/lib/mailhost';
+const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
 
 /** The program on the host that every push talks to. */
 export function hostProgram(): HostFiles {
-  const modules = namesIn(library).filter((file) => file.endsWith('.py'));
+  const modules = moduleFolders.flatMap((folder) =>
+    namesIn(folder)
+      .filter((file) => file.endsWith('.py'))
+      .map((file) => `${folder}/${file}`),
+  );
   return Object.assign(
     fileAsItIs('/usr/local/sbin/mailhost', '0755'),
-    ...modules.map((file) => fileAsItIs(`${library}/${file}`)),
+    ...modules.map((path) => fileAsItIs(path)),
   ) as HostFiles;
 }
 

@@ -7,8 +7,9 @@ import types
 import unittest
 from unittest import mock
 
-from mailhost import accounts
+from mailhost.daemons import accounts
 from mailhost.failure import Failure
+from mailhost.files import File
 
 
 class Users(unittest.TestCase):
@@ -54,13 +55,14 @@ class Users(unittest.TestCase):
         os.chown(path, owner, -1)
 
     def check(self, *names):
-        accounts.check({str(accounts.NAMES): {"text": "".join(f"{name}\n" for name in names)}})
+        text = "".join(f"{name}\n" for name in names)
+        accounts.Accounts().check({str(accounts.NAMES): File("0644", "root:root", text)}, self.ran.append, {})
 
     def apply(self, *names):
         accounts.NAMES.write_text("".join(f"{name}\n" for name in names))
         accounts.HASHES.write_text("".join(f"{name}:$6$hash\n" for name in names))
         self.ran.clear()
-        accounts.apply()
+        accounts.Accounts().restart([])
 
     def added(self, name, uid):
         home = f"{self.homes}/{name}"

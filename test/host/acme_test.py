@@ -1,7 +1,7 @@
 """Renewal, by a CA and daemons that do what the test says."""
 
 import contextlib
-import datetime
+import dataclasses
 import fcntl
 import io
 import itertools
@@ -9,104 +9,16 @@ import json
 import os
 import pathlib
 import stat
-import tempfile
 import time
 import unittest
 from unittest import mock
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from mailhost import acme, certificates, commands, daemons
+from made_certificates import HOST, KEY, OTHER_KEY, chain_of, pem
+from mailhost import acme, certificates, commands
 from mailhost.failure import Failure
+from on_host import OnHost
 
-HOST = "mail.example.org"
 DIRECTORY = "https://ca.example/dir"
-DAYS = datetime.timedelta(days=1)
-
-
-def subject(name):
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-
-
-def issued(key, names, start=0, end=90, name="leaf", by=None):
-    """A certificate that is valid from so many days from now on to so many; by itself, or by (name, key)."""
-    now = datetime.datetime.now(datetime.UTC)
-    issuer, issuer_key = by or (name, key)
-    made = (
-        x509.CertificateBuilder(subject(issuer), subject(name), key.public_key(), x509.random_serial_number())
-        .not_valid_before(now + start * DAYS)
-        .not_valid_after(now + end * DAYS)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def new_key():
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def pem(key):
-    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, *form).decode()
-
-
-KEY, OTHER_KEY, CA_KEY = new_key(), new_key(), new_key()
-CA = issued(CA_KEY, [], end=3650, name="ca")
-BY_CA = "ca", CA_KEY
-
-
-def chain_of(names, **validity):
-    return issued(KEY, names, by=BY_CA, **validity) + CA
-
-
-class Pairs(unittest.TestCase):
-    def refused(self, chain, key, words):
-        with self.assertRaisesRegex(Failure, words):
-            certificates.check_pair(chain, pem(key), [HOST])
-
-    def test_are_right_where_the_key_belongs_to_the_certificate_and_its_issuer_follows(self):
-        certificates.check_pair(chain_of([HOST, "other.example"]), pem(KEY), [HOST])
-
-    def test_are_refused_where_no_client_would_take_them(self):
-        between_key = new_key()
-        between = issued(between_key, [], name="between", by=BY_CA)
-        leaf = issued(KEY, [HOST], by=("between", between_key))
-        certificates.check_pair(leaf + between, pem(KEY), [HOST])
-        self.refused(leaf + between, OTHER_KEY, "does not belong")
-        self.refused(leaf + CA + between, KEY, "out of order at CN=ca")
-        self.refused(leaf + CA, KEY, "out of order at CN=ca")
-        self.refused(leaf, KEY, "lacks the issuer, CN=between")
-        self.refused(chain_of(["other.example"]), KEY, f"is not for {HOST}")
-        self.refused(leaf.replace("A", "!"), KEY, "damaged")
-
-    def test_are_refused_before_their_time_and_after(self):
-        for start, end, words in ((1, 90, "valid only from .* is the clock"), (-90, -1, "ended on")):
-            with self.assertRaisesRegex(Failure, words):
-                certificates.check_dates(chain_of([HOST], start=start, end=end))
-
-    def test_are_due_in_the_last_third_and_warned_of_in_the_last_21_of_90_days(self):
-        for days, left, due, soon in ((90, 31, False, False), (90, 29, True, False), (90, 20, True, True), (6, 1.5, True, False),
-                                      (6, 1.3, True, True), (397, 22, True, False), (397, 20, True, True)):  # fmt: skip
-            chain = chain_of([HOST], start=left - days, end=left)
-            self.assertEqual((certificates.is_due(chain), certificates.ends_soon(chain)), (due, soon), (days, left))
-
-
-class OnHost(unittest.TestCase):
-    """With files of its own in the place of the host's."""
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def replace(self, module, **others):
-        for name, other in others.items():
-            patch = mock.patch.object(module, name, other)
-            patch.start()
-            self.addCleanup(patch.stop)
 
 
 class Renewal(OnHost):
@@ -236,7 +148,7 @@ class Renewal(OnHost):
         waits = []
         for _ in range(7):
             acme.remember(HOST, Failure("no"))
-            waits.append(round((acme.state()[HOST]["next"] - time.time()) / 60))
+            waits.append(round((acme.state()[HOST].next - time.time()) / 60))
         self.assertEqual(waits, [15, 30, 60, 120, 240, 360, 360])
         self.renew()
         self.assertEqual(self.asked, ["example.org"])
@@ -246,7 +158,7 @@ class Renewal(OnHost):
         self.issues = self.raises(Failure("refused"))
         self.renew()
         self.assertIn(HOST, self.asked)
-        self.assertLessEqual(acme.state()[HOST]["since"], time.time())
+        self.assertLessEqual(acme.state()[HOST].since, time.time())
 
     def test_tells_the_postmaster_once_a_day_whatever_a_wrong_clock_has_told(self):
         self.issues = self.raises(Failure("refused"))
@@ -284,7 +196,9 @@ class Renewal(OnHost):
     def test_warns_of_one_that_ends_soon_and_was_not_renewed(self):
         self.renew()
         with mock.patch.object(certificates, "FRESH", certificates.STORE):
-            certificates.store(HOST, certificates.issued(HOST)._replace(chain=chain_of([HOST], start=-70, end=20)))
+            certificates.store(
+                HOST, dataclasses.replace(certificates.issued(HOST), chain=chain_of([HOST], start=-70, end=20))
+            )
         (found,) = acme.warnings()
         self.assertRegex(found, f"{HOST} ends on .*, and was not renewed: journalctl")
 
@@ -384,34 +298,6 @@ class Renewal(OnHost):
         self.replace(acme, check_addresses=lambda names: None)
         self.renew()
         self.assertEqual(self.served, [HOST, "example.org"])
-
-
-class Served(OnHost):
-    def setUp(self):
-        super().setUp()
-        self.replace(certificates, STORE=self.folder, FRESH=self.folder / "fresh", KEY=str(self.folder / "privkey.pem"))
-        self.replace(daemons, host_name=lambda: HOST)
-        self.ones = {
-            name: certificates.Pair(issued(key, [HOST]), pem(key)) for name, key in (("own", KEY), ("old", OTHER_KEY))
-        }
-        own = self.ones["own"]
-        self.files = {certificates.OWN_CHAIN: {"text": own.chain}, certificates.OWN_KEY: {"text": own.key}}
-
-    def taken(self, stored, served):
-        """What is served, where one is stored and the key of another was served."""
-        with mock.patch.object(certificates, "FRESH", self.folder):
-            certificates.store(HOST, self.ones[stored])
-        if served:
-            pathlib.Path(certificates.KEY).write_text(self.ones[served].key)
-        files = daemons.Tls().completed(self.files)
-        return next(name for name, pair in self.ones.items() if files[certificates.KEY]["text"] == pair.key)
-
-    def test_is_what_the_ca_has_issued_also_for_the_last_key_until_there_is_one_for_the_next(self):
-        self.assertEqual(self.taken("old", None), "old")
-        self.assertEqual(self.taken("old", "old"), "old")
-
-    def test_is_the_own_where_the_last_key_has_been_given_up_since(self):
-        self.assertEqual(self.taken("old", "own"), "own")
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ sys.modules["dns"].rdata = sys.modules["dns.rdata"] = types.ModuleType("dns.rdat
 sys.modules["dns.rdata"].from_text = from_text
 
 
-def warnings(record: dict, *answers: str) -> str:
+def warnings(record: records.Record, *answers: str) -> str:
     """What is warned of where a name server answers with these texts."""
-    found = [from_text("IN", record["type"], answer) for answer in answers]
+    found = [from_text("IN", record.type, answer) for answer in answers]
 
     def look_at_all(wanted):
-        return [Look() if are_right(found) else Look("it is not there") for _, _, _, are_right in wanted]
+        return [Look() if query.are_right(found) else Look("it is not there") for query in wanted]
 
     output = io.StringIO()
     with mock.patch.object(records, "look_at_all", look_at_all), contextlib.redirect_stdout(output):
@@ -38,7 +38,7 @@ def warnings(record: dict, *answers: str) -> str:
 
 
 class OthersRecords(unittest.TestCase):
-    record = {"name": "a.example._report._dmarc.b.example", "type": "TXT", "data": '"v=DMARC1"', "others": True}
+    record = records.Record("a.example._report._dmarc.b.example", "TXT", '"v=DMARC1"', others=True)
 
     def test_what_means_the_same_is_right(self):
         for text in [
@@ -57,13 +57,13 @@ class OthersRecords(unittest.TestCase):
         self.assertIn("WARNING", warnings(self.record))
 
     def test_other_types_are_compared_as_they_are(self):
-        record = {"name": "b.example", "type": "MX", "data": "10 Mail.b.example.", "others": True}
+        record = records.Record("b.example", "MX", "10 Mail.b.example.", others=True)
         self.assertEqual(warnings(record, "10 mail.b.example."), "")
         self.assertIn("WARNING", warnings(record, "20 mail.b.example."))
 
 
 class OwnRecords(unittest.TestCase):
-    record = {"name": "_dmarc.a.example", "type": "TXT", "data": '"v=DMARC1; p=reject"'}
+    record = records.Record("_dmarc.a.example", "TXT", '"v=DMARC1; p=reject"')
 
     def test_are_compared_by_their_text(self):
         self.assertEqual(warnings(self.record, '"v=DMARC1; " "p=reject"'), "")

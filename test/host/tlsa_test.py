@@ -5,61 +5,42 @@ import hashlib
 import json
 import pathlib
 import subprocess
-import tempfile
 import unittest
 from unittest import mock
 
 from mailhost import tlsa
 from mailhost.failure import Failure
+from mailhost.files import File
+from on_host import Clock, OnHost
 
 NAME = "_25._tcp.mail.example.org"
 TTL = 3600
 
 
-class Clock:
-    """Time that passes where somebody waits."""
-
-    def __init__(self):
-        self.now = 1_000_000.5
-
-    def time(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds > 0, seconds
-        self.now += seconds
-
-    def __getattr__(self, name):
-        return getattr(__import__("time"), name)
-
-
-class Tlsa(unittest.TestCase):
+class Tlsa(OnHost):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
-        self.clock = Clock()
+        super().setUp()
+        self.clock = Clock(1_000_000.5)
         #: TTL of each record that all name servers answer with; or the failures that come before that answer.
         self.out, self.failures = {}, []
         self.asked, self.said, self.written = [], [], []
-        self.evidence, self.settings, self.key = base / "tlsa.json", base / "tlsa", base / "privkey.pem"
-        for name, value in {
-            "EVIDENCE": self.evidence,
-            "SETTINGS": str(self.settings),
-            "KEY": str(self.key),
-            "time": self.clock,
-            "put": self.put,
-            "run": self.run_openssl,
-            "common_answers": self.answers,
-            "print": lambda text, flush=False: self.said.append((text, flush)),
-        }.items():
-            patch = mock.patch.object(tlsa, name, value, create=name == "print")
-            patch.start()
-            self.addCleanup(patch.stop)
+        self.evidence = self.folder / "tlsa.json"
+        self.settings, self.key = self.folder / "tlsa", self.folder / "privkey.pem"
+        self.replace(
+            tlsa,
+            EVIDENCE=self.evidence,
+            SETTINGS=str(self.settings),
+            KEY=str(self.key),
+            time=self.clock,
+            put=self.put,
+            run=self.run_openssl,
+            common_answers=self.answers,
+            print=lambda text, flush=False: self.said.append((text, flush)),
+        )
 
     def put(self, path, file):
         self.written.append(file)
-        pathlib.Path(path).write_text(file["text"])
+        pathlib.Path(path).write_text(file.text)
 
     def run_openssl(self, *command, stdin):
         """A key is any text here."""
@@ -78,7 +59,8 @@ class Tlsa(unittest.TestCase):
 
     def check(self, key, *planned):
         lines = "".join(f"{self.record(other)}\n" for other in planned)
-        tlsa.check({tlsa.SETTINGS: {"text": f"{NAME}\n{lines}"}, tlsa.KEY: {"text": key}})
+        settings = File("0644", "root:root", f"{NAME}\n{lines}")
+        tlsa.check({tlsa.SETTINGS: settings, tlsa.KEY: File("0600", "root:root", key)})
 
 
 class Check(Tlsa):
@@ -91,7 +73,7 @@ class Check(Tlsa):
         return self.clock.now - since
 
     def test_needs_no_records_where_the_host_has_none(self):
-        tlsa.check({tlsa.KEY: {"text": "new"}})
+        tlsa.check({tlsa.KEY: File("0600", "root:root", "new")})
         self.assertEqual(self.asked, [])
 
     def test_keeps_the_record_of_the_key_that_is_served(self):
@@ -208,7 +190,7 @@ class Look(Tlsa):
         self.assertEqual(json.loads(self.evidence.read_text()), since)
         self.assertEqual(
             self.written[-1],
-            {"mode": "0644", "owner": "root:root", "text": '{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'},
+            File("0644", "root:root", '{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'),
         )
 
     def test_forgets_a_record_that_is_gone(self):

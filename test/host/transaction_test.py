@@ -4,88 +4,15 @@ import os
 import pathlib
 import stat
 import sys
-import tempfile
 import unittest
 from unittest import mock
 
 from mailhost import files, history, manifests, transaction
 from mailhost.failure import Failure
+from pushes import DaemonOfTest, Killed, Pushes
 
 
-class Killed(BaseException):
-    """Nothing after it is done, as nothing is after SIGKILL."""
-
-
-class DaemonOfTest:
-    name = "daemon"
-
-    def __init__(self):
-        self.restarts = []
-        self.does = lambda: None
-        self.judges = lambda: None
-
-    def check(self, files, in_stage, owned):
-        self.checked = files, in_stage, owned
-        self.judges()
-
-    def is_ready(self):
-        return True
-
-    def restart(self, changed):
-        self.restarts.append(changed)
-        does, self.does = self.does, lambda: None
-        does()
-
-    def stop(self):
-        self.restarts.append("stopped")
-
-
-class Transaction(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
-        state = base / "state"
-        for module, changes in (
-            (transaction, {"STATE": state, "STAGING": base / "staging"}),
-            (manifests, {"OWNED": state / "manifest", "PLAN": state / "plan"}),
-            (history, {"FOLDER": state / "history"}),
-        ):
-            for name, value in changes.items():
-                self.addCleanup(setattr, module, name, getattr(module, name))
-                setattr(module, name, value)
-        self.one, self.other, self.third = (str(base / "etc" / name) for name in ("one", "other", "third"))
-        self.daemon = DaemonOfTest()
-        self.push({self.one: "1\n", self.other: "1\n"})
-
-    def push(self, texts):
-        return transaction.activate(self.daemon, self.files(texts))
-
-    def files(self, texts):
-        return {path: {"mode": "0644", "owner": "root:root", "text": text} for path, text in texts.items()}
-
-    def lying(self):
-        folder = pathlib.Path(self.one).parent
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def raises(self, error):
-        def does(*_, **__):
-            raise error
-
-        return does
-
-    def cut_off(self, texts):
-        """Pushes, and is killed while the daemon restarts."""
-        going_back = transaction.go_back
-        transaction.go_back = lambda _daemon: None
-        self.addCleanup(setattr, transaction, "go_back", going_back)
-        self.daemon.does = self.raises(Killed())
-        with self.assertRaises(Killed):
-            self.push(texts)
-        transaction.go_back = going_back
-
-    before = {"one": b"1\n", "other": b"1\n"}
-
+class Transaction(Pushes):
     def test_removes_what_it_owned_and_has_no_longer(self):
         self.push({self.one: "2\n"})
         self.assertEqual(self.lying(), {"one": b"2\n"})
@@ -235,7 +162,7 @@ class Transaction(unittest.TestCase):
     def test_keeps_staged_secrets_until_others_are_in_force(self):
         for tag in ("a", "b"):
             files.put_private(transaction.staged_path("daemon", tag), "{}")
-        one = {self.one: {"mode": "0644", "owner": "root:root", "text": "2\n"}}
+        one = {self.one: files.File("0644", "root:root", "2\n")}
         self.daemon.judges = self.raises(Failure("no"))
         with self.assertRaises(Failure):
             transaction.activate(self.daemon, one, secrets="b")

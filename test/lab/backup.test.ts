@@ -29,7 +29,7 @@ const restore = (host: Host, ...options: string[]) =>
 
 const restic = (host: Host, ...words: string[]) =>
   host.shell(
-    `PYTHONPATH=/usr/local/lib python3 -Bc 'import sys; from mailhost.backup import restic; print(restic(*sys.argv[1:])[1])' ${words.join(' ')}`,
+    `PYTHONPATH=/usr/local/lib python3 -Bc 'import sys; from mailhost.restic import restic; print(restic(*sys.argv[1:])[1])' ${words.join(' ')}`,
   );
 
 /** Gives a backup another time; of one day only the last one is kept. */
@@ -356,7 +356,8 @@ describe('a repository', () => {
     host.shell(
       `cd /usr/local/lib && python3 -Bc '
 import pathlib, sys
-from mailhost.backup import COPY, restic, settings
+from mailhost.backup import COPY
+from mailhost.restic import restic, settings
 COPY.mkdir()
 for day in sys.argv[1:]:
     restic("backup", "--host", settings()["RESTIC_HOST"], "--time", day + " 03:10:00", str(COPY))

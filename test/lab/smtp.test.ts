@@ -471,11 +471,13 @@ describe('the configuration', () => {
     const domains = example.domains.map((d) => ({ ...d, spf: ['include:remote.example'] }));
     const mail = exampleMail({ domains, ...change });
     const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
-    const check = `import json, pathlib, sys
+    const check = `import pathlib, sys
 sys.path.insert(0, "/usr/local/lib")
 from mailhost.daemons import DAEMONS
+from mailhost.documents import parsed
+from mailhost.files import Files
 from mailhost.transaction import in_stage, put
-files, stage = json.load(sys.stdin), pathlib.Path("/run/stage-of-the-test")
+files, stage = parsed(Files, sys.stdin.read(), "stdin"), pathlib.Path("/run/stage-of-the-test")
 for path, file in files.items(): put(f"{stage}{path}", file)
 DAEMONS["opensmtpd"].check(files, lambda *command: print(in_stage(stage, files, command)), {})`;
     onHost(

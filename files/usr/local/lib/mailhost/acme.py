@@ -4,16 +4,19 @@ Certificates of a public CA by ACME (RFC 8555), for the keys and requests that w
 What comes of it is put in force as a push is: checked, served by every port, or undone.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
-import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Collection, Iterable, Sequence
 
 from mailhost import certificates, resolver
+from mailhost.certbot import ROOT, Hanging, certbot, registration
 from mailhost.daemons import DAEMONS, host_alone, reactivate, wanted
+from mailhost.documents import parsed, plain
 from mailhost.failure import ERRORS, Failure
 from mailhost.files import put_private
 from mailhost.notices import notify_postmaster
@@ -21,8 +24,6 @@ from mailhost.system import host_name, locked, run
 
 #: Says what the CA is to be asked for; absent where another issues the certificates.
 SETTINGS = pathlib.Path("/etc/mailhost/certificates.json")
-#: certbot keeps the account in it. On the volume: the CA knows the host by it.
-ROOT = pathlib.Path("/srv/mailhost/acme")
 STATE = ROOT / "state.json"
 #: For all that lies in ROOT. Who holds the lock of the host does not wait for it.
 LOCK = "/run/mailhost-acme.lock"
@@ -34,19 +35,54 @@ MOST_ORDERS = 15
 #: validations of a name in an hour.
 PATIENCE = 15 * 60
 MOST_PATIENCE = 6 * 3600
-#: Seconds for one certificate.
-TIMEOUT = 300
 
 
-class Hanging(Failure):
-    """The CA takes its time. Others that it is asked for would have to wait, too."""
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the CA is asked for."""
+
+    #: Of the certificate.
+    names: tuple[str, ...]
+    #: Paths of the request and of its key, PEM.
+    request: str
+    private_key: str = dataclasses.field(metadata={"key": "privateKey"})
 
 
-def settings() -> dict | None:
-    return json.loads(SETTINGS.read_text()) if SETTINGS.exists() else None
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    #: URL of the CA's directory.
+    directory: str
+    #: Whom the CA may write to.
+    contact: str
+    #: By the names of the certificates.
+    certificates: dict[str, Request]
 
 
-def renew(forced: list, of_up: bool = False) -> None:
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """A certificate whose renewal fails. Times are seconds of the epoch."""
+
+    since: float
+    failures: int
+    error: str
+    #: When it is tried again.
+    next: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """The account at the CA, as far as it is known."""
+
+    uri: str | None = None
+    #: By which the CA finds itself in CAA records.
+    caa_identities: tuple[str, ...] | None = dataclasses.field(metadata={"key": "caaIdentities"}, default=None)
+
+
+def settings() -> Settings | None:
+    return parsed(Settings, SETTINGS.read_text(), str(SETTINGS)) if SETTINGS.exists() else None
+
+
+def renew(forced: Collection[str], of_up: bool = False) -> None:
     """
     Asks for each certificate that is due, or named, and serves what the CA has issued.
 
@@ -54,16 +90,14 @@ def renew(forced: list, of_up: bool = False) -> None:
     certificate that was named and is not served, and, except in an `up`, where renewal as a whole is impossible.
     """
     known = settings()
-    found = []
-    served: set = set()
+    found: list[str] = []
+    served: set[str] = set()
     if known is None and forced:
         raise Failure("the host gets no certificates by ACME: the setting tls.issuer is not acme")
     if known is not None:
-        unknown = sorted(set(forced) - set(known["certificates"]))
+        unknown = sorted(set(forced) - set(known.certificates))
         if unknown:
-            raise Failure(
-                f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known['certificates'])}"
-            )
+            raise Failure(f"no certificate is called {', '.join(unknown)}: choose of {', '.join(known.certificates)}")
         try:
             with locked(LOCK):
                 due = ask_for_due(known, forced)
@@ -88,22 +122,25 @@ def renew(forced: list, of_up: bool = False) -> None:
         raise Failure(cannot[0])
 
 
-def why_not_served(name: str, cannot: list) -> str:
-    error = state().get(name, {}).get("error")
-    return (cannot or [error])[0] or f"its turn comes in a later run; to ask for it alone: mailhost renew {name}"
+def why_not_served(name: str, cannot: Sequence[str]) -> str:
+    if cannot:
+        return cannot[0]
+    trouble = state().get(name)
+    return trouble.error if trouble else f"its turn comes in a later run; to ask for it alone: mailhost renew {name}"
 
 
-def ask_for_due(known: dict, forced: list) -> list:
+def ask_for_due(known: Settings, forced: Collection[str]) -> list[str]:
     """Gives the names of the certificates that the CA has issued and that are not served yet."""
     certificates.FRESH.mkdir(mode=0o700, exist_ok=True)
-    certificates.drop_all_but(known["certificates"])
-    write_state({name: entry for name, entry in state().items() if name in known["certificates"]})
+    certificates.drop_all_but(known.certificates)
+    write_state({name: entry for name, entry in state().items() if name in known.certificates})
     orders = 0
     fresh = []
-    for name, wanted_one in sorted(known["certificates"].items(), key=lambda item: item[0] not in forced):
+    for name, wanted_one in sorted(known.certificates.items(), key=lambda item: item[0] not in forced):
         if name not in forced:
             # Not one that is farther off than any can be: the clock was ahead.
-            if 0 < state().get(name, {}).get("next", 0) - time.time() <= MOST_PATIENCE:
+            trouble = state().get(name)
+            if trouble and 0 < trouble.next - time.time() <= MOST_PATIENCE:
                 continue
             # Issued by a run that could not go on to serve it.
             if fits(certificates.pair_in(certificates.FRESH, name), known, wanted_one):
@@ -115,7 +152,7 @@ def ask_for_due(known: dict, forced: list) -> list:
         if orders == MOST_ORDERS:
             break
         try:
-            check_addresses(wanted_one["names"])
+            check_addresses(wanted_one.names)
         except Failure as failure:
             # The CA was not asked, so the next run may look again.
             remember(name, failure, patience=0)
@@ -128,23 +165,23 @@ def ask_for_due(known: dict, forced: list) -> list:
             if isinstance(failure, Hanging):
                 break
             continue
-        print(f"the CA has issued a certificate for {', '.join(wanted_one['names'])}")
+        print(f"the CA has issued a certificate for {', '.join(wanted_one.names)}")
         fresh.append(name)
     return fresh
 
 
-def fits(pair: certificates.Pair | None, known: dict, wanted_one: dict) -> bool:
+def fits(pair: certificates.Pair | None, known: Settings, wanted_one: Request) -> bool:
     """Whether the pair is by the CA and for the key and names of the plan, and good for a while."""
-    if pair is None or pair.directory != known["directory"] or certificates.is_due(pair.chain):
+    if pair is None or pair.directory != known.directory or certificates.is_due(pair.chain):
         return False
     try:
-        certificates.check_pair(pair.chain, pathlib.Path(wanted_one["privateKey"]).read_text(), wanted_one["names"])
+        certificates.check_pair(pair.chain, pathlib.Path(wanted_one.private_key).read_text(), wanted_one.names)
     except Failure:
         return False
     return True
 
 
-def check_addresses(names: list) -> None:
+def check_addresses(names: Iterable[str]) -> None:
     """Raises Failure where the CA would not find this host by each of the names."""
     own = set(re.findall(r"inet6? ([0-9a-f.:]+)/", run("ip", "address", "show", "scope", "global")))
     for name in names:
@@ -156,52 +193,25 @@ def check_addresses(names: list) -> None:
             raise Failure(f"{name} has the address {', '.join(strange)}, which is not this host's")
 
 
-def certbot(*arguments: str, directory: str) -> str:
-    """Gives what it says; its words without the ornaments are the failure's."""
-    result = subprocess.run(
-        ["timeout", str(TIMEOUT), "certbot", *arguments, "--non-interactive", "--server", directory,
-         "--config-dir", str(ROOT), "--max-log-backups", "20"],
-        capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
-    if result.returncode == 0:
-        return result.stdout
-    ornaments = (
-        "Saving debug log",
-        "Ask for help",
-        "An unexpected error occurred",
-        "Requesting a certificate",
-        "Some challenges have failed",
-    )
-    lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines()]
-    words = " ".join(line for line in lines if line and not line.startswith(ornaments))
-    if result.returncode == 124:
-        raise Hanging(f"no end after {TIMEOUT} s {words}")
-    raise Failure(words)
-
-
-def ask(name: str, known: dict, wanted_one: dict) -> None:
+def ask(name: str, known: Settings, wanted_one: Request) -> None:
     """Raises Failure with the CA's words, or for a certificate that could never be served."""
     way = ("--webroot", "--webroot-path", WEBROOT) if DAEMONS["web"] in wanted() else ("--standalone",)
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         certbot(
-            "certonly", *way, "--csr", wanted_one["request"], "--fullchain-path", f"{folder}/fullchain.pem",
+            "certonly", *way, "--csr", wanted_one.request, "--fullchain-path", f"{folder}/fullchain.pem",
             "--cert-path", f"{folder}/cert.pem", "--chain-path", f"{folder}/chain.pem",
-            *registration(known["contact"]), directory=known["directory"],
+            *registration(known.contact), directory=known.directory,
         )  # fmt: skip
         chain = pathlib.Path(folder, "fullchain.pem").read_text()
-    key = pathlib.Path(wanted_one["privateKey"]).read_text()
-    certificates.check_pair(chain, key, wanted_one["names"])
-    certificates.store(name, certificates.Pair(chain, key, known["directory"]))
+    key = pathlib.Path(wanted_one.private_key).read_text()
+    certificates.check_pair(chain, key, wanted_one.names)
+    certificates.store(name, certificates.Pair(chain, key, known.directory))
 
 
-def registration(contact: str) -> tuple:
-    return "--agree-tos", "--no-eff-email", "--email", contact
-
-
-def serve(names: list) -> set:
+def serve(names: Iterable[str]) -> set[str]:
     """Gives the names of those that are served now. Each daemon takes all that is new for it at once."""
     own_name = host_name()
-    served = set()
+    served: set[str] = set()
     valid = {name for name in names if is_valid_now(name)}
     for daemon, own in (("tls", valid & {own_name}), ("web", valid - {own_name})):
         if not own:
@@ -220,19 +230,22 @@ def serve(names: list) -> set:
 
 
 def is_valid_now(name: str) -> bool:
+    pair = certificates.issued(name, fresh=True)
+    if pair is None:
+        return False
     try:
-        certificates.check_dates(certificates.issued(name, fresh=True).chain)
+        certificates.check_dates(pair.chain)
     except Failure as failure:
         remember(name, failure)
         return False
     return True
 
 
-def state() -> dict:
-    """For each certificate whose renewal fails: since when, how often, why, and when to try again."""
+def state() -> dict[str, Trouble]:
+    """By the names of the certificates."""
     try:
-        return json.loads(STATE.read_text()) if STATE.exists() else {}
-    except ValueError:
+        return parsed(dict[str, Trouble], STATE.read_text(), str(STATE)) if STATE.exists() else {}
+    except Failure:
         # Damaged: as if nothing had failed yet.
         return {}
 
@@ -241,24 +254,24 @@ def remember(name: str, failure: Exception | None, patience: float = PATIENCE) -
     entries = state()
     if failure is None and name not in entries:
         return
-    before = entries.pop(name, {"since": time.time(), "failures": 0})
+    before = entries.pop(name, None)
     if failure is not None:
-        wait = min(patience * 2 ** before["failures"], MOST_PATIENCE)
-        entries[name] = {
+        failures = before.failures if before else 0
+        entries[name] = Trouble(
             # The clock may have been ahead.
-            "since": min(before["since"], time.time()),
-            "failures": before["failures"] + (patience > 0),
-            "error": " ".join(str(failure).split()),
-            "next": time.time() + wait,
-        }
+            since=min(before.since, time.time()) if before else time.time(),
+            failures=failures + (patience > 0),
+            error=" ".join(str(failure).split()),
+            next=time.time() + min(patience * 2**failures, MOST_PATIENCE),
+        )
     write_state(entries)
 
 
-def write_state(entries: dict) -> None:
-    put_private(STATE, json.dumps(entries, indent=1))
+def write_state(entries: dict[str, Trouble]) -> None:
+    put_private(STATE, json.dumps(entries, default=plain, indent=1))
 
 
-def warnings() -> list:
+def warnings() -> list[str]:
     """What a person should know of the certificates."""
     known = settings()
     if known is None:
@@ -269,9 +282,9 @@ def warnings() -> list:
         ] if certificates.ends_soon(chain) else []  # fmt: skip
     failures = state()
     found = []
-    for name in known["certificates"]:
+    for name in known.certificates:
         pair = certificates.issued(name)
-        error = failures.get(name, {}).get("error", "")
+        error = failures[name].error if name in failures else ""
         if pair is None:
             reason = error or "its turn comes with one of the next runs of mailhost-renew.timer"
             found.append(f"{name} has no certificate of the CA yet, and is served with the stack's own: {reason}")
@@ -286,7 +299,7 @@ def warnings() -> list:
     return found if len(found) <= 10 else [*found[:10], f"and {len(found) - 10} certificates more: mailhost renew"]
 
 
-def notify(found: list) -> None:
+def notify(found: Sequence[str]) -> None:
     """Writes to the postmaster once a day, where a certificate ends soon or could not be had for a day."""
     last = ROOT / "notified"
     if last.exists() and 0 <= time.time() - last.stat().st_mtime < certificates.DAY:
@@ -295,8 +308,8 @@ def notify(found: list) -> None:
     if known is None:
         chains = [pathlib.Path(certificates.CHAIN).read_text()]
     else:
-        chains = [pair.chain for name in known["certificates"] if (pair := certificates.issued(name))]
-    is_late = any(time.time() - entry["since"] > certificates.DAY for entry in state().values())
+        chains = [pair.chain for name in known.certificates if (pair := certificates.issued(name))]
+    is_late = any(time.time() - entry.since > certificates.DAY for entry in state().values())
     if not found or not (is_late or any(certificates.ends_soon(chain) for chain in chains)):
         return
     text = "\n\n".join(found) + "\n\nTo try again at once, on the host: mailhost renew CERTIFICATE\n"
@@ -304,8 +317,8 @@ def notify(found: list) -> None:
     last.touch()
 
 
-def account(directory: str, contact: str) -> dict:
-    """The account at the CA, made where there is none: its URI, and the names by which the CA finds itself in CAA records."""
+def account(directory: str, contact: str) -> Account:
+    """The account at the CA, made where there is none."""
     with locked(LOCK):
         try:
             shown = certbot("show_account", directory=directory)
@@ -317,4 +330,4 @@ def account(directory: str, contact: str) -> dict:
     with urllib.request.urlopen(directory, timeout=30) as answer:
         meta = json.load(answer).get("meta", {})
     uri = re.search(r"Account URL: (\S+)", shown)
-    return {"uri": uri and uri[1], "caaIdentities": meta.get("caaIdentities", [])}
+    return Account(uri and uri[1], tuple(meta.get("caaIdentities", [])))

@@ -1,20 +1,23 @@
-"""Backups of the volume with restic, and what is told of them."""
+"""Backups of the volume, and what is told of them."""
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import json
 import os
 import pathlib
-import re
 import shutil
 import sqlite3
-import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 from mailhost import folders
+from mailhost.documents import parsed, plain
 from mailhost.failure import ERRORS, Failure
 from mailhost.files import put_private
 from mailhost.notices import notify_postmaster
+from mailhost.restic import find_or_make, latest, restic, settings
 from mailhost.system import run
 
 ROOT = pathlib.Path("/srv/mailhost")
@@ -23,12 +26,6 @@ COPY = ROOT / ".backup"
 BAYES = "bayes/bayes"
 SENT = "submission/sent.sqlite"
 
-SETTINGS = ("/etc/mailhost/restic.env", "/etc/mailhost/restic-secrets.env")
-SSH_KEY = pathlib.Path("/etc/mailhost/restic.key")
-SSH = (
-    f"-i {SSH_KEY} -o UserKnownHostsFile=/etc/mailhost/restic.known_hosts -o StrictHostKeyChecking=yes "
-    "-o BatchMode=yes -o ConnectTimeout=15"
-)
 TIMER = "mailhost-backup.timer"
 #: Names the snapshot that an empty volume is to be filled from.
 RESTORE = pathlib.Path("/etc/mailhost/restore")
@@ -36,106 +33,45 @@ RESTORE = pathlib.Path("/etc/mailhost/restore")
 MARK = ROOT / ".restoring"
 STATE = pathlib.Path("/var/lib/mailhost/backup.json")
 
-#: restic's exit status.
-NO_REPOSITORY = 10
 #: Without a good one for so long, the check warns.
 PATIENCE = datetime.timedelta(days=2)
 
 
-def settings() -> dict:
-    lines = [line for path in SETTINGS for line in pathlib.Path(path).read_text().splitlines()]
-    return dict(line.split("=", 1) for line in lines if line)
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What restic says of a snapshot that it has made. Octets."""
+
+    snapshot_id: str
+    total_files_processed: int
+    total_bytes_processed: int
+    data_added: int
 
 
-def restic(*arguments: str, expected: tuple = (0,), timeout: float | None = None) -> tuple:
-    """Gives exit status and output; raises Failure, in restic's words, for a status that is not expected."""
-    known = settings()
-    over_ssh = ("--option", f"sftp.args={SSH}") if known["RESTIC_REPOSITORY"].startswith("sftp:") else ()
-    try:
-        result = subprocess.run(
-            # It does not outlive this, to read or write what the next command works with.
-            ("setpriv", "--pdeathsig", "KILL", "restic", *over_ssh, "--quiet", *arguments),
-            env={"PATH": os.environ["PATH"], "HOME": "/root", **known},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-        )
-    except subprocess.TimeoutExpired as error:
-        # restic tries again for long what cannot pass, too, such as a wrong key of S3. (Bytes, whatever was asked for.)
-        words = (error.stderr or b"").decode(errors="replace").strip().rpartition("\n")[2]
-        silence = f"{known['RESTIC_REPOSITORY']} does not answer within {timeout:.0f} s"
-        raise Failure(f"{silence}: {words}" if words else silence) from None
-    if result.returncode not in expected:
-        words = "\n".join(line for line in (result.stdout + result.stderr).splitlines() if line.strip())
-        if over_ssh and "sftp session" in words:
-            words = why_no_session(known["RESTIC_REPOSITORY"]) or words
-        raise Failure(f"restic {arguments[0]} failed:\n{words}")
-    return result.returncode, result.stdout
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How the backups of this host go."""
 
-
-def why_no_session(repository: str) -> str:
-    """restic often ends before ssh has said it."""
-    url, host = re.match("sftp:(?:(//[^/]+)/|([^:]+):)", repository).groups()
-    words = subprocess.run(
-        ("ssh", *SSH.split(), f"ssh:{url}" if url else host, "-s", "sftp"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    ).stderr.strip()
-    if "Permission denied" in words:
-        words += f"\nThe server has to let this key in: {run('ssh-keygen', '-y', '-f', str(SSH_KEY)).strip()}"
-    return words
+    #: Why the last one failed.
+    problem: str | None = None
+    #: When the last one succeeded, and in which month what is stored was read again.
+    last: str | None = None
+    checked: str | None = None
+    #: The day on which the postmaster was told of a failure last.
+    told: str | None = None
 
 
 def open_repository() -> None:
     """Makes it where there is none. A host works without: what is wrong is told by the check."""
     try:
         find_or_make(timeout=60)
-        note(problem=None, last=latest().get("time"))
+        newest = latest()
+        note(problem=None, last=newest and newest.time)
     except Failure as failure:
         note(problem=str(failure))
 
 
-def find_or_make(timeout: float | None = None) -> None:
-    if unlock(timeout) == NO_REPOSITORY:
-        restic("init")
-
-
-def unlock(timeout: float | None = None) -> int:
-    """Takes away the locks of processes that are no more: they would keep out all others. Gives restic's exit status."""
-    return restic("unlock", expected=(0, NO_REPOSITORY), timeout=timeout)[0]
-
-
-def snapshots() -> list:
-    known = settings()
-    return json.loads(restic("snapshots", "--json", "--no-lock", "--host", known["RESTIC_HOST"])[1])
-
-
-def latest() -> dict:
-    """Empty where there is none. One of the future was made while the clock was ahead, and would be the latest for long."""
-    known = sorted(snapshots(), key=time_of)
-    now = datetime.datetime.now().astimezone()
-    past = [snapshot for snapshot in known if time_of(snapshot) <= now]
-    return (past or known or [{}])[-1]
-
-
-def time_of(snapshot: dict) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(snapshot["time"])
-
-
-def show_snapshots() -> None:
-    for snapshot in snapshots():
-        size = snapshot.get("summary", {}).get("total_bytes_processed", 0)
-        print(f"{snapshot['short_id']}  {snapshot['time'][:19].replace('T', ' ')}  {size / 1e6:.1f} MB")
-
-
 @contextlib.contextmanager
-def failures_told():
+def failures_told() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
@@ -148,7 +84,7 @@ def failures_told():
 
 
 @contextlib.contextmanager
-def alone():
+def alone() -> Iterator[None]:
     with open("/run/mailhost-backup.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,20 +102,20 @@ def make_snapshot() -> str:
         _, output = restic("backup", "--json", "--ignore-ctime", str(COPY))
     finally:
         shutil.rmtree(COPY, ignore_errors=True)
-    summary = json.loads(output.splitlines()[-1])
+    made = parsed(Made, output.splitlines()[-1], "restic backup")
     kept = [
         part for span in ("daily", "weekly", "monthly") for part in (f"--keep-{span}", known[f"KEEP_{span.upper()}"])
     ]
     restic("forget", "--retry-lock", "10m", *kept, "--prune")
     now = datetime.datetime.now().astimezone()
     month = now.strftime("%Y-%m")
-    if state().get("checked") != month:
+    if state().checked != month:
         # All that is stored is read again once a year.
         restic("check", f"--read-data-subset={now.month}/12")
     note(problem=None, last=now.isoformat(), checked=month)
     return (
-        f"snapshot {summary['snapshot_id'][:8]}: {summary['total_bytes_processed'] / 1e6:.1f} MB in "
-        f"{summary['total_files_processed']} files, {summary['data_added'] / 1e6:.1f} MB new"
+        f"snapshot {made.snapshot_id[:8]}: {made.total_bytes_processed / 1e6:.1f} MB in "
+        f"{made.total_files_processed} files, {made.data_added / 1e6:.1f} MB new"
     )
 
 
@@ -191,7 +127,7 @@ def collect() -> None:
     """
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(mode=0o700)
-    linked: dict = {}
+    linked: dict[int, str] = {}
     # A message that moved during one pass is found in its new place by the next.
     for _ in range(10):
         if not gather(linked):
@@ -212,7 +148,7 @@ def collect() -> None:
         (COPY / f"{BAYES}.txt").write_text(learned)
 
 
-def gather(linked: dict) -> bool:
+def gather(linked: dict[int, str]) -> bool:
     """Whether there was a message that was not linked before; `linked` has the place of each by its inode."""
     news = False
     for top in ("mail", "home", "quarantine", "queue/queue"):
@@ -234,7 +170,7 @@ def gather(linked: dict) -> bool:
     return news
 
 
-def link(entry: os.DirEntry, linked: dict) -> None:
+def link(entry: os.DirEntry[str], linked: dict[int, str]) -> None:
     try:
         os.link(entry.path, in_copy(entry.path))
     except FileNotFoundError:
@@ -248,7 +184,7 @@ def link(entry: os.DirEntry, linked: dict) -> None:
     linked[entry.inode()] = entry.path
 
 
-def in_copy(path) -> pathlib.Path:
+def in_copy(path: str | pathlib.Path) -> pathlib.Path:
     return COPY / pathlib.Path(path).relative_to(ROOT)
 
 
@@ -272,19 +208,19 @@ def duplicate(file: pathlib.Path) -> None:
         keep_owner(file, in_copy(file))
 
 
-def keep_owner(source, target) -> None:
+def keep_owner(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
     about = os.lstat(source)
     os.lchown(target, about.st_uid, about.st_gid)
     if not os.path.islink(target):
         os.chmod(target, about.st_mode & 0o7777)
 
 
-def state() -> dict:
-    return json.loads(STATE.read_text()) if STATE.exists() else {}
+def state() -> State:
+    return parsed(State, STATE.read_text(), str(STATE)) if STATE.exists() else State()
 
 
-def note(**changes) -> None:
-    put_private(STATE, json.dumps({**state(), **changes}))
+def note(**changes: Any) -> None:
+    put_private(STATE, json.dumps(dataclasses.replace(state(), **changes), default=plain))
 
 
 def tell(failure: Exception) -> None:
@@ -301,21 +237,21 @@ def tell(failure: Exception) -> None:
 
 
 def has_told() -> bool:
-    return state().get("told") == today()
+    return state().told == today()
 
 
 def today() -> str:
     return datetime.date.today().isoformat()
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     known = state()
-    if known.get("problem"):
-        words = " ".join(known["problem"].split())
+    if known.problem:
+        words = " ".join(known.problem.split())
         yield f"mail is not backed up: {words}"
     else:
         # Of a host without one, from when it was to have them.
-        last = known.get("last")
+        last = known.last
         since = (
             datetime.datetime.fromisoformat(last) if last else datetime.datetime.fromtimestamp(STATE.stat().st_mtime)
         )

@@ -1,14 +1,22 @@
 """Certificates with their keys: whether a pair can be served, and until when."""
 
+import dataclasses
 import datetime
 import functools
 import itertools
 import json
+import os
 import pathlib
-import typing
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
-from mailhost.files import put_private
+from mailhost.files import File, Files, put_private
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 FOLDER = "/etc/ssl/mailhost"
 CHAIN = f"{FOLDER}/fullchain.pem"
@@ -28,14 +36,17 @@ DAY = 86400
 WARNING = 21 * DAY
 
 
-class Pair(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A certificate with those of its issuers, and its private key: PEM."""
+
     chain: str
-    key: str
+    key: str = dataclasses.field(repr=False)
     #: The directory of the CA that has issued it, where it was asked by ACME.
     directory: str | None = None
 
 
-def paths_of_domain(domain: str) -> tuple:
+def paths_of_domain(domain: str) -> tuple[str, str]:
     return f"{FOLDER}/{domain}/fullchain.pem", f"{FOLDER}/{domain}/privkey.pem"
 
 
@@ -49,20 +60,35 @@ def pair_in(folder: pathlib.Path, name: str) -> Pair | None:
     if not path.exists():
         return None
     try:
-        pair = Pair(**json.loads(path.read_text()))
+        pair = parsed(Pair, path.read_text(), str(path))
         check_pair(pair.chain, pair.key, [])
-    except (Failure, TypeError, ValueError):
+    except (Failure, ValueError):
         return None
     return pair
 
 
 def issued(name: str, fresh: bool = False) -> Pair | None:
     """What the CA has issued for a certificate by its name."""
-    return (fresh and pair_in(FRESH, name)) or pair_in(STORE, name)
+    return (pair_in(FRESH, name) if fresh else None) or pair_in(STORE, name)
+
+
+def own_pair() -> Pair:
+    """The pair that the stack has made, and in its absence the one that is served."""
+    paths = (OWN_CHAIN, OWN_KEY)
+    if not os.path.exists(OWN_CHAIN):
+        paths = (CHAIN, KEY)
+    return Pair(*(pathlib.Path(path).read_text() for path in paths))
+
+
+def pair_files(paths: tuple[str, str], pair: Pair) -> Files:
+    return {
+        path: File(mode, "root:root", text)
+        for path, mode, text in zip(paths, ("0644", "0600"), (pair.chain, pair.key), strict=True)
+    }
 
 
 def store(name: str, pair: Pair) -> None:
-    put_private(path_in(FRESH, name), json.dumps(pair._asdict()))
+    put_private(path_in(FRESH, name), json.dumps(pair, default=plain))
 
 
 def keep(name: str) -> None:
@@ -71,7 +97,7 @@ def keep(name: str) -> None:
     path_in(FRESH, name).rename(path_in(STORE, name))
 
 
-def drop_all_but(names) -> None:
+def drop_all_but(names: Iterable[str]) -> None:
     """No private key stays of what is asked for no more."""
     for folder in (STORE, FRESH):
         for path in folder.glob("*"):
@@ -80,20 +106,20 @@ def drop_all_but(names) -> None:
 
 
 @functools.cache
-def parsed(chain: str) -> list:
+def loaded(chain: str) -> "list[x509.Certificate]":
     # Installed with the daemons, after this program.
     from cryptography import x509
 
     return x509.load_pem_x509_certificates(chain.encode())
 
 
-def check_pair(chain: str, key: str, names: list) -> None:
+def check_pair(chain: str, key: str, names: Iterable[str]) -> None:
     """Raises Failure where clients that connect to one of the names would never take the pair, whoever they trust."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import serialization
 
     try:
-        certificates = parsed(chain)
+        certificates = loaded(chain)
         private = serialization.load_pem_private_key(key.encode(), None)
     except (ValueError, TypeError, IndexError) as error:
         raise Failure(f"the certificate or its key is damaged: {error}") from error
@@ -115,7 +141,7 @@ def check_pair(chain: str, key: str, names: list) -> None:
 def check_dates(chain: str) -> None:
     """Raises Failure where clients would not take it now."""
     now = datetime.datetime.now(datetime.UTC)
-    for certificate in parsed(chain):
+    for certificate in loaded(chain):
         if certificate.not_valid_before_utc > now:
             raise Failure(
                 f"the certificate is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, "
@@ -125,16 +151,16 @@ def check_dates(chain: str) -> None:
             raise Failure(f"the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
 
 
-def public_part(key) -> bytes:
+def public_part(key: "PublicKeyTypes") -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def names_of(chain: str) -> set:
+def names_of(chain: str) -> set[str]:
     from cryptography import x509
 
-    extensions = parsed(chain)[0].extensions
+    extensions = loaded(chain)[0].extensions
     try:
         alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -143,7 +169,7 @@ def names_of(chain: str) -> set:
 
 
 def end_of(chain: str) -> datetime.datetime:
-    return parsed(chain)[0].not_valid_after_utc
+    return loaded(chain)[0].not_valid_after_utc
 
 
 def seconds_left(chain: str) -> float:
@@ -151,7 +177,7 @@ def seconds_left(chain: str) -> float:
 
 
 def lifetime(chain: str) -> float:
-    leaf = parsed(chain)[0]
+    leaf = loaded(chain)[0]
     return (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds()
 
 

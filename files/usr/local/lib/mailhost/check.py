@@ -1,5 +1,6 @@
 """Asks the host itself whether mail works, and tells every reason why not."""
 
+import dataclasses
 import email.message
 import email.policy
 import email.utils
@@ -12,6 +13,7 @@ import socket
 import ssl
 import time
 import uuid
+from collections.abc import Iterable, Iterator, Sequence
 
 from mailhost import (
     acme,
@@ -27,7 +29,9 @@ from mailhost import (
     served,
     tlsa,
 )
-from mailhost.daemons import DAEMONS, RULE_UPDATES, wanted
+from mailhost.daemons import DAEMONS, wanted
+from mailhost.daemons.spamassassin import RULE_UPDATES
+from mailhost.daemons.web import domains
 from mailhost.failure import ERRORS, Failure
 from mailhost.system import is_active, is_enabled, run, succeeds, wait_for
 
@@ -40,15 +44,30 @@ OUTSIDE = "gmail-smtp-in.l.google.com"
 LIST_ENTRY = "2.0.0.127.zen.spamhaus.org"
 
 
-def check(mail: dict) -> None:
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    name: str
+    #: Of the DKIM key that it is to sign with.
+    selector: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Mail:
+    """What is to work."""
+
+    host_name: str = dataclasses.field(metadata={"key": "hostName"})
+    domains: tuple[Domain, ...]
+
+
+def check(mail: Mail) -> None:
     paused = pauses.by_operator()
     reasons = [
-        *services(), *name_resolution(), *listeners(), *served_certificates(mail["hostName"]), *web_pages(mail["hostName"])
+        *services(), *name_resolution(), *listeners(), *served_certificates(mail.host_name), *web_pages(mail.host_name)
     ]  # fmt: skip
     # They would not arrive.
     if not reasons and not paused:
         spam = send_spam_probe()
-        signing = [*signing_probes(mail["domains"])]
+        signing = [*signing_probes(mail.domains)]
         reasons = [*spam_reasons(spam), *signing]
     if not reasons:
         probes = "" if paused else ", spam probe and signatures"
@@ -66,16 +85,16 @@ def check(mail: dict) -> None:
     warn(outside(mail))
 
 
-def warn(warnings) -> None:
+def warn(warnings: Iterable[str]) -> None:
     """What a person should know, and what stops no `up`."""
     for warning in warnings:
         print(f"WARNING: {warning}")
 
 
-def outside(mail: dict):
+def outside(mail: Mail) -> Iterator[str]:
     """Warnings of what lies with others in part."""
-    yield from dkim.warnings(mail["domains"])
-    yield from missing_account(mail["hostName"])
+    yield from dkim.warnings((domain.name, domain.selector) for domain in mail.domains)
+    yield from missing_account(mail.host_name)
     # Else mail leaves by another port, and host.
     if not deferred.SMARTHOST.exists():
         yield from blocked_port()
@@ -89,7 +108,7 @@ def outside(mail: dict):
     yield from acme.warnings()
 
 
-def services():
+def services() -> Iterator[str]:
     units = [dkim.TIMER, *(daemon.unit for daemon in wanted() if daemon.unit is not None)]
     if DAEMONS["backup"] in wanted():
         units.append(backup.TIMER)
@@ -100,18 +119,18 @@ def services():
             yield f"service {unit} would not start at boot"
 
 
-def name_resolution():
+def name_resolution() -> Iterator[str]:
     if resolver.name_servers("/etc/resolv.conf")[:1] != [resolver.ADDRESS]:
         yield f"/etc/resolv.conf does not name the host's own resolver, {resolver.ADDRESS}, first"
     if not resolver.validates():
         yield "the host's own resolver does not validate the root of DNS: journalctl --unit unbound"
 
 
-def public_ports() -> set:
+def public_ports() -> set[int]:
     return {port for daemon in wanted() for port in daemon.public_ports}
 
 
-def open_ports() -> set:
+def open_ports() -> set[int]:
     """Ports on which something listens to others."""
     found = set()
     for line in run("ss", "--listening", "--tcp", "--numeric", "--no-header").splitlines():
@@ -121,7 +140,7 @@ def open_ports() -> set:
     return found
 
 
-def listeners():
+def listeners() -> Iterator[str]:
     found = open_ports()
     for port in sorted(public_ports() - found):
         yield f"nothing listens on port {port}"
@@ -129,10 +148,10 @@ def listeners():
         yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
 
 
-def served_certificates(host_name: str):
+def served_certificates(host_name: str) -> Iterator[str]:
     ports = {port for daemon in wanted() for port in daemon.answering_ports()} - {80}
     wanted_ones = [(port, host_name, certificates.CHAIN) for port in sorted(ports)]
-    for domain in DAEMONS["web"].domains(manifests.owned("web")):
+    for domain in domains(manifests.owned("web")):
         wanted_ones.append((443, f"mta-sts.{domain}", certificates.paths_of_domain(domain)[0]))
     for port, name, path in wanted_ones:
         wrong = served.differs(port, name, pathlib.Path(path).read_text())
@@ -140,7 +159,7 @@ def served_certificates(host_name: str):
             yield wrong
 
 
-def web_pages(host_name: str):
+def web_pages(host_name: str) -> Iterator[str]:
     if DAEMONS["web"] not in wanted():
         return
     context = ssl._create_unverified_context()
@@ -171,7 +190,7 @@ def send_spam_probe() -> str:
     return subject
 
 
-def spam_reasons(subject: str):
+def spam_reasons(subject: str) -> Iterator[str]:
     try:
         probe = arrived(subject)
     except Failure:
@@ -188,14 +207,14 @@ def send_outbound_probe(name: str) -> str:
     return subject
 
 
-def signing_probes(domains: list):
+def signing_probes(domains: Sequence[Domain]) -> Iterator[str]:
     # Enough for all workers of amavis to have one.
     for some in itertools.batched(domains, 8, strict=False):
-        for domain, subject in [(domain, send_outbound_probe(domain["name"])) for domain in some]:
-            yield from signing_reasons(domain["name"], domain["selector"], subject)
+        for domain, subject in [(domain, send_outbound_probe(domain.name)) for domain in some]:
+            yield from signing_reasons(domain.name, domain.selector, subject)
 
 
-def signing_reasons(name: str, selector: str, subject: str):
+def signing_reasons(name: str, selector: str, subject: str) -> Iterator[str]:
     try:
         probe = arrived(subject)
     except Failure:
@@ -226,7 +245,7 @@ def arrived(subject: str) -> email.message.Message:
 
     nudged = time.monotonic()
 
-    def found():
+    def found() -> email.message.Message | None:
         nonlocal nudged
         # A daemon that restarted by itself a moment ago has had a message held back for minutes.
         if time.monotonic() - nudged > 5:
@@ -258,7 +277,7 @@ def schedule_probes() -> None:
             succeeds("smtpctl", "schedule", envelope.partition("|")[0])
 
 
-def missing_account(host_name: str):
+def missing_account(host_name: str) -> Iterator[str]:
     """Where the CA did not answer when the record was planned."""
     records = resolver.fresh_records(host_name, "CAA") if acme.settings() else []
     if records and not any("accounturi=" in record for record in records):
@@ -268,7 +287,7 @@ def missing_account(host_name: str):
         )
 
 
-def blocked_port():
+def blocked_port() -> Iterator[str]:
     try:
         socket.create_connection((OUTSIDE, 25), timeout=10).close()
     except socket.gaierror:
@@ -280,7 +299,7 @@ def blocked_port():
         )
 
 
-def refusing_list():
+def refusing_list() -> Iterator[str]:
     answers = resolver.records(LIST_ENTRY)
     if "127.0.0.2" not in answers:
         yield (
@@ -289,7 +308,7 @@ def refusing_list():
         )
 
 
-def reboot():
+def reboot() -> Iterator[str]:
     packages = pathlib.Path("/run/reboot-required.pkgs")
     if packages.exists():
         yield f"updates ({', '.join(packages.read_text().split())}) are in force after a reboot alone: reboot the host"

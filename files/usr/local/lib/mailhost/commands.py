@@ -6,19 +6,28 @@ import pathlib
 import re
 import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
 
 from mailhost import __version__, acme, dkim, failures, folders, history, pauses, restore, tlsa
-from mailhost.backup import alone, failures_told, latest, make_snapshot, show_snapshots, unlock
-from mailhost.check import check
+from mailhost.backup import alone, failures_told, make_snapshot
+from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
+from mailhost.daemons.amavis import Amavis
+from mailhost.daemons.daemon import Service
+from mailhost.documents import parsed, plain
 from mailhost.drift import drift
 from mailhost.failure import ERRORS, Failure
-from mailhost.files import put_private
+from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
-from mailhost.records import warn_of_records
+from mailhost.records import Record, warn_of_records
+from mailhost.restic import latest, show_snapshots, unlock
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
+
+Kind = TypeVar("Kind")
 
 CHANGE = "its number; so that one that was cut off and taken back is made again"
 
@@ -40,7 +49,7 @@ def main() -> int:
         return 1
 
 
-def end(number: int, _frame) -> None:
+def end(number: int, _frame: FrameType | None) -> None:
     """As an error does, so that nothing is left half-way; once."""
     for other in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
@@ -52,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name, run, description):
+    def command(name: str, run: Callable[[argparse.Namespace], None], description: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=description)
         added.set_defaults(run=run)
         return added
@@ -71,7 +80,7 @@ def parse() -> argparse.Namespace:
     activation.add_argument("--secrets", help="the tag of the staged secret files that belong to them")
     activation.add_argument("--change", help=CHANGE)
     command("restart", run_restart, "restart a daemon, with no mail held back or doubled").add_argument(
-        "daemon", choices=[name for name, daemon in DAEMONS.items() if daemon.unit is not None]
+        "daemon", choices=[name for name, daemon in DAEMONS.items() if isinstance(daemon, Service)]
     )
     command("history", run_history, "list the configurations that daemons ran well with").add_argument(
         "daemon", nargs="?", choices=DAEMONS
@@ -115,18 +124,23 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_prepare(arguments) -> None:
-    prepare(json.load(sys.stdin), arguments.volume_device)
+def given(kind: type[Kind]) -> Kind:
+    """The document on standard input."""
+    return parsed(kind, sys.stdin.read(), "standard input")
 
 
-def run_stage(arguments) -> None:
+def run_prepare(arguments: argparse.Namespace) -> None:
+    prepare(given(Files), arguments.volume_device)
+
+
+def run_stage(arguments: argparse.Namespace) -> None:
     text = sys.stdin.read()
-    json.loads(text)
+    parsed(Files, text, "standard input")
     put_private(staged_path(arguments.daemon, arguments.tag), text)
 
 
-def run_activate(arguments) -> None:
-    files = json.load(sys.stdin)
+def run_activate(arguments: argparse.Namespace) -> None:
+    files = given(Files)
     if arguments.secrets is not None:
         path = staged_path(arguments.daemon, arguments.secrets)
         if not path.exists():
@@ -134,18 +148,18 @@ def run_activate(arguments) -> None:
                 f"the secrets staged for {arguments.daemon} are not the ones of this change: "
                 "replace the resource that stages them, by its URN (pulumi stack --show-urns), with `pulumi up --replace`"
             )
-        files.update(json.loads(path.read_text()))
+        files |= parsed(Files, path.read_text(), str(path))
     daemon = DAEMONS[arguments.daemon]
     print(activate(daemon, daemon.completed(files), secrets=arguments.secrets))
 
 
-def run_history(arguments) -> None:
+def run_history(arguments: argparse.Namespace) -> None:
     for name in [arguments.daemon] if arguments.daemon else DAEMONS:
         if history.entries(name):
             history.tell(name)
 
 
-def run_rollback(arguments) -> None:
+def run_rollback(arguments: argparse.Namespace) -> None:
     name = arguments.daemon
     past = history.entries(name)
     if not 0 < arguments.number < len(past):
@@ -159,7 +173,7 @@ def run_rollback(arguments) -> None:
     )
 
 
-def run_undo(_arguments) -> None:
+def run_undo(_arguments: argparse.Namespace) -> None:
     with locked(HOST_LOCK):
         cut_off = unended(DAEMONS.values())
         for daemon in cut_off:
@@ -171,7 +185,7 @@ def run_undo(_arguments) -> None:
             run("systemctl", "daemon-reload")
 
 
-def run_drift(arguments) -> None:
+def run_drift(arguments: argparse.Namespace) -> None:
     accepted = pathlib.Path(arguments.accepted).read_text().splitlines()
     differences = [difference for difference in drift() if difference not in accepted]
     if differences:
@@ -184,30 +198,30 @@ def run_drift(arguments) -> None:
     print("this host is as the plan has it")
 
 
-def run_restart(arguments) -> None:
+def run_restart(arguments: argparse.Namespace) -> None:
     daemon = DAEMONS[arguments.daemon]
-    if daemon.is_running():
+    if isinstance(daemon, Service) and daemon.is_running():
         daemon.restart_service()
     else:
         print(f"{daemon.unit} does not run, and is not started: systemctl start {daemon.unit}")
 
 
-def run_failures(_arguments) -> None:
+def run_failures(_arguments: argparse.Namespace) -> None:
     failures.report()
 
 
-def run_pauses(arguments) -> None:
+def run_pauses(arguments: argparse.Namespace) -> None:
     {"keep": pauses.keep, "restore": pauses.restore}[arguments.what]()
 
 
-def run_sign(arguments) -> None:
+def run_sign(arguments: argparse.Namespace) -> None:
     if dkim.newly_visible():
-        DAEMONS["amavis"].restart_service()
+        Amavis().restart_service()
         dkim.RESTART.unlink()
     tlsa.note()
 
 
-def run_release(arguments) -> None:
+def run_release(arguments: argparse.Namespace) -> None:
     path = pathlib.Path("/srv/mailhost/quarantine", arguments.id)
     if not re.fullmatch(r"[A-Za-z0-9_+-]+", arguments.id) or not path.is_file():
         raise Failure(f"no message {arguments.id} is held: ls {path.parent}")
@@ -218,20 +232,21 @@ def run_release(arguments) -> None:
     print(answer)
 
 
-def run_backup(arguments) -> None:
+def run_backup(arguments: argparse.Namespace) -> None:
     with alone(), failures_told():
         restore.check_ended()
         print(make_snapshot())
 
 
-def run_snapshots(arguments) -> None:
+def run_snapshots(arguments: argparse.Namespace) -> None:
     show_snapshots()
 
 
-def run_restore(arguments) -> None:
+def run_restore(arguments: argparse.Namespace) -> None:
     with alone():
         unlock()
-        snapshot = arguments.snapshot if arguments.snapshot != "latest" else latest().get("id", "latest")
+        newest = latest() if arguments.snapshot == "latest" else None
+        snapshot = newest.id if newest else arguments.snapshot
         match arguments.what:
             case "volume":
                 restore.restore_volume(snapshot)
@@ -243,30 +258,30 @@ def run_restore(arguments) -> None:
                 restore.restore_account(address, snapshot, arguments.folder, arguments.message_id)
 
 
-def run_renew(arguments) -> None:
+def run_renew(arguments: argparse.Namespace) -> None:
     acme.renew(arguments.certificate, of_up=arguments.state is not None)
 
 
-def run_account(arguments) -> None:
+def run_account(arguments: argparse.Namespace) -> None:
     try:
         account = acme.account(arguments.directory, arguments.contact)
     except (Failure, OSError) as failure:
         # No reason to stop an `up`: the first order makes the account.
         print(f"WARNING: no account at the CA yet: {failure}", file=sys.stderr)
-        account = {}
-    print(json.dumps(account))
+        account = acme.Account()
+    print(json.dumps(account, default=plain))
 
 
-def run_purge(arguments) -> None:
+def run_purge(arguments: argparse.Namespace) -> None:
     print(purge(arguments.address))
 
 
-def run_check(arguments) -> None:
-    check(json.load(sys.stdin))
+def run_check(arguments: argparse.Namespace) -> None:
+    check(given(Mail))
 
 
-def run_records(_arguments) -> None:
-    warn_of_records(json.load(sys.stdin))
+def run_records(_arguments: argparse.Namespace) -> None:
+    warn_of_records(given(tuple[Record, ...]))
 
 
 #: A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it. OpenSMTPD's unit

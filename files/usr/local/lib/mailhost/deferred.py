@@ -1,10 +1,11 @@
 """Messages that wait in the queue of OpenSMTPD, and why."""
 
 import collections
+import dataclasses
 import pathlib
 import re
 import time
-import typing
+from collections.abc import Iterator
 
 from mailhost.pauses import path_of, queue
 
@@ -23,7 +24,8 @@ LINE = re.compile(
 )
 
 
-class Group(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Group:
     """Messages that wait at one place for one reason."""
 
     place: str
@@ -33,7 +35,7 @@ class Group(typing.NamedTuple):
     is_own: bool
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     """Of what is the host's own to repair, and of what has waited long."""
     late = [group for group in groups() if group.is_own or time.time() - group.since > LONG]
     yield from (f"{described(group)}. See: smtpctl show queue" for group in late[:MOST])
@@ -52,7 +54,7 @@ def warnings():
             yield f"{words}: {', '.join(map(str, found[:3]))}{' …' if found[3:] else ''}"
 
 
-def ordinary() -> list:
+def ordinary() -> list[str]:
     """What waits for others, as it does on every host, and not for long."""
     return [described(group) for group in groups() if not group.is_own and time.time() - group.since <= LONG][:MOST]
 
@@ -63,9 +65,9 @@ def described(group: Group) -> str:
     return f"{number} for {group.place} since {since}: {group.reason}"
 
 
-def groups() -> list:
+def groups() -> list[Group]:
     """The largest first. One message to several recipients counts once for each."""
-    found = collections.defaultdict(list)
+    found: dict[tuple[str, bool, str], list[tuple[float, str]]] = collections.defaultdict(list)
     now = time.time()
     for line in queue():
         match = LINE.fullmatch(line)
@@ -86,7 +88,7 @@ def groups() -> list:
     return sorted(made, key=lambda group: (-group.count, group.since))
 
 
-def destination(envelope: str, domain: str) -> tuple:
+def destination(envelope: str, domain: str) -> tuple[str, bool]:
     """What it waits for, and whether that is this host's own: the envelope names the action of smtpd.conf."""
     try:
         text = path_of(envelope).read_text(errors="replace")

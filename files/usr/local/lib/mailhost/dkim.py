@@ -1,25 +1,27 @@
-"""
-Says when a DKIM key may sign: once others find its record, and for as long as it stays the same.
-
-The evidence lies on the volume, so that a new server has it: for each domain and selector the key's fingerprint, since when
-all name servers answer with it (`visible`), from when until when it signed, for how long signatures hold (`retention`),
-the longest that they ever did (`longest`), and until when those hold that there are (`keep`). Times are seconds of the epoch.
-"""
+"""Says when a DKIM key may sign: once others find its record, and for as long as it stays the same."""
 
 import base64
+import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
+from mailhost.dkim_evidence import Entry, Evidence, begin, load, note, now, save, signers
+from mailhost.documents import parsed
 from mailhost.failure import Failure
-from mailhost.files import put
+from mailhost.files import Files
+from mailhost.manifests import Manifest
 from mailhost.system import run
 from mailhost.transaction import STATE
-from mailhost.visibility import Look, look_at_all
+from mailhost.visibility import Look, Query, look_at_all
 
-EVIDENCE = pathlib.Path("/srv/mailhost/dkim.json")
+if TYPE_CHECKING:
+    import dns.rdata
+    from dns.rdtypes.txtbase import TXTBase
+
 SETTINGS = "/etc/mailhost/dkim.json"
 PUBLIC_KEYS = "/etc/mailhost/dkim-keys.json"
 #: A file for each domain that does not sign yet; amavis asks for it, so it lies where that may look.
@@ -34,15 +36,37 @@ PATIENCE = 300
 FIRST_PATIENCE = 30
 
 
-def check(files: dict, owned: dict) -> None:
+#: Of a domain and a selector.
+Name = tuple[str, str]
+#: The public part of each key that is to be out, in base64, by domain and selector.
+Keys = dict[str, dict[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """Selectors: the one that signs, and all that are to be out."""
+
+    signs: str
+    published: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    domains: dict[str, Domain]
+    #: Seconds for which signatures hold.
+    retention: int
+
+
+def check(files: Files, owned: Manifest) -> None:
     """
     Waits until the keys that are to sign may, as long as that is minutes; notes that they do before they can.
 
     Raises Failure where a key may not sign yet, is another one than before, or signed too lately to go.
     """
-    domains, keys, retention = parsed(files[SETTINGS]["text"], files[PUBLIC_KEYS]["text"])
+    settings, keys = wanted(files[SETTINGS].text, files[PUBLIC_KEYS].text)
+    domains = settings.domains
     # Signatures hold as long as they were made to, also where this plan shortens that.
-    retention = max(retention, live()[2])
+    retention = max(settings.retention, live()[0].retention)
     evidence = load()
     adopt(evidence, owned)
     note_keys(evidence, keys)
@@ -53,35 +77,36 @@ def check(files: dict, owned: dict) -> None:
         save(evidence)
     for domain, plan in domains.items():
         if domain not in unsigned:
-            begin(evidence[domain][plan["signs"]])
-    for selectors in evidence.values():
+            begin(evidence, domain, plan.signs)
+    for domain, selectors in evidence.items():
         for selector in signers(selectors):
-            entry = selectors[selector]
-            entry["retention"] = retention
-            entry["longest"] = max(entry.get("longest", 0), retention)
+            longest = max(selectors[selector].longest or 0, retention)
+            note(evidence, domain, selector, retention=retention, longest=longest)
     save(evidence)
     UNSIGNED.mkdir(parents=True, exist_ok=True)
     for domain in set(unsigned) | unsigned_domains():
         marker = UNSIGNED / domain
         marker.touch() if domain in unsigned else marker.unlink()
     for domain, reason in sorted(unsigned.items()):
-        print(f"WARNING: {warning(domain, domains[domain]['signs'], reason)}")
+        print(f"WARNING: {warning(domain, domains[domain].signs, reason)}")
 
 
 def note_signers() -> None:
     """That keys which amavis no longer has do not sign any more; the timer looks from then on whether all are out."""
-    domains, keys, retention = live()
+    settings, keys = live()
     evidence = load()
     forget_unwatched(evidence, keys)
     for domain, selectors in evidence.items():
+        plan = settings.domains.get(domain)
         for selector in signers(selectors):
             entry = selectors[selector]
-            entry["keep"] = max(entry.get("keep", 0), now() + entry.get("retention", retention))
-            if selector != domains.get(domain, {}).get("signs"):
-                entry["until"] = now()
+            retention = settings.retention if entry.retention is None else entry.retention
+            note(evidence, domain, selector, keep=max(entry.keep or 0, now() + retention))
+            if plan is None or selector != plan.signs:
+                note(evidence, domain, selector, until=now())
     save(evidence)
     # Of a push that was undone.
-    for domain in unsigned_domains() - domains.keys():
+    for domain in unsigned_domains() - settings.domains.keys():
         (UNSIGNED / domain).unlink()
     run("systemctl", "enable", "--now", "--quiet", TIMER)
 
@@ -92,15 +117,15 @@ def newly_visible() -> bool:
 
     At all of them: one that was gone, and is back, others may not know for a while.
     """
-    domains, keys, _ = live()
+    settings, keys = live()
     evidence = load()
     forget_unwatched(evidence, keys)
     looks = look_for(evidence, keys, {(d, s) for d, selectors in keys.items() for s in selectors})
     # A push that was cut off has marked domains that are not there.
-    waiting = {d: domains[d]["signs"] for d in sorted(unsigned_domains() & domains.keys())}
+    waiting = {d: settings.domains[d].signs for d in sorted(unsigned_domains() & settings.domains.keys())}
     ready = [d for d, s in waiting.items() if may_sign(evidence, d, s, looks[d, s])[0] <= now()]
     for domain in ready:
-        begin(evidence[domain][waiting[domain]])
+        begin(evidence, domain, waiting[domain])
     save(evidence)
     if ready:
         RESTART.touch()
@@ -110,10 +135,10 @@ def newly_visible() -> bool:
     return RESTART.exists()
 
 
-def warnings(domains: list) -> list:
-    """Of each of the domains, [{name, selector}], that sends unsigned."""
+def warnings(selectors: Iterable[Name]) -> list[str]:
+    """Of each domain that sends unsigned, by the domains and the selectors that they are to sign with."""
     unsigned = unsigned_domains()
-    return [warning(d["name"], d["selector"]) for d in domains if d["name"] in unsigned]
+    return [warning(domain, selector) for domain, selector in selectors if domain in unsigned]
 
 
 def warning(domain: str, selector: str, reason: str | None = None) -> str:
@@ -129,82 +154,44 @@ def has_announced_key(domain: str, selector: str) -> bool:
     return "".join(half.splitlines()[1:-1]) == live()[1].get(domain, {}).get(selector)
 
 
-def unsigned_domains() -> set:
+def unsigned_domains() -> set[str]:
     return {path.name for path in UNSIGNED.iterdir()} if UNSIGNED.is_dir() else set()
 
 
 # ---- what is to be ----
 
 
-def parsed(settings: str, keys: str) -> tuple:
-    plan = json.loads(settings)
-    return plan["domains"], json.loads(keys), plan["retention"]
+def wanted(settings: str, keys: str) -> tuple[Settings, Keys]:
+    """By the texts of SETTINGS and PUBLIC_KEYS."""
+    return parsed(Settings, settings, SETTINGS), parsed(Keys, keys, PUBLIC_KEYS)
 
 
-def live() -> tuple:
+def live() -> tuple[Settings, Keys]:
     """Nothing, before the first push."""
     if not pathlib.Path(SETTINGS).exists():
-        return {}, {}, 0
-    return parsed(pathlib.Path(SETTINGS).read_text(), pathlib.Path(PUBLIC_KEYS).read_text())
+        return Settings({}, 0), {}
+    return wanted(pathlib.Path(SETTINGS).read_text(), pathlib.Path(PUBLIC_KEYS).read_text())
 
 
 # ---- evidence ----
 
 
-def load() -> dict:
-    """Times that are still to come were noted by a clock that was ahead, as one can be that no time server has set yet."""
-    evidence = noted()
-    for selectors in evidence.values():
-        for entry in selectors.values():
-            latest = {"visible": now() + 1, "from": now(), "until": now()}
-            if "longest" in entry:
-                latest["keep"] = now() + entry["longest"]
-            entry.update({what: min(entry[what], at) for what, at in latest.items() if what in entry})
-    return evidence
-
-
-def noted() -> dict:
-    return json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
-
-
-def save(evidence: dict) -> None:
-    if evidence == noted():
-        return
-    text = f"{json.dumps(evidence, indent=1, sort_keys=True)}\n"
-    put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": text})
-
-
-def now() -> int:
-    return int(time.time())
-
-
-def begin(entry: dict) -> None:
-    if "from" not in entry or "until" in entry:
-        entry["from"] = now()
-        entry.pop("until", None)
-
-
-def signers(selectors: dict) -> set:
-    """Those whose keys may sign now: two, after a switch that was cut off."""
-    return {selector for selector, entry in selectors.items() if "from" in entry and "until" not in entry}
-
-
-def adopt(evidence: dict, owned: dict) -> None:
+def adopt(evidence: Evidence, owned: Manifest) -> None:
     """What signs on a host that has kept no evidence yet, by the files that it has."""
     for path in owned:
         match = re.fullmatch(r"/etc/amavis/dkim/(.+)\.(s\d+)\.pem", path)
         if match is None or match[1] in unsigned_domains():
             continue
-        selectors = evidence.setdefault(match[1], {})
-        if not any("from" in entry for entry in selectors.values()):
-            begin(selectors.setdefault(match[2], {}))
+        if not any(entry.begun is not None for entry in evidence.get(match[1], {}).values()):
+            begin(evidence, match[1], match[2])
 
 
-def note_keys(evidence: dict, keys: dict) -> None:
+def note_keys(evidence: Evidence, keys: Keys) -> None:
     for domain, selectors in keys.items():
         for selector, key in selectors.items():
-            entry = evidence.setdefault(domain, {}).setdefault(selector, {})
-            if entry.setdefault("key", fingerprint(key)) != fingerprint(key):
+            before = evidence.get(domain, {}).get(selector, Entry()).key
+            note(evidence, domain, selector, key=before or fingerprint(key))
+            if before not in (None, fingerprint(key)):
                 highest = max(int(name[1:]) for name in evidence[domain])
                 raise Failure(
                     f"{selector} of {domain} would get another key than it had. Mail that was signed with that could no "
@@ -216,13 +203,13 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(base64.b64decode(key)).hexdigest()
 
 
-def refuse_early_removal(evidence: dict, domains: dict, retention: int) -> None:
+def refuse_early_removal(evidence: Evidence, domains: dict[str, Domain], retention: int) -> None:
     for domain, plan in domains.items():
         for selector, entry in evidence.get(domain, {}).items():
-            if "from" not in entry or selector in plan["published"]:
+            if entry.begun is None or selector in plan.published:
                 continue
-            until = entry.get("until", now())
-            may_go = max(entry.get("keep", 0), until + entry.get("retention", retention))
+            until = now() if entry.until is None else entry.until
+            may_go = max(entry.keep or 0, until + (retention if entry.retention is None else entry.retention))
             if may_go > now():
                 raise Failure(
                     f"{selector} of {domain} signed until {utc(until)}, and its record has to stay until "
@@ -237,50 +224,53 @@ def utc(seconds: float) -> str:
 # ---- looking ----
 
 
-def unseen(evidence: dict, keys: dict) -> set:
-    """(domain, selector) of each key that is to be out, and was not yet."""
+def unseen(evidence: Evidence, keys: Keys) -> set[Name]:
+    """Each key that is to be out, and was not yet."""
     return {
-        (d, s) for d, selectors in keys.items() for s in selectors if "visible" not in evidence.get(d, {}).get(s, {})
+        (d, s)
+        for d, selectors in keys.items()
+        for s in selectors
+        if evidence.get(d, {}).get(s, Entry()).visible is None
     }
 
 
-def look_for(evidence: dict, keys: dict, wanted: set) -> dict:
-    """Notes since when each key of `wanted` is out; gives what was seen of each."""
-    order = sorted(wanted)
-    looks = look_at_all([(d, f"{s}._domainkey.{d}", "TXT", are_key(keys[d][s])) for d, s in order])
+def look_for(evidence: Evidence, keys: Keys, names: set[Name]) -> dict[Name, Look]:
+    """Notes since when each of these keys is out; gives what was seen of each."""
+    order = sorted(names)
+    looks = look_at_all([Query(d, f"{s}._domainkey.{d}", "TXT", are_key(keys[d][s])) for d, s in order])
     for (domain, selector), seen in zip(order, looks, strict=True):
-        entry = evidence.setdefault(domain, {}).setdefault(selector, {})
+        visible = evidence.get(domain, {}).get(selector, Entry()).visible
         if seen.missing is None:
-            entry.setdefault("visible", now() + 1)
+            note(evidence, domain, selector, visible=now() + 1 if visible is None else visible)
         elif seen.certain:
-            entry.pop("visible", None)
+            note(evidence, domain, selector, visible=None)
     return dict(zip(order, looks, strict=True))
 
 
-def forget_unwatched(evidence: dict, keys: dict) -> None:
+def forget_unwatched(evidence: Evidence, keys: Keys) -> None:
     """What is not in the plan nobody looks at: it may be gone, and come back."""
     for domain, selectors in evidence.items():
         for selector in selectors.keys() - keys.get(domain, {}).keys():
-            selectors[selector].pop("visible", None)
+            note(evidence, domain, selector, visible=None)
 
 
-def may_sign(evidence: dict, domain: str, selector: str, seen: Look) -> tuple:
+def may_sign(evidence: Evidence, domain: str, selector: str, seen: Look) -> tuple[float, str | None]:
     """From when on, at the earliest, and why not before. For the first key of a new domain nobody has asked yet."""
     if seen.missing is not None:
         return time.time() + 1, seen.missing
-    if not any("from" in entry for entry in evidence[domain].values()):
+    if not any(entry.begun is not None for entry in evidence[domain].values()):
         return 0, None
-    since = evidence[domain][selector]["visible"] + seen.negative_ttl
+    since = (evidence[domain][selector].visible or now() + 1) + seen.negative_ttl
     return since, f"until {utc(since)} others may remember that it was not there"
 
 
-def are_key(key: str):
+def are_key(key: str) -> "Callable[[list[dns.rdata.Rdata]], bool]":
     """Which of several records counts is undefined (RFC 6376, section 3.6.2.2)."""
     return lambda records: [public_key(record) for record in records] == [key]
 
 
-def public_key(record) -> str:
-    return re.sub(r"\s", "", tag(b"".join(record.strings).decode("ascii", "replace"), "p"))
+def public_key(record: "dns.rdata.Rdata") -> str:
+    return re.sub(r"\s", "", tag(b"".join(cast("TXTBase", record).strings).decode("ascii", "replace"), "p"))
 
 
 def tag(text: str, name: str) -> str:
@@ -291,16 +281,18 @@ def tag(text: str, name: str) -> str:
     return ""
 
 
-def wait_until_visible(evidence: dict, domains: dict, keys: dict) -> dict:
+def wait_until_visible(evidence: Evidence, domains: dict[str, Domain], keys: Keys) -> dict[str, str | None]:
     """Gives why each domain that has no key which may sign must send unsigned, once that has been waited for a little."""
-    signing = {domain: plan["signs"] for domain, plan in domains.items()}
+    signing = {domain: plan.signs for domain, plan in domains.items()}
     present = {domain: signers(evidence.get(domain, {})) for domain in signing}
     new = {(domain, selector) for domain, selector in signing.items() if present[domain] != {selector}}
     known = unsigned_domains()
     start = spoken = time.time()
     looks = look_for(evidence, keys, new | unseen(evidence, keys))
     while True:
-        unsigned, waits, refused = {}, {}, {}
+        unsigned: dict[str, str | None] = {}
+        waits: dict[str, str] = {}
+        refused: dict[str, str] = {}
         for domain, selector in new:
             until, reason = may_sign(evidence, domain, selector, looks[domain, selector])
             if until <= time.time():

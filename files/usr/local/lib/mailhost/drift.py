@@ -6,10 +6,12 @@ import os
 import pathlib
 import pwd
 import subprocess
+from collections.abc import Iterator
 
-from mailhost import accounts, manifests
+from mailhost import manifests
 from mailhost.check import open_ports, public_ports, services
-from mailhost.daemons import DAEMONS, wanted
+from mailhost.daemons import accounts, wanted
+from mailhost.daemons.firewall import Firewall
 from mailhost.files import live
 from mailhost.prepare import MOUNTS, USERS, installed_packages
 from mailhost.system import is_active, succeeds
@@ -18,11 +20,11 @@ from mailhost.system import is_active, succeeds
 SYSTEM = ("program", "system")
 
 
-def drift() -> list:
+def drift() -> list[str]:
     return [*files(), *strange_files(), *packages(), *units(), *rules(), *ports(), *users()]
 
 
-def files():
+def files() -> Iterator[str]:
     for name in [*SYSTEM, *(daemon.name for daemon in wanted())]:
         planned, owned = manifests.planned(name), manifests.owned(name)
         if owned and owned != planned:
@@ -33,21 +35,20 @@ def files():
             yield f"{name}: {path} is not the plan's"
 
 
-def difference(path: str, file: dict):
+def difference(path: str, planned: manifests.Entry) -> Iterator[str]:
     there = live(path)
     if there is None:
         yield "is a link" if os.path.isfile(path) else "is missing"
         return
-    mode, owner, text = there
-    if hashlib.sha256(text).hexdigest() != file["sha256"]:
+    if hashlib.sha256(there.octets()).hexdigest() != planned.sha256:
         yield "has another text"
-    if f"{mode:04o}" != file["mode"]:
-        yield f"has mode {mode:04o}, not {file['mode']}"
-    if owner != file["owner"]:
-        yield f"belongs to {owner}, not {file['owner']}"
+    if there.mode != planned.mode:
+        yield f"has mode {there.mode}, not {planned.mode}"
+    if there.owner != planned.owner:
+        yield f"belongs to {there.owner}, not {planned.owner}"
 
 
-def strange_files():
+def strange_files() -> Iterator[str]:
     """In the folders that the daemons read: what neither the plan nor a package brought, or is not as its package has it."""
     planned = {path for name in [*SYSTEM, *(daemon.name for daemon in wanted())] for path in manifests.planned(name)}
     for daemon in wanted():
@@ -66,28 +67,28 @@ def strange_files():
             yield f"{path} is not as its package has it"
 
 
-def listed_packages() -> set:
+def listed_packages() -> set[str]:
     return {*pathlib.Path("/etc/mailhost/packages").read_text().split()}
 
 
-def packages():
+def packages() -> Iterator[str]:
     for name in sorted(listed_packages() - installed_packages()):
         yield f"the package {name} is not installed"
 
 
-def units():
+def units() -> Iterator[str]:
     yield from services()
     for unit in MOUNTS:
         if not is_active(unit):
             yield f"{unit} is not mounted"
 
 
-def rules():
-    if not DAEMONS["firewall"].is_in_force():
+def rules() -> Iterator[str]:
+    if not Firewall().is_in_force():
         yield "the kernel has other rules than /etc/nftables.conf: nft list table inet mailhost; systemctl reload nftables"
 
 
-def ports():
+def ports() -> Iterator[str]:
     found, planned = open_ports(), public_ports() | {22}
     for port in sorted(planned - found):
         yield f"nothing listens on port {port}"
@@ -95,7 +96,7 @@ def ports():
         yield f"something listens on port {port}, which is not the plan's: ss --listening --tcp --processes"
 
 
-def users():
+def users() -> Iterator[str]:
     present = {user.pw_name: user for user in pwd.getpwall()}
     for name, (number, home) in USERS.items():
         user = present.get(name)

@@ -7,12 +7,15 @@ again, has failed, too.
 """
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import time
+from typing import TypeVar
 
 from mailhost import backup
 from mailhost.daemons import wanted
+from mailhost.documents import parsed, plain
 from mailhost.failure import ERRORS, Failure
 from mailhost.files import put_private
 from mailhost.notices import notify_postmaster
@@ -20,7 +23,6 @@ from mailhost.system import HOST_LOCK, host_name, locked, run, succeeds
 from mailhost.transaction import STATE
 
 TIMER = "mailhost-failures.timer"
-#: {unit: {since, last, times, invocation, words, mails, is_told, is_over, is_shown}}; times are seconds of the epoch.
 ENTRIES = STATE / "failures.json"
 #: How often systemd has started each daemon again, as seen last.
 RESTARTS = STATE / "restarts.json"
@@ -36,6 +38,33 @@ UNTOLD = ("Triggering OnFailure= dependencies", "Scheduled restart job")
 SUCCESS = "7ad2d189f7e94e70a38c781354912448"
 
 
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A unit that fails, or did. Times are seconds of the epoch."""
+
+    #: When it failed for the first time since it last ran well, and when last.
+    since: float
+    last: float
+    #: How often since then.
+    times: int
+    #: systemd's id of the run that failed, where that is known.
+    invocation: str | None = None
+    #: What it said.
+    words: str = ""
+    #: When the postmaster was told of it, in the last day.
+    mails: tuple[float, ...] = ()
+    is_told: bool = False
+    #: Whether it runs well again.
+    is_over: bool = False
+    #: Whether a check has named it.
+    is_shown: bool = False
+
+
+Kind = TypeVar("Kind")
+#: By the names of the units.
+Entries = dict[str, Entry]
+
+
 def report() -> None:
     """
     Notes what has failed, and mails what the postmaster does not know yet.
@@ -45,14 +74,16 @@ def report() -> None:
     with locked(HOST_LOCK):
         note()
     with locked(LOCK):
-        entries = load(ENTRIES)
         now = time.time()
-        untold = {}
-        for unit, entry in entries.items():
-            entry["mails"] = [at for at in entry["mails"] if 0 <= now - at < DAY]
-            entry["is_told"] |= unit in TELL and TELL[unit]()
-            if not entry["is_told"] and len(entry["mails"]) < MOST_MAILS:
-                untold[unit] = entry
+        entries = {
+            unit: dataclasses.replace(
+                entry,
+                mails=tuple(at for at in entry.mails if 0 <= now - at < DAY),
+                is_told=entry.is_told or (unit in TELL and TELL[unit]()),
+            )
+            for unit, entry in load().items()
+        }
+        untold = {unit: entry for unit, entry in entries.items() if not entry.is_told and len(entry.mails) < MOST_MAILS}
         if untold:
             try:
                 notify_postmaster(*notice(untold))
@@ -61,50 +92,52 @@ def report() -> None:
                     f"WARNING: the postmaster cannot be told that {', '.join(untold)} failed, and will be later: {error}"
                 )
             else:
-                for entry in untold.values():
-                    entry["is_told"] = True
-                    entry["mails"].append(now)
+                for unit, entry in untold.items():
+                    entries[unit] = dataclasses.replace(entry, is_told=True, mails=(*entry.mails, now))
         save(entries)
 
 
 def note() -> None:
     """Compares what is noted with the units as they are."""
     with locked(LOCK):
-        entries = load(ENTRIES)
+        entries = load()
         failed = failed_units()
         for unit in failed:
             entry = entries.get(unit)
             invocation = property_of(unit, "InvocationID")
-            if entry is None or invocation != entry["invocation"]:
-                is_new = entry is None or entry["is_over"] or succeeded_since(unit, entry["last"])
-                entries[unit] = failed_again(
-                    None if is_new else entry, entry, 1, invocation, words_of(unit, invocation)
-                )
+            if entry is None or invocation != entry.invocation:
+                is_new = entry is None or entry.is_over or succeeded_since(unit, entry.last)
+                again = failed_again(None if is_new else entry, entry, 1, words_of(unit, invocation))
+                entries[unit] = dataclasses.replace(again, invocation=invocation)
         for unit, times in restarted().items():
             entry = entries.get(unit)
-            if unit in failed:
-                entry["times"] += times
+            if entry is not None and unit in failed:
+                entries[unit] = dataclasses.replace(entry, times=entry.times + times)
             else:
-                entries[unit] = failed_again(None, entry, times, None, words_of(unit))
+                entries[unit] = failed_again(None, entry, times, words_of(unit))
         for unit, entry in entries.items():
             # While it is tried again, nobody knows.
             if unit not in failed and property_of(unit, "ActiveState") != "activating":
-                entry["is_over"] = True
+                entries[unit] = dataclasses.replace(entry, is_over=True)
         save(entries)
 
 
-def failed_again(streak: dict | None, before: dict | None, times: int, invocation: str | None, words: str) -> dict:
+def failed_again(streak: Entry | None, before: Entry | None, times: int, words: str) -> Entry:
     """The entry of a unit that has failed so many times more, of the streak or as the first of another."""
     now = time.time()
-    streak = streak or {"since": now, "times": 0, "is_told": False, "mails": before["mails"] if before else []}
-    return streak | {
-        "last": now, "times": streak["times"] + times, "invocation": invocation, "words": words, "is_over": False, "is_shown": False,
-    }  # fmt: skip
+    return Entry(
+        since=streak.since if streak else now,
+        last=now,
+        times=times + (streak.times if streak else 0),
+        words=words,
+        mails=before.mails if before else (),
+        is_told=streak.is_told if streak else False,
+    )
 
 
-def restarted() -> dict:
+def restarted() -> dict[str, int]:
     """How often systemd has started a daemon again since the last look, of each for which it had to."""
-    before = load(RESTARTS)
+    before = read(dict[str, int], RESTARTS)
     units = [
         f"{daemon.unit}.service"
         for daemon in wanted()
@@ -120,35 +153,31 @@ def restarted() -> dict:
     return {unit: number for unit, number in more.items() if number}
 
 
-def warnings() -> list:
+def warnings() -> list[str]:
     """What failed since the last look, and what still fails."""
     note()
     with locked(LOCK):
-        entries = load(ENTRIES)
+        entries = load()
         found = [
-            described(unit, entry)
-            for unit, entry in sorted(entries.items())
-            if not (entry["is_over"] and entry["is_shown"])
+            described(unit, entry) for unit, entry in sorted(entries.items()) if not (entry.is_over and entry.is_shown)
         ]
-        for entry in entries.values():
-            entry["is_shown"] = True
-        save(entries)
+        save({unit: dataclasses.replace(entry, is_shown=True) for unit, entry in entries.items()})
     return found
 
 
-def described(unit: str, entry: dict) -> str:
-    words = "; ".join(" ".join(line.split()) for line in entry["words"].splitlines()[-2:])
-    times = f", {entry['times']} times since {when(entry['since'])}" if entry["times"] > 1 else ""
-    over = ", and runs well again" if entry["is_over"] else ""
-    return f"{unit} failed on {when(entry['last'])}{times}{over}: {words[-300:]}. See: journalctl --unit {unit}"
+def described(unit: str, entry: Entry) -> str:
+    words = "; ".join(" ".join(line.split()) for line in entry.words.splitlines()[-2:])
+    times = f", {entry.times} times since {when(entry.since)}" if entry.times > 1 else ""
+    over = ", and runs well again" if entry.is_over else ""
+    return f"{unit} failed on {when(entry.last)}{times}{over}: {words[-300:]}. See: journalctl --unit {unit}"
 
 
-def notice(untold: dict) -> tuple:
+def notice(untold: Entries) -> tuple[str, str]:
     """Subject and text."""
     units = sorted(untold)
     more = f" and {len(units) - 3} more units" if len(units) > 3 else ""
     subject = f"{', '.join(units[:3])}{more} failed on {host_name()}"
-    parts = [f"{described(unit, untold[unit])}\n\n{untold[unit]['words']}" for unit in units]
+    parts = [f"{described(unit, untold[unit])}\n\n{untold[unit].words}" for unit in units]
     end = "There is no other mail of a unit before it has run well again. To see all that failed, on the host: systemctl --failed\n"
     return subject, "\n\n".join([*parts, end])
 
@@ -157,7 +186,7 @@ def when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def failed_units() -> list:
+def failed_units() -> list[str]:
     listed = json.loads(run("systemctl", "list-units", "--state=failed", "--output=json"))
     return sorted(unit["unit"] for unit in listed)
 
@@ -177,7 +206,7 @@ def words_of(unit: str, invocation: str | None = None) -> str:
     The last words of the run that failed, or of the one before the present; systemd's own where the unit has said nothing.
     """
     journal = ("journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=10")
-    queries = [(f"--unit={unit}", f"--invocation={0 if invocation else -1}")]
+    queries: list[tuple[str, ...]] = [(f"--unit={unit}", f"--invocation={0 if invocation else -1}")]
     if invocation:
         queries.insert(0, (f"_SYSTEMD_INVOCATION_ID={invocation}",))
     for query in queries:
@@ -188,20 +217,24 @@ def words_of(unit: str, invocation: str | None = None) -> str:
     return ""
 
 
-def load(path: pathlib.Path) -> dict:
+def load() -> Entries:
+    return read(Entries, ENTRIES)
+
+
+def read(kind: type[dict[str, Kind]], path: pathlib.Path) -> dict[str, Kind]:
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except ValueError:
+        return parsed(kind, path.read_text(), str(path)) if path.exists() else {}
+    except Failure:
         # Damaged: as if nothing had failed yet.
         return {}
 
 
-def save(entries: dict) -> None:
+def save(entries: Entries) -> None:
     """Without what is over, told and shown, once it no longer counts for the mails of a day."""
     kept = {
         unit: entry
         for unit, entry in entries.items()
-        if not (entry["is_over"] and entry["is_told"] and entry["is_shown"] and not entry["mails"])
+        if not (entry.is_over and entry.is_told and entry.is_shown and not entry.mails)
     }
-    if kept != load(ENTRIES):
-        put_private(ENTRIES, json.dumps(kept, indent=1))
+    if kept != load():
+        put_private(ENTRIES, json.dumps(kept, default=plain, indent=1))

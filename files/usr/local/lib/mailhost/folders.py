@@ -26,7 +26,9 @@ MESSAGES = ".maildir"
 #: Begins an escaped character of a stored name. It can be in no other place, because names are stored in modified UTF-7
 #: (RFC 3501, section 5.1.3): Dovecot 2.4.1 takes escapes out twice, and crashes where a user's own text looks like one.
 ESCAPE = "\x7f"
-INBOX = ("INBOX",)
+#: A folder's name by its parts, as they are stored.
+Parts = tuple[str, ...]
+INBOX: Parts = ("INBOX",)
 
 #: Files of all folders of a mailbox; what else lies beside them in Maildir++ is the inbox's.
 SHARED = re.compile(rf"subscriptions|dovecot-uidvalidity.*|dovecot\.list\.index.*|dovecot\.mailbox\.log.*|\..*|{TOP}")
@@ -34,13 +36,13 @@ SHARED = re.compile(rf"subscriptions|dovecot-uidvalidity.*|dovecot\.list\.index.
 LISTED = "dovecot.list.index*"
 
 
-def stored(name: str) -> tuple:
+def stored(name: str) -> Parts:
     """The parts of a folder's name, as mail clients show it, in the form that is stored."""
     parts = ["INBOX" if not at and part.upper() == "INBOX" else part for at, part in enumerate(name.split("/"))]
     return tuple(escaped(to_utf7(part)) for part in parts)
 
 
-def shown(parts: tuple) -> str:
+def shown(parts: Parts) -> str:
     """The other way round."""
     return "/".join(from_utf7(unescaped(part)) for part in parts)
 
@@ -58,7 +60,7 @@ def unescaped(part: str) -> str:
 
 
 def to_utf7(text: str) -> str:
-    def encoded(match) -> str:
+    def encoded(match: re.Match[str]) -> str:
         octets = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"))
         return f"&{octets.decode().rstrip('=').replace('/', ',')}-"
 
@@ -68,7 +70,7 @@ def to_utf7(text: str) -> str:
 def from_utf7(text: str) -> str:
     """What is none is given as it is."""
 
-    def decoded(match) -> str:
+    def decoded(match: re.Match[str]) -> str:
         if not match[1]:
             return "&"
         octets = match[1].replace(",", "/") + "=" * (-len(match[1]) % 4)
@@ -79,21 +81,21 @@ def from_utf7(text: str) -> str:
     return re.sub("&([^-]*)-", decoded, text)
 
 
-def path_of(parts: tuple) -> pathlib.Path:
+def path_of(parts: Parts) -> pathlib.Path:
     """Where the messages of a folder lie, below `mail`."""
     return pathlib.Path(TOP, *parts, MESSAGES)
 
 
-def parts_of(path: pathlib.Path) -> tuple:
+def parts_of(path: pathlib.Path) -> Parts:
     """Of which folder the messages are, by where they lie below `mail`, in either layout."""
     if path.parts[:1] == (TOP,):
         return path.parts[1:-1]
     return tuple(map(escaped, path.name[1:].split("."))) if path.parts else INBOX
 
 
-def is_kept(path, *parts: str) -> bool:
+def is_kept(place: str | pathlib.Path, *parts: str) -> bool:
     """Whether a folder of the disk is one of these parts of a Maildir, e.g. `cur`, and no folder of a user's."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(place)
     return path.name in parts and (path.parent.name == MESSAGES or TOP not in path.parts)
 
 
@@ -105,7 +107,7 @@ def make(path: pathlib.Path, mail: pathlib.Path) -> None:
             os.chown(folder, os.stat(mail).st_uid, os.stat(mail).st_gid)
 
 
-def mailboxes() -> list:
+def mailboxes() -> list[pathlib.Path]:
     """Of every account, also of those that are no more."""
     return [
         mail for pattern in ("mail/*/*/mail", "home/*/mail") for mail in sorted(ROOT.glob(pattern)) if mail.is_dir()
@@ -139,7 +141,7 @@ def convert() -> None:
             fold(mail)
 
 
-def old_folders(mail: pathlib.Path) -> list:
+def old_folders(mail: pathlib.Path) -> list[pathlib.Path]:
     return [path for path in sorted(mail.iterdir()) if path.name.startswith(".") and path.is_dir()]
 
 
@@ -195,7 +197,7 @@ def fold(mail: pathlib.Path) -> None:
         raise Failure(f"{top} has files that belong to no folder: look at them, and take them away")
 
 
-def old_name(parts: tuple) -> str:
+def old_name(parts: Parts) -> str:
     """Of Maildir++, and of a folder that has none, one that is like its own."""
     name = ".".join(unescaped(part).replace(".", "_") for part in parts)
     if name.startswith("~"):

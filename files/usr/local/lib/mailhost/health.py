@@ -6,9 +6,10 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 
-from mailhost import antivirus, failures
-from mailhost.daemons import DAEMONS, wanted
+from mailhost import failures
+from mailhost.daemons import DAEMONS, antivirus, wanted
 from mailhost.failure import ERRORS, Failure
 from mailhost.system import is_active, run
 
@@ -38,7 +39,7 @@ PATIENCE = 3 * DAY
 SIGNATURES_PATIENCE = 7 * DAY
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     for look in (disks, units, timers, updates, packages, signatures, clock):
         try:
             yield from look()
@@ -46,7 +47,7 @@ def warnings():
             yield f"the check of {look.__name__} failed: {error}"
 
 
-def disks():
+def disks() -> Iterator[str]:
     seen = set()
     for path in DISKS:
         device = os.stat(path).st_dev
@@ -66,13 +67,13 @@ def disks():
                 )
 
 
-def units():
+def units() -> Iterator[str]:
     for unit in [*UNITS, *([antivirus.UPDATES] if DAEMONS["antivirus"] in wanted() else [])]:
         if not is_active(unit):
             yield f"{unit} does not run: systemctl status {unit}"
 
 
-def timers():
+def timers() -> Iterator[str]:
     for timer in json.loads(run("systemctl", "list-timers", "--output=json")):
         unit = timer["activates"]
         shown = run("systemctl", "show", "--property=ActiveState,InactiveExitTimestampMonotonic", "--", unit)
@@ -86,7 +87,7 @@ def timers():
             yield f"{timer['unit']} never runs again: systemctl status {timer['unit']}"
 
 
-def updates():
+def updates() -> Iterator[str]:
     for words, stamp in STAMPS.items():
         last = (stamp if stamp.exists() else INSTALLED).stat().st_mtime
         if time.time() - last > PATIENCE:
@@ -96,12 +97,12 @@ def updates():
             )
 
 
-def packages():
+def packages() -> Iterator[str]:
     if run("dpkg", "--audit").strip():
         yield "packages are installed in part only, and hold up all updates: dpkg --audit; dpkg --configure --pending"
 
 
-def signatures():
+def signatures() -> Iterator[str]:
     """freshclam goes on running when it gets nothing."""
     if DAEMONS["antivirus"] not in wanted():
         return
@@ -110,7 +111,7 @@ def signatures():
         yield f"ClamAV got no new signatures for {min(ages) / DAY:.0f} days: journalctl --unit {antivirus.UPDATES}"
 
 
-def clock():
+def clock() -> Iterator[str]:
     """A container has the clock of its machine, and no service for it."""
     with contextlib.suppress(Failure):
         about = dict(line.split("=", 1) for line in run("timedatectl", "show").splitlines())

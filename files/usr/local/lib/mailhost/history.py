@@ -5,20 +5,21 @@ import pathlib
 import shutil
 import time
 
-from mailhost.files import put_private
+from mailhost.documents import parsed, plain
+from mailhost.files import Files, put_private
 
 FOLDER = pathlib.Path("/var/lib/mailhost/history")
 #: Besides the one in force.
 KEPT = 5
 
 
-def entries(name: str) -> list:
+def entries(name: str) -> list[pathlib.Path]:
     """Paths, the newest first."""
     return sorted((FOLDER / name).glob("*.json"), reverse=True)
 
 
-def read(entry: pathlib.Path) -> dict:
-    return json.loads(entry.read_text())
+def read(entry: pathlib.Path) -> Files:
+    return parsed(Files, entry.read_text(), str(entry))
 
 
 def next_entry(name: str) -> pathlib.Path:
@@ -28,13 +29,13 @@ def next_entry(name: str) -> pathlib.Path:
     return FOLDER / name / f"{number:06}.json"
 
 
-def remember(name: str, files: dict) -> None:
+def remember(name: str, files: Files) -> None:
     past = entries(name)
     if past and read(past[0]) == files:
         return
     for made in (FOLDER, FOLDER / name):
         made.mkdir(parents=True, exist_ok=True, mode=0o700)
-    put_private(next_entry(name), json.dumps(files))
+    put_private(next_entry(name), json.dumps(files, default=plain))
     for old in past[KEPT:]:
         old.unlink()
 
@@ -56,5 +57,5 @@ def tell(name: str) -> None:
         print(f"  {number}  {when(entry)}  {words}")
 
 
-def difference(one: dict, other: dict) -> list:
+def difference(one: Files, other: Files) -> list[str]:
     return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))

@@ -6,10 +6,13 @@ each start; in between the options of `smtpd -P` let nothing out (smtpd(8), smtp
 """
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 
+from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
 from mailhost.files import put_private
 from mailhost.system import is_active, run, succeeds, wait_for
@@ -24,20 +27,33 @@ KEPT = STATE / "smtpd-pauses.json"
 #: The same as options of smtpd, for its unit.
 OPTIONS = STATE / "smtpd-pauses.env"
 
+#: Seconds that OpenSMTPD has to end its sessions with amavis before a restart cuts them. An ordinary message takes one.
+DRAIN = 5
+
 WHAT = {"mda": "delivery to mailboxes", "mta": "relaying (also to amavis)", "smtp": "reception of mail"}
 
 
-def paused() -> set:
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    #: Of mda, mta and smtp.
+    subsystems: tuple[str, ...]
+    #: Ids of the suspended messages.
+    envelopes: tuple[str, ...]
+    #: Source address and destination domain of each `smtpctl pause mta from … for …`.
+    blocks: tuple[tuple[str, str], ...]
+
+
+def paused() -> set[str]:
     """Of mda, mta and smtp. Raises Failure if OpenSMTPD does not run."""
     lines = (line.lower().split() for line in run("smtpctl", "show", "status").splitlines())
     return {subsystem for subsystem, state in lines if state == "paused"}
 
 
-def own() -> set:
+def own() -> set[str]:
     return set(MARK.read_text().split()) if MARK.exists() else set()
 
 
-def by_operator() -> set:
+def by_operator() -> set[str]:
     """Empty if OpenSMTPD does not run."""
     with contextlib.suppress(Failure):
         return paused() - own()
@@ -88,6 +104,32 @@ def has_failed_route() -> bool:
     return re.search(r"^ +connector 127\.0\.0\.\d+ .*ERROR_ROUTE", run("smtpctl", "show", "relays"), re.M) is not None
 
 
+@contextlib.contextmanager
+def relaying_paused() -> Iterator[None]:
+    """
+    Lets OpenSMTPD end what it is giving to amavis, and keeps it from giving more.
+
+    A message under way would be sent twice, where amavis had passed it on and could not say so. What takes longer than
+    that is being scanned; it is cut, and gets a shorter scan when it comes again.
+    """
+    if not is_active(UNIT):
+        yield
+        return
+    hold("mta")
+    try:
+        sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
+        with contextlib.suppress(Failure):
+            wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), DRAIN)
+        yield
+    finally:
+        release()
+
+
+def is_reception_paused() -> bool:
+    """Whether an operator has OpenSMTPD take no mail."""
+    return "smtp" in by_operator()
+
+
 def schedule() -> None:
     """Tries all messages now. `schedule all` would send the suspended ones, too."""
     envelopes = queue()
@@ -99,7 +141,7 @@ def schedule() -> None:
             succeeds("smtpctl", "schedule", id_of(envelope))
 
 
-def queue() -> list:
+def queue() -> list[str]:
     with contextlib.suppress(Failure):
         return run("smtpctl", "show", "queue").splitlines()
     return []
@@ -113,7 +155,7 @@ def is_suspended(envelope: str) -> bool:
     return "suspend" in envelope.split("|", 4)[3].split(",")
 
 
-def blocks() -> list:
+def blocks() -> list[tuple[str, str]]:
     """(source address, destination domain) of each `smtpctl pause mta from … for …`."""
     with contextlib.suppress(Failure):
         return re.findall(r"^(\S+) -> (\S+)$", run("smtpctl", "show", "mta", "paused"), re.MULTILINE)
@@ -124,14 +166,14 @@ def keep() -> None:
     """Before OpenSMTPD stops."""
     subsystems = sorted(paused() - own())
     suspended = [id_of(envelope) for envelope in queue() if is_suspended(envelope)]
-    kept = {"subsystems": subsystems, "envelopes": suspended, "blocks": blocks()}
-    if not any(kept.values()):
+    kept = Kept(tuple(subsystems), tuple(suspended), tuple(blocks()))
+    if not (kept.subsystems or kept.envelopes or kept.blocks):
         KEPT.unlink(missing_ok=True)
         OPTIONS.unlink(missing_ok=True)
         return
     # Until each envelope and route is paused again, nothing goes out.
-    start = [*subsystems, *(["mda", "mta"] if kept["envelopes"] or kept["blocks"] else [])]
-    put_private(KEPT, json.dumps(kept))
+    start = [*subsystems, *(["mda", "mta"] if kept.envelopes or kept.blocks else [])]
+    put_private(KEPT, json.dumps(kept, default=plain))
     put_private(OPTIONS, f"PAUSES={' '.join(f'-P {subsystem}' for subsystem in sorted({*start}))}\n")
 
 
@@ -139,11 +181,11 @@ def restore() -> None:
     """After OpenSMTPD has started."""
     if not KEPT.exists():
         return
-    kept = json.loads(KEPT.read_text())
+    kept = parsed(Kept, KEPT.read_text(), str(KEPT))
     wait_for("OpenSMTPD answers smtpctl", lambda: succeeds("smtpctl", "show", "status"), 30)
-    for source, domain in kept["blocks"]:
+    for source, domain in kept.blocks:
         succeeds("smtpctl", "pause", "mta", "from", source, "for", domain)
-    wanted = set(kept["envelopes"])
+    wanted = set(kept.envelopes)
 
     def suspended() -> bool:
         """It reads its queue in the background."""
@@ -154,7 +196,7 @@ def restore() -> None:
         return all(one in found or not path_of(one).exists() for one in wanted)
 
     wait_for("OpenSMTPD suspends the messages that were suspended before", suspended, 30)
-    for subsystem in paused() - set(kept["subsystems"]) - own():
+    for subsystem in paused() - set(kept.subsystems) - own():
         succeeds("smtpctl", "resume", subsystem)
     OPTIONS.unlink(missing_ok=True)
     KEPT.unlink()
@@ -165,7 +207,7 @@ def path_of(envelope: str) -> pathlib.Path:
     return QUEUE / envelope[:2] / envelope[:8] / envelope
 
 
-def warnings():
+def warnings() -> Iterator[str]:
     """Each pause that an operator has to end."""
     if not is_active(UNIT):
         return

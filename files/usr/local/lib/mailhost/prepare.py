@@ -1,6 +1,7 @@
 """Makes a fresh Debian ready for the daemons. Each step can be repeated and says nothing where nothing is to do."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -9,11 +10,13 @@ import pwd
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterable
 
-from mailhost import antivirus, failures, manifests
+from mailhost import failures, manifests
 from mailhost.daemons import DAEMONS, wanted
+from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
-from mailhost.files import described, live, put, put_private
+from mailhost.files import File, Files, live, put, put_private
 from mailhost.system import run, succeeds, wait_for
 from mailhost.transaction import STATE, withdraw
 
@@ -55,13 +58,23 @@ WantedBy=local-fs.target
 """
 
 
-def prepare(files: dict, volume_device: str) -> None:
-    if "antivirus" in files["/etc/mailhost/pushes"]["text"].split():
-        antivirus.check_memory()
+@dataclasses.dataclass(frozen=True)
+class Installation:
+    """The first one of the packages of the mail host."""
+
+    #: The boot in which it began.
+    boot: str
+    #: Version and state of each package that was there before.
+    packages: dict[str, str]
+
+
+def prepare(files: Files, volume_device: str) -> None:
+    for name in files["/etc/mailhost/pushes"].text.split():
+        DAEMONS[name].check_machine()
     # The hash of a file with a short password would tell it to who can try many.
     STATE.mkdir(exist_ok=True)
     STATE.chmod(0o700)
-    changed = [path for path, file in files.items() if live(path) != described(file)]
+    changed = [path for path, file in files.items() if live(path) != file]
     for path in changed:
         put(path, files[path])
     for path in {*manifests.owned("system")} - {*files}:
@@ -70,7 +83,7 @@ def prepare(files: dict, volume_device: str) -> None:
         run("systemctl", "daemon-reload")
     run("systemctl", "enable", "--quiet", "mailhost-undo.service")
     run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
-    run("hostnamectl", "hostname", files["/etc/hostname"]["text"].strip())
+    run("hostnamectl", "hostname", files["/etc/hostname"].text.strip())
     for name, (number, home) in USERS.items():
         create_user(name, number, home)
     mount_volume(volume_device)
@@ -118,15 +131,15 @@ def check_file_system(device: str) -> None:
 def mount_unit(unit: str, description: str, what: str, where: str, kind: str, options: str) -> None:
     path = f"/etc/systemd/system/{unit}.mount"
     text = MOUNT.format(description=description, what=what, where=where, type=kind, options=options)
-    file = {"mode": "0644", "owner": "root:root", "text": text}
-    if live(path) != described(file):
+    file = File("0644", "root:root", text)
+    if live(path) != file:
         put(path, file)
         run("systemctl", "daemon-reload")
     os.makedirs(where, exist_ok=True)
     run("systemctl", "enable", "--now", "--quiet", f"{unit}.mount")
 
 
-def install(packages: list) -> None:
+def install(packages: Iterable[str]) -> None:
     """No daemon may start with Debian's default configuration, which takes mail in ways that nobody asked for."""
     try:
         install_missing(packages)
@@ -139,19 +152,19 @@ def install(packages: list) -> None:
             succeeds("systemctl", "disable", "--quiet", daemon.unit)
 
 
-def install_missing(packages: list) -> None:
+def install_missing(packages: Iterable[str]) -> None:
     missing = sorted({*packages} - installed_packages())
-    begun = manifests.read(INSTALLING)
+    begun = parsed(Installation, INSTALLING.read_text(), str(INSTALLING)) if INSTALLING.exists() else None
     if not missing and not begun:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if not POLICY.exists():
-        put(str(POLICY), {"mode": "0755", "owner": "root:root", "text": NO_STARTS})
+        put(str(POLICY), File("0755", "root:root", NO_STARTS))
     wait_for_package_locks()
-    first = begun or not manifests.owned("system")
-    if first and not begun:
-        begun = {"boot": boot_id(), "packages": package_states()}
-        put_private(INSTALLING, json.dumps(begun))
+    first = begun is not None or not manifests.owned("system")
+    if first and begun is None:
+        begun = Installation(boot_id(), package_states())
+        put_private(INSTALLING, json.dumps(begun, default=plain))
         os.sync()
     apt = ("apt-get", "--quiet", "--yes", "--option=DPkg::Lock::Timeout=300", "--option=Acquire::Retries=3")
     # Not all of what was cut off can be configured before the rest of it is there.
@@ -159,7 +172,7 @@ def install_missing(packages: list) -> None:
         run("dpkg", "--configure", "--pending", "--force-confdef", "--force-confold", env=environment)
     # Else it succeeds with old lists where a mirror is down, and the install fails for other words.
     run(*apt, "--error-on=any", "update", env=environment)
-    torn = torn_packages(begun) if first else []
+    torn = torn_packages(begun) if begun else []
     if torn:
         run(*apt, "clean", env=environment)
         # Apt's own configuration keeps configuration files as they are.
@@ -180,7 +193,7 @@ def install_missing(packages: list) -> None:
         INSTALLING.unlink()
 
 
-def dpkg_options(*options: str) -> list:
+def dpkg_options(*options: str) -> list[str]:
     return [f"--option=Dpkg::Options::={option}" for option in options]
 
 
@@ -188,24 +201,24 @@ def boot_id() -> str:
     return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def package_states() -> dict:
+def package_states() -> dict[str, str]:
     """Version and state of each package that dpkg knows files of."""
     listed = run("dpkg-query", "--show", "--showformat=${binary:Package} ${Version} ${db:Status-Abbrev}\n")
     states = dict(line.split(" ", 1) for line in listed.splitlines())
     return {name: state for name, state in states.items() if state.split()[-1][1] not in "nc"}
 
 
-def torn_packages(begun: dict) -> list:
+def torn_packages(begun: Installation) -> list[str]:
     """What may lie on the disk in part only: the machine went down while it came."""
-    if begun["boot"] == boot_id():
+    if begun.boot == boot_id():
         return []
-    return [name for name, state in package_states().items() if begun["packages"].get(name) != state]
+    return [name for name, state in package_states().items() if begun.packages.get(name) != state]
 
 
 def wait_for_package_locks() -> None:
     """A first boot installs updates by itself; dpkg and `apt-get update` do not wait for that, whatever apt's options."""
 
-    def free():
+    def free() -> bool:
         for path in ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"):
             with open(path, "a") as lock:
                 try:
@@ -217,7 +230,7 @@ def wait_for_package_locks() -> None:
     wait_for("another program ends its work on Debian packages", free, 300)
 
 
-def installed_packages() -> set:
+def installed_packages() -> set[str]:
     listed = run("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
     return {name for name, state in map(str.split, listed.splitlines()) if state == "installed"}
 

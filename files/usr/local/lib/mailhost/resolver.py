@@ -1,9 +1,13 @@
 """The host's own resolver, and /etc/resolv.conf, which names it."""
 
 import os
+from typing import TYPE_CHECKING
 
-from mailhost.files import described, live, put
+from mailhost.files import File, live, put
 from mailhost.system import succeeds
+
+if TYPE_CHECKING:
+    import dns.message
 
 ADDRESS = "127.0.0.1"
 #: What systemd-resolved was told by the network, where the other file names only itself.
@@ -12,7 +16,7 @@ SOURCES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 MOST = 3
 
 
-def name_servers(path: str) -> list:
+def name_servers(path: str) -> list[str]:
     if not os.path.exists(path):
         return []
     with open(path) as file:
@@ -25,12 +29,12 @@ def ask_own_resolver() -> None:
     others = next(filter(None, (elsewhere(path) for path in SOURCES)), [])
     lines = [f"nameserver {server}\n" for server in [ADDRESS, *others][:MOST]]
     # Takes the place of a link, which its manager would write to.
-    file = {"mode": "0644", "owner": "root:root", "text": "".join(lines)}
-    if os.path.islink(SOURCES[0]) or live(SOURCES[0]) != described(file):
+    file = File("0644", "root:root", "".join(lines))
+    if live(SOURCES[0]) != file:
         put(SOURCES[0], file)
 
 
-def elsewhere(path: str) -> list:
+def elsewhere(path: str) -> list[str]:
     return [server for server in name_servers(path) if not server.startswith("127.") and server != "::1"]
 
 
@@ -42,7 +46,7 @@ def validates() -> bool:
     return answer is not None and bool(answer.flags & dns.flags.AD)
 
 
-def records(name: str, kind: str = "A") -> list:
+def records(name: str, kind: str = "A") -> list[str]:
     import dns.rdatatype
 
     answer = ask(name, kind)
@@ -52,7 +56,7 @@ def records(name: str, kind: str = "A") -> list:
     return [str(record) for rrset in sets for record in rrset]
 
 
-def fresh_records(name: str, *kinds: str) -> list:
+def fresh_records(name: str, *kinds: str) -> list[str]:
     """What was not there a moment ago may be there now."""
     # The first takes aliases along and knows the common types alone.
     succeeds("unbound-control", "flush", name)
@@ -61,7 +65,7 @@ def fresh_records(name: str, *kinds: str) -> list:
     return [record for kind in kinds for record in records(name, kind)]
 
 
-def ask(name: str, kind: str):
+def ask(name: str, kind: str) -> "dns.message.Message | None":
     # Installed with the daemons, after this program.
     import dns.exception
     import dns.flags

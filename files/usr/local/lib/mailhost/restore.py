@@ -8,12 +8,15 @@ import pathlib
 import re
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 
-from mailhost import accounts as system_users
-from mailhost import folders
-from mailhost.backup import BAYES, COPY, MARK, RESTORE, ROOT, keep_owner, restic
-from mailhost.daemons import DAEMONS, OpenSmtpd, host_alone, wanted
+from mailhost import folders, pauses
+from mailhost.backup import BAYES, COPY, MARK, RESTORE, ROOT, keep_owner
+from mailhost.daemons import DAEMONS, host_alone, wanted
+from mailhost.daemons import accounts as system_users
+from mailhost.daemons.opensmtpd import OpenSmtpd
 from mailhost.failure import Failure
+from mailhost.restic import restic
 from mailhost.system import is_active, run, succeeds
 
 MAIL = ROOT / "mail"
@@ -65,7 +68,7 @@ def has_mail() -> bool:
     return any(PROBE not in str(message) for message in messages_below(MAIL, HOMES))
 
 
-def messages_below(*tops: pathlib.Path):
+def messages_below(*tops: pathlib.Path) -> Iterator[pathlib.Path]:
     for top in tops:
         for folder, _, files in os.walk(top):
             if folders.is_kept(folder, "cur", "new"):
@@ -120,7 +123,7 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
 
 
 @contextlib.contextmanager
-def scratch():
+def scratch() -> Iterator[None]:
     shutil.rmtree(SCRATCH, ignore_errors=True)
     SCRATCH.mkdir(mode=0o700)
     try:
@@ -129,7 +132,7 @@ def scratch():
         shutil.rmtree(SCRATCH)
 
 
-def accounts() -> dict:
+def accounts() -> dict[str, pathlib.Path]:
     """The folder of each by its user name."""
     if DAEMONS["accounts"] in wanted():
         return {name: HOMES / name for name in system_users.NAMES.read_text().split()}
@@ -137,7 +140,7 @@ def accounts() -> dict:
     return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE not in name}
 
 
-def folder_of(message: pathlib.Path) -> tuple:
+def folder_of(message: pathlib.Path) -> folders.Parts:
     """The parts of the name of the folder that a message of the backup lay in."""
     return folders.parts_of(message.parent.parent.relative_to(SCRATCH / "mail"))
 
@@ -149,11 +152,11 @@ def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
         folders.make(folder / part, home / "mail")
     # By a new name: that of a message which was deleted there before Dovecot does not show for a while.
     now = time.time_ns()
-    rest = re.search("[,:].*|$", message.name).group()
+    rest = re.sub("^[^,:]*", "", message.name)
     message.rename(folder / message.parent.name / f"{now // 10**9}.R{now}.{os.uname().nodename}{rest}")
 
 
-def restored_folders(home: pathlib.Path) -> list:
+def restored_folders(home: pathlib.Path) -> list[str]:
     mail = home / "mail"
     found = (mail / folders.TOP / "Restored").rglob(folders.MESSAGES)
     return sorted(folders.shown(folders.parts_of(path.relative_to(mail))) for path in found)
@@ -180,7 +183,7 @@ def put_back_scripts(home: pathlib.Path) -> None:
             source.rename(target)
 
 
-def restore_queue(identifiers: list, snapshot: str) -> None:
+def restore_queue(identifiers: Sequence[str], snapshot: str) -> None:
     """
     Shows what waited in the queue, and puts the messages that are named into it again.
 
@@ -209,16 +212,16 @@ def restore_queue(identifiers: list, snapshot: str) -> None:
 
 
 @contextlib.contextmanager
-def opensmtpd_stopped():
+def opensmtpd_stopped() -> Iterator[None]:
     """It reads the queue when it starts."""
-    was_active = is_active(OpenSmtpd.unit)
+    was_active = is_active(pauses.UNIT)
     if was_active:
-        run("systemctl", "stop", OpenSmtpd.unit)
+        run("systemctl", "stop", pauses.UNIT)
     try:
         yield
     finally:
         if was_active:
-            DAEMONS["opensmtpd"].restart_service()
+            OpenSmtpd().restart_service()
 
 
 def described(message: pathlib.Path) -> str:

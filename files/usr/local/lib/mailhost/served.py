@@ -4,6 +4,9 @@ import smtplib
 import socket
 import ssl
 
+from mailhost.failure import Failure
+from mailhost.system import wait_for
+
 
 def certificate(port: int, name: str) -> bytes:
     """The certificate in DER that a client gets who asks for the name."""
@@ -12,14 +15,21 @@ def certificate(port: int, name: str) -> bytes:
     if port in (25, 587):
         with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
             client.starttls(context=context)
-            return client.sock.getpeercert(binary_form=True)
+            return certificate_of(client.sock)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
         if port == 4190:
             read_until(plain, b"OK ")
             plain.sendall(b"STARTTLS\r\n")
             read_until(plain, b"OK ")
         with context.wrap_socket(plain, server_hostname=name) as secured:
-            return secured.getpeercert(binary_form=True)
+            return certificate_of(secured)
+
+
+def certificate_of(connection: socket.socket | None) -> bytes:
+    found = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    if found is None:
+        raise OSError("the connection has no certificate")
+    return found
 
 
 def read_until(connection: socket.socket, start: bytes) -> None:
@@ -40,6 +50,21 @@ def differs(port: int, name: str, chain: str) -> str | None:
     except (OSError, smtplib.SMTPException) as error:
         return f"port {port} does not answer with TLS: {error}"
     return None
+
+
+def wait_until_served(port: int, name: str, chain: str) -> None:
+    """Raises Failure where the port does not serve the first certificate of the chain within a minute."""
+    wrong = None
+
+    def right() -> bool:
+        nonlocal wrong
+        wrong = differs(port, name, chain)
+        return wrong is None
+
+    try:
+        wait_for("every port serves the new certificate", right, 60)
+    except Failure as failure:
+        raise Failure(f"{failure}; {wrong}") from failure
 
 
 def first(chain: str) -> str:

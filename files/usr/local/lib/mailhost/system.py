@@ -7,6 +7,8 @@ import pathlib
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from mailhost.failure import Failure
 
@@ -15,12 +17,16 @@ HOST_LOCK = "/run/mailhost.lock"
 #: Seconds that one command waits for another: the longest installs all packages.
 PATIENCE = 900
 
+#: Host and port, or the path of a socket.
+Address = tuple[str, int] | str
+Value = TypeVar("Value")
+
 
 @contextlib.contextmanager
-def locked(path: str):
+def locked(path: str) -> Iterator[None]:
     with open(path, "a+") as lock:
 
-        def free():
+        def free() -> bool:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -36,7 +42,7 @@ def locked(path: str):
         yield
 
 
-def run(*command: str, stdin: str | None = None, env: dict | None = None) -> str:
+def run(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
     """Gives what the command printed; its words are the failure's where it fails."""
     result = subprocess.run(
         command, input=stdin or "", capture_output=True, text=True, errors="replace", env=env, check=False
@@ -66,7 +72,7 @@ def is_enabled(unit: str) -> bool:
     return succeeds("systemctl", "is-enabled", "--quiet", unit)
 
 
-def wait_for(what: str, condition, seconds: float):
+def wait_for(what: str, condition: Callable[[], Value | None], seconds: float) -> Value:
     """Polls until the condition gives a value that counts as true."""
     end = time.monotonic() + seconds
     while True:
@@ -78,8 +84,8 @@ def wait_for(what: str, condition, seconds: float):
         time.sleep(0.05)
 
 
-def answers(address, greeting: bytes = b"") -> bool:
-    """Whether something listens on the address, (host, port) or the path of a socket, and greets as it should."""
+def answers(address: Address, greeting: bytes = b"") -> bool:
+    """Whether something listens on the address, and greets as it should."""
     try:
         if isinstance(address, str):
             connection = socket.socket(socket.AF_UNIX)

@@ -8,7 +8,7 @@ import re
 import time
 
 from mailhost.failure import Failure
-from mailhost.files import put
+from mailhost.files import File, Files, put
 from mailhost.system import run
 from mailhost.visibility import common_answers
 
@@ -23,12 +23,12 @@ PATIENCE = 300
 PAUSE = 5
 
 
-def check(files: dict) -> None:
+def check(files: Files) -> None:
     """Raises Failure where others hold TLSA records without the key, or will by this plan, or may do so."""
     if SETTINGS not in files:
         return
-    name, *planned = files[SETTINGS]["text"].splitlines()
-    wanted = record_of(files[KEY]["text"])
+    name, *planned = files[SETTINGS].text.splitlines()
+    wanted = record_of(files[KEY].text)
     if wanted not in planned:
         raise Failure(
             f"this plan removes the TLSA record of the key that is still served: TLSA {wanted}. Set tlsGeneration back, "
@@ -80,15 +80,15 @@ def note() -> None:
         print(f"WARNING: {failure}")
 
 
-def look(name: str) -> tuple:
+def look(name: str) -> tuple[dict[str, int], dict[str, int]]:
     """The TTL of each record that is out, and since when it is."""
     ttls = common_answers(name.split(".", 2)[2], name, "TLSA")
-    before = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
+    before: dict[str, int] = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
     now = int(time.time()) + 1
     # None since a time to come: the clock was ahead.
     since = {text: min(before.get(text, now), now) for text in ttls}
     if since != before:
-        put(str(EVIDENCE), {"mode": "0644", "owner": "root:root", "text": f"{json.dumps(since, indent=1)}\n"})
+        put(str(EVIDENCE), File("0644", "root:root", f"{json.dumps(since, indent=1)}\n"))
     return ttls, since
 
 

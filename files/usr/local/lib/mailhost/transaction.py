@@ -7,15 +7,38 @@ import select
 import shutil
 import stat
 import sys
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from mailhost import history, manifests
+from mailhost.documents import parsed
 from mailhost.failure import Failure
-from mailhost.files import beside, described, live, put, put_private, write_beside
+from mailhost.files import Files, beside, live, put, put_private, write_beside
 from mailhost.system import run
 
 STATE = pathlib.Path("/var/lib/mailhost")
 #: In memory: secrets lie in it for a moment.
 STAGING = pathlib.Path("/run/mailhost-staging")
+
+#: Runs a command that sees the files of a push in place; gives what it printed.
+Staged = Callable[..., str]
+
+
+class Daemon(Protocol):
+    """What a transaction needs of the daemon whose files it puts in force."""
+
+    name: str
+
+    def check(self, files: Files, staged: Staged, owned: manifests.Manifest) -> None: ...
+
+    def is_ready(self) -> bool: ...
+
+    def restart(self, changed: list[str]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+Kind = TypeVar("Kind", bound=Daemon)
 
 
 def staged_path(name: str, tag: str) -> pathlib.Path:
@@ -23,19 +46,19 @@ def staged_path(name: str, tag: str) -> pathlib.Path:
     return STATE / "staged" / f"{name}.{tag}.json"
 
 
-def staged_paths(name: str) -> list:
+def staged_paths(name: str) -> list[pathlib.Path]:
     return list((STATE / "staged").glob(f"{name}.*"))
 
 
-def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = None) -> str:
+def activate(daemon: Daemon, files: Files, of_plan: bool = True, secrets: str | None = None) -> str:
     """
     Gives one line that says what was done.
 
-    `files` is {path: {mode, owner, text}}. What the daemon owned before and is not among them is removed. `of_plan` is
-    false where they are not what the plan asks for, but what was in force earlier. `secrets` names what was staged.
+    What the daemon owned before and is not among `files` is removed. `of_plan` is false where they are not what the plan
+    asks for, but what was in force earlier. `secrets` names what was staged.
     """
     owned = manifests.owned(daemon.name)
-    changed = sorted(path for path, file in files.items() if live(path) != described(file))
+    changed = sorted(path for path, file in files.items() if live(path) != file)
     removed = sorted(path for path in owned if path not in files and os.path.lexists(path))
     if not (changed or removed) and daemon.is_ready():
         settle(daemon, files, of_plan, secrets)
@@ -85,12 +108,14 @@ def activate(daemon, files: dict, of_plan: bool = True, secrets: str | None = No
 
 def is_abandoned() -> bool:
     """Whether nobody is there any more to read the answer: the SSH connection was cut."""
+    if sys.__stdout__ is None:
+        return False
     poll = select.poll()
     poll.register(sys.__stdout__, 0)
     return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
-def go_back(daemon) -> str:
+def go_back(daemon: Daemon) -> str:
     """Puts in force again what was before a push that has not ended; gives words for how that went."""
     changed = [path for path in kept(daemon) if STATE not in pathlib.Path(path).parents]
     put_back(daemon)
@@ -104,7 +129,7 @@ def go_back(daemon) -> str:
         return f"the files from before are back, but: {failure}"
 
 
-def put_back(daemon) -> None:
+def put_back(daemon: Daemon) -> None:
     """By renames alone, for which there is room on a disk that is full. Can be killed, and begun again."""
     for path, name in kept(daemon).items():
         pathlib.Path(beside(path)).unlink(missing_ok=True)
@@ -115,12 +140,12 @@ def put_back(daemon) -> None:
     forget(daemon)
 
 
-def unended(daemons) -> list:
+def unended(daemons: Iterable[Kind]) -> list[Kind]:
     """The ones whose last push was killed."""
     return [daemon for daemon in daemons if kept(daemon)]
 
 
-def settle(daemon, files: dict, of_plan: bool, secrets: str | None) -> None:
+def settle(daemon: Daemon, files: Files, of_plan: bool, secrets: str | None) -> None:
     """Writes down what is in force."""
     manifests.write(daemon.name, files, of_plan)
     history.remember(daemon.name, files)
@@ -129,7 +154,7 @@ def settle(daemon, files: dict, of_plan: bool, secrets: str | None) -> None:
             path.unlink()
 
 
-def withdraw(daemon) -> None:
+def withdraw(daemon: Daemon) -> None:
     """Stops what is no longer wanted, and removes the files that were pushed for it."""
     owned = manifests.owned(daemon.name)
     if not owned:
@@ -139,8 +164,8 @@ def withdraw(daemon) -> None:
         pathlib.Path(path).unlink(missing_ok=True)
     run("systemctl", "daemon-reload")
     history.forget(daemon.name)
-    for path in staged_paths(daemon.name):
-        path.unlink()
+    for staged in staged_paths(daemon.name):
+        staged.unlink()
     manifests.remove(daemon.name)
 
 
@@ -150,7 +175,7 @@ def hide(path: str) -> None:
     os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
 
 
-def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
+def in_stage(stage: pathlib.Path, files: Files, command: tuple[str, ...]) -> str:
     """Runs a command in a mount namespace in which the staged files lie at their real paths."""
     roots = sorted({path.split("/")[1] for path in files})
     mounts = " && ".join(f"mount -t overlay overlay -o ro,lowerdir={stage}/{root}:/{root} /{root}" for root in roots)
@@ -163,17 +188,17 @@ def in_stage(stage: pathlib.Path, files: dict, command: tuple) -> str:
         raise Failure(f"`{' '.join(command)}` refuses the new files; nothing was changed.\n{words}") from failure
 
 
-def kept_in(daemon) -> pathlib.Path:
+def kept_in(daemon: Daemon) -> pathlib.Path:
     return STATE / "backup" / daemon.name
 
 
-def kept(daemon) -> dict:
+def kept(daemon: Daemon) -> dict[str, str | None]:
     """Under which name each path is kept that a push that has not ended changes; None where there was nothing."""
     index = kept_in(daemon) / "index.json"
-    return json.loads(index.read_text()) if index.exists() else {}
+    return parsed(dict[str, str | None], index.read_text(), str(index)) if index.exists() else {}
 
 
-def announce(daemon, paths: list) -> None:
+def announce(daemon: Daemon, paths: list[str]) -> None:
     """Before the first of them is written beside another, so that it is found where the push is killed."""
     forget(daemon)
     kept_in(daemon).mkdir(parents=True, mode=0o700)
@@ -181,14 +206,14 @@ def announce(daemon, paths: list) -> None:
     put_private(kept_in(daemon) / "index.json", json.dumps(index))
 
 
-def keep(daemon) -> None:
+def keep(daemon: Daemon) -> None:
     """By further names of the files themselves, so that whoever they belong to, and whatever is in them, comes back."""
     for path, name in kept(daemon).items():
         if name is not None:
             os.link(path, kept_in(daemon) / name, follow_symlinks=False)
 
 
-def forget(daemon) -> None:
+def forget(daemon: Daemon) -> None:
     # First what tells of the others: without some of them it would bring back only half.
     (kept_in(daemon) / "index.json").unlink(missing_ok=True)
     shutil.rmtree(kept_in(daemon), ignore_errors=True)

@@ -11,6 +11,7 @@ import itertools
 import quopri
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from protocol import Refused, unfolded
 
@@ -47,12 +48,17 @@ MOST_PIECES = 50
 #: What ends a word that could be an address.
 SPECIALS = re.compile(r"""[\s<>()\[\],;:"\\]""")
 DOMAIN = re.compile(r" ?([\w-]+(?: ?\. ?[\w-]+)+)")
+#: Lower-case name and unfolded value.
+Field = tuple[str, bytes]
+#: A part of a mailbox: its name in PART, and its text.
+Part = tuple[str, str]
+
 #: Line ends and NUL, which end a name for some, and characters that turn the direction of what follows around.
 TRICKS = re.compile(r"[\0\r\u202d\u202e]|\n(?![ \t])")
 
 
-def fields(lines: list) -> list:
-    """Pairs of lower-case name and unfolded value; raises Refused for a name that not all readers know."""
+def fields(lines: list[bytes]) -> list[Field]:
+    """Raises Refused for a name that not all readers know."""
     pairs = unfolded(lines)
     for name, _ in pairs:
         if not NAME.fullmatch(name):
@@ -63,7 +69,7 @@ def fields(lines: list) -> list:
     return [(name.decode(), value) for name, value in pairs]
 
 
-def addresses(pairs: list, name: str) -> set:
+def addresses(pairs: Iterable[Field], name: str) -> set[str]:
     """
     All that could be taken for an address in the fields of that name, in lower case.
 
@@ -79,7 +85,7 @@ def addresses(pairs: list, name: str) -> set:
     return found
 
 
-def authors(pairs: list) -> set:
+def authors(pairs: list[Field]) -> set[str]:
     """What could be taken for an address in the one From that a message has."""
     if [name for name, _ in pairs].count("from") != 1:
         raise Refused("550 5.6.0 the message must have one From")
@@ -91,16 +97,18 @@ def check_length(name: str, value: bytes) -> None:
         raise Refused(f"550 5.6.0 {name} has more than {LONGEST_FIELD} octets")
 
 
-def plain_addresses(text: str) -> set:
+def plain_addresses(text: str) -> set[str]:
     """Those of mailboxes, each `address`, or a name and `<address>`, and those in their names and comments."""
     if re.search(r"[\0-\x08\x0b-\x1f\x7f]", text):
         raise ValueError("control characters")
     if re.search(r"\n[ \t]*(?:\n|\Z)", text):
         raise ValueError("an empty line")
-    found, mailbox, position = set(), [], 0
+    found: set[str] = set()
+    mailbox: list[Part] = []
+    position = 0
     while position < len(text):
         part = PART.match(text, position)
-        if part is None:
+        if part is None or part.lastgroup is None:
             raise ValueError(f'"{text[position : position + 20]}", which can be read in two ways,')
         position = part.end()
         if part.lastgroup == "comma":
@@ -111,7 +119,7 @@ def plain_addresses(text: str) -> set:
     return found | addresses_of_mailbox(mailbox)
 
 
-def addresses_of_mailbox(parts: list) -> set:
+def addresses_of_mailbox(parts: list[Part]) -> set[str]:
     kinds = [kind for kind, _ in parts if kind not in ("space", "comment")]
     if kinds != ["word"] and (kinds.count("angle") != 1 or kinds[-1] != "angle"):
         raise ValueError("a name without an address, or more than one (a comma in a name takes quotes)")
@@ -132,7 +140,7 @@ def as_word(kind: str, text: str) -> str:
     return {"word": text, "space": " ", "quoted": re.sub(r"\s", ",", text)}.get(kind, "")
 
 
-def mentioned(text: str, apart: bool = False) -> set:
+def mentioned(text: str, apart: bool = False) -> set[str]:
     """The addresses in a name, as it stands and decoded; with `apart` those with blanks around the at sign, too."""
     if BEGIN_OF_ENCODED_WORD.search(ENCODED_WORD.sub("", text)):
         raise ValueError("an encoded word without an end")
@@ -168,7 +176,7 @@ def decoded(text: str) -> str:
     return ENCODED_WORD.sub(decoded_word, BETWEEN_ENCODED_WORDS.sub(r"\1\2", text))
 
 
-def decoded_word(word: re.Match) -> str:
+def decoded_word(word: re.Match[str]) -> str:
     charset, encoding, content = word.groups()
     if len(content) > LONGEST_ENCODED_WORD:
         raise ValueError("an encoded word that is too long")
@@ -187,7 +195,7 @@ def decoded_word(word: re.Match) -> str:
         return octets.decode("latin-1")
 
 
-def domains(value: bytes) -> set:
+def domains(value: bytes) -> set[str]:
     """The domains of all that could be taken for an address in a From, but for what is quoted."""
     check_length("From", value)
     text = text_of(value)
@@ -203,7 +211,7 @@ def domains(value: bytes) -> set:
                 pieces = match[1].split()
                 for end in range(1, min(len(pieces), MOST_PIECES) + 1):
                     domain = "".join(pieces[:end])
-                    found |= {ascii_domain(domain), ascii_domain(re.match("[0-9A-Za-z.-]*", domain)[0])}
+                    found |= {ascii_domain(domain), ascii_domain(re.split("[^0-9A-Za-z.-]", domain, maxsplit=1)[0])}
     return found - {""}
 
 
@@ -217,7 +225,7 @@ def check_complete(value: bytes) -> None:
             raise Refused("550 5.6.0 From has a name without an address (a comma in a name takes quotes)")
 
 
-def without_quotes(text: str) -> tuple:
+def without_quotes(text: str) -> tuple[str, str]:
     """Some know that a backslash takes the next quote away, and some do not."""
     return without(text, '"', '"', "\\"), without(text, '"', '"')
 

@@ -4,7 +4,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 from protocol import Refused
 
@@ -27,7 +29,7 @@ class Limits:
         self.recipients_per_day = recipients_per_day
         self.new_recipients_per_day = new_recipients_per_day
 
-    def check(self, login: str, recipients: list, count: bool = False) -> None:
+    def check(self, login: str, recipients: Sequence[str], count: bool = False) -> None:
         """
         Raises Refused where a message to these recipients would be too much.
 
@@ -47,8 +49,8 @@ class Limits:
         if refusal is not None:
             raise Refused(refusal)
 
-    def refusal(self, database, login: str, recipients: set, now: float) -> str | None:
-        def rows(query: str, *values) -> list:
+    def refusal(self, database: sqlite3.Connection, login: str, recipients: set[str], now: float) -> str | None:
+        def rows(query: str, *values: str | float) -> list[Any]:
             return database.execute(query, (login, *values)).fetchall()
 
         known = "SELECT 1 FROM recipients WHERE login = ? AND address = ?"
@@ -71,7 +73,7 @@ class Limits:
         return None
 
 
-def record(database, login: str, recipients: set, now: float) -> None:
+def record(database: sqlite3.Connection, login: str, recipients: set[str], now: float) -> None:
     database.execute("DELETE FROM messages WHERE time < ?", (now - DAY,))
     database.execute("DELETE FROM recipients WHERE last < ?", (now - MEMORY,))
     database.execute("INSERT INTO messages VALUES (?, ?, ?)", (login, now, len(recipients)))
@@ -81,7 +83,7 @@ def record(database, login: str, recipients: set, now: float) -> None:
     )
 
 
-def notice_is_due(database, login: str, now: float) -> bool:
+def notice_is_due(database: sqlite3.Connection, login: str, now: float) -> bool:
     """At most once a day for each login."""
     database.execute("DELETE FROM notices WHERE time < ?", (now - DAY,))
     return database.execute("INSERT OR IGNORE INTO notices VALUES (?, ?)", (login, now)).rowcount == 1
@@ -96,6 +98,7 @@ def tell_postmaster(login: str, refusal: str) -> None:
     )
     try:
         sendmail = subprocess.Popen(["/usr/sbin/sendmail", "root"], stdin=subprocess.PIPE)
+        assert sendmail.stdin is not None
         sendmail.stdin.write(text.encode())
         sendmail.stdin.close()
     except OSError as error:

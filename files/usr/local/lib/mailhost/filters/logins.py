@@ -1,12 +1,13 @@
 """The names that accounts log in with, see loginNames() of the package."""
 
 import re
+from collections.abc import Iterable
 
 
 class Logins:
     """`users` are the accounts' own user names."""
 
-    def __init__(self, users, path: str = "/etc/smtpd/logins"):
+    def __init__(self, users: Iterable[str], path: str = "/etc/smtpd/logins"):
         self.users = set(users)
         with open(path) as lines:
             self.names = dict(line.split() for line in lines)
@@ -23,7 +24,7 @@ class Logins:
 def unvis(name: str) -> str:
     """A name as OpenSMTPD reports it, by vis(3): `\\M-C\\M-<` for octets that are no printable ASCII."""
 
-    def octet(match) -> bytes:
+    def octet(match: re.Match[bytes]) -> bytes:
         if match[1]:
             return bytes([ord(match[1]) | 0x80])
         if match[2]:

@@ -23,7 +23,7 @@ def sent_ahead(port: int, client: str) -> bool:
     return found is not None and int(found[2], 16) > (found[1] == CLOSE_WAIT)
 
 
-def key_of(end: str) -> tuple:
+def key_of(end: str) -> tuple[int, bytes]:
     """As the kernel writes it: words of 32 bits in the machine's order."""
     text, _, port = end.rpartition(":")
     address = ipaddress.ip_address(text.strip("[]").partition("%")[0])

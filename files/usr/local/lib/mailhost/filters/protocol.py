@@ -7,6 +7,7 @@ import select
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 
 #: What is asked of a filter: the events that it is told of, and the steps at which it may refuse.
 REPORTS = ("link-connect", "link-auth", "link-disconnect", "tx-rcpt")
@@ -36,13 +37,13 @@ class Disconnected(Refused):
 class Session:
     """A connection. The login is in lower case, and empty before it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.login = ""
         #: The host's port, and the client's address and port, `ADDRESS:PORT`.
-        self.connection = None
+        self.connection: tuple[int, str] | None = None
         #: How many messages have ended, taken or not.
         self.ended = 0
-        self.message = None
+        self.message: Message | None = None
 
 
 class Message:
@@ -51,14 +52,14 @@ class Message:
     def __init__(self, login: str, sender: str):
         self.login = login
         self.sender = sender
-        self.recipients = []
+        self.recipients: list[str] = []
         #: The lines of the header, as they are stored.
-        self.header = []
+        self.header: list[bytes] = []
         self.header_size = 0
         self.size = 0
         self.in_header = True
         #: Why the message cannot be taken, whatever it says: what OpenSMTPD would refuse without a reason among it.
-        self.fault = None
+        self.fault: str | None = None
 
     def add(self, line: bytes) -> None:
         self.size += len(line) + 1
@@ -85,6 +86,12 @@ class Message:
         self.fault = self.fault or fault_of_fields(self.header)
 
 
+def message_of(session: Session) -> Message:
+    if session.message is None:
+        raise ValueError("the session has no message")
+    return session.message
+
+
 def fault_of_line(line: bytes) -> str:
     """Of one that is too long or has a carriage return, which ends a line to some readers, and none to others."""
     if len(line) > LONGEST_LINE:
@@ -104,7 +111,7 @@ def fault_of_header_line(line: bytes) -> str | None:
     return None
 
 
-def fault_of_fields(header: list) -> str | None:
+def fault_of_fields(header: list[bytes]) -> str | None:
     for name, value in unfolded(header):
         if name not in UNFOLDED:
             continue
@@ -116,9 +123,9 @@ def fault_of_fields(header: list) -> str | None:
     return None
 
 
-def unfolded(header: list) -> list:
+def unfolded(header: list[bytes]) -> list[tuple[bytes, bytes]]:
     """Pairs of what stands before the first colon of a field, in lower case, and all after it, lines joined as they are."""
-    pairs = []
+    pairs: list[tuple[bytes, list[bytes]]] = []
     for line in header:
         if line[:1] in b" \t" and pairs:
             pairs[-1][1].append(line)
@@ -134,9 +141,9 @@ class Filter:
     def __init__(self, max_size: int):
         self.max_size = max_size
         self.host_name = "localhost"
-        self.sessions = {}
+        self.sessions: dict[bytes, Session] = {}
         #: Requests that are answered later: when, their order, and they themselves.
-        self.waiting = []
+        self.waiting: list[tuple[float, int, bytes, bytes, bytes, bytes]] = []
         self.requests = 0
 
     def delay(self, step: str, session: Session) -> float:
@@ -155,7 +162,7 @@ class Filter:
     def check_header(self, message: Message) -> None:
         pass
 
-    def added_fields(self, message: Message) -> list:
+    def added_fields(self, message: Message) -> list[bytes]:
         """Lines that are put at the end of the header."""
         return []
 
@@ -176,7 +183,7 @@ class Filter:
             sys.stdout.buffer.write(b"".join(answer + b"\n" for answer in answers))
             sys.stdout.buffer.flush()
 
-    def handle(self, line: bytes):
+    def handle(self, line: bytes) -> Iterator[bytes]:
         kind, _, rest = line.partition(b"|")
         if kind == b"filter":
             _, _, _, step, session, token, value = rest.split(b"|", 6)
@@ -203,7 +210,7 @@ class Filter:
             yield from (b"register|filter|smtp-in|%s" % step.encode() for step in STEPS)
             yield b"register|ready"
 
-    def report(self, event: bytes, session: bytes, values: list) -> None:
+    def report(self, event: bytes, session: bytes, values: list[bytes]) -> None:
         if event == b"link-disconnect":
             self.sessions.pop(session, None)
             return
@@ -215,9 +222,9 @@ class Filter:
         elif event == b"link-auth" and values[0] == b"pass":
             known.login = text_of(b"|".join(values[1:]))
         elif event == b"tx-rcpt" and values[1] == b"ok":
-            known.message.recipients.append(text_of(values[2]))
+            message_of(known).recipients.append(text_of(values[2]))
 
-    def data_line(self, session: bytes, token: bytes, line: bytes):
+    def data_line(self, session: bytes, token: bytes, line: bytes) -> Iterator[bytes]:
         known = self.sessions.get(session)
         if known is None or known.message is None:
             return
@@ -232,7 +239,7 @@ class Filter:
                 yield b"filter-dataline|%s|%s|%s" % (session, token, field)
         yield b"filter-dataline|%s|%s|%s" % (session, token, line[:LONGEST_LINE])
 
-    def answer(self, step: bytes, session: bytes, token: bytes, value: bytes) -> list:
+    def answer(self, step: bytes, session: bytes, token: bytes, value: bytes) -> list[bytes]:
         # One that waited may have gone.
         if session not in self.sessions:
             return []
@@ -248,15 +255,16 @@ class Filter:
                 if len(value) > LONGEST_PATH:
                     raise Refused(f"501 5.1.3 the recipient's address has more than {LONGEST_PATH} octets")
             elif step == b"data":
-                self.check_recipients(session.message)
+                self.check_recipients(message_of(session))
             elif step == b"commit":
                 session.ended += 1
                 self.check_end(session)
-                if session.message.size > self.max_size:
+                message = message_of(session)
+                if message.size > self.max_size:
                     raise Refused(f"552 5.3.4 the message is too big: {self.max_size} octets at most")
-                if session.message.fault:
-                    raise Refused(f"550 5.6.0 {session.message.fault}")
-                self.check_header(session.message)
+                if message.fault:
+                    raise Refused(f"550 5.6.0 {message.fault}")
+                self.check_header(message)
         except Refused as refused:
             kind = b"disconnect|" if isinstance(refused, Disconnected) else b"reject|"
             return kind + printable(str(refused))

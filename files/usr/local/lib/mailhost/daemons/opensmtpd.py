@@ -1,0 +1,54 @@
+"""OpenSMTPD, with its tables and filters."""
+
+import contextlib
+from collections.abc import Sequence, Set
+
+from mailhost import pauses
+from mailhost.daemons.daemon import LOOPBACK, Endpoint, Service
+from mailhost.failure import Failure
+from mailhost.files import Files
+from mailhost.manifests import Manifest
+from mailhost.system import run, wait_for
+from mailhost.transaction import Staged
+
+
+class OpenSmtpd(Service):
+    name = "opensmtpd"
+    unit = pauses.UNIT
+    public_ports = frozenset({25, 465, 587})
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        # It greets nobody while an operator has it take no mail.
+        greeting = b"" if pauses.is_reception_paused() else b"220 "
+        greeted = [Endpoint((LOOPBACK, port), greeting) for port in (25, 587, 10025, 10027, 10029, 10030)]
+        return [*greeted, Endpoint((LOOPBACK, 465))]
+
+    def answering_ports(self) -> Set[int]:
+        return frozenset() if pauses.is_reception_paused() else self.public_ports
+
+    def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
+        for path, file in files.items():
+            if path.startswith("/etc/smtpd/"):
+                check_table(path, file.text)
+        staged("smtpd", "-n")
+
+    def restart_service(self) -> None:
+        with pauses.relaying_paused():
+            if self.is_running():
+                pauses.hold("smtp")
+                # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
+                ours = "( sport = :25 or sport = :465 or sport = :587 )"
+                sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", ours)
+                with contextlib.suppress(Failure):
+                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
+            super().restart_service()
+
+
+def check_table(path: str, text: str) -> None:
+    """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
+    keyed = path.endswith(("virtuals", "credentials", "identities", "logins", "smarthost"))
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line.split(None, 1)) != (2 if keyed else 1):
+            # The line itself may hold a secret.
+            raise Failure(f"{path}, line {number}: is no {'pair of key and value' if keyed else 'single entry'}")
