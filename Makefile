@@ -9,7 +9,7 @@ help:
 	@echo 'make test    run all tests; installs what they need'
 	@echo 'make test-fast    run those that need no lab: about a minute'
 	@echo 'make test-clocks  run them by clocks of other years'
-	@echo 'make check   format, lint, types, dead code'
+	@echo 'make check   format, lint, types, dead code; installs what it needs'
 	@echo 'make docs    make Pulumi.yaml and docs/settings.md again from the schema of the settings'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
@@ -23,6 +23,7 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 check: install
+	@python3 -c 'import ensurepip' 2>/dev/null || ./lab/bootstrap python3-venv
 	npm run check
 
 docs: install
