@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import { readHostFile } from './hostFiles/files';
 import type { CertificateIssuer } from './settings/mailSettings';
 
 /** SMTP, submissions, submission, IMAPS, ManageSieve. */
@@ -66,21 +67,7 @@ export const ownerLabel = (publicKey: string) => ({
 });
 
 /** Root alone may ask for the user data, which holds the host key; `ip rule` needs no package. */
-const metadataGuard = `[Unit]
-Description=Close the metadata service to all users but root
-DefaultDependencies=no
-After=systemd-sysctl.service
-Before=network-pre.target
-Wants=network-pre.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/ip rule add to 169.254.169.254 uidrange 1-4294967294 prohibit
-
-[Install]
-WantedBy=sysinit.target
-`;
+const metadataGuard = '/etc/systemd/system/metadata-guard.service';
 
 /**
  * First-boot data for cloud-init: the host key that every connection pins, SSH by key only, and the closed metadata
@@ -98,9 +85,9 @@ export function userData(hostKey: string, hostPublicKey: string): string {
     package_update: false,
     write_files: [
       {
-        path: '/etc/systemd/system/metadata-guard.service',
+        path: metadataGuard,
         permissions: '0644',
-        content: metadataGuard,
+        content: readHostFile(metadataGuard),
       },
     ],
     runcmd: [['systemctl', 'enable', '--now', 'metadata-guard.service']],

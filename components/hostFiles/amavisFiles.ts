@@ -39,7 +39,6 @@ export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>
       holdVirus: mail.virusAction === 'hold',
     }),
     ...fileAsItIs('/etc/amavis/conf.d/70-mailhost-scan'),
-    ...fileAsItIs('/etc/tmpfiles.d/mailhost-quarantine.conf'),
     ...fileAsItIs('/etc/tmpfiles.d/mailhost-scanning.conf'),
     // The host program reads from it which keys must be out before they sign, and which ones must stay.
     '/etc/mailhost/dkim.json': hostFile(`${JSON.stringify(keys, undefined, 2)}\n`),

@@ -1,4 +1,7 @@
-import { serviceFiles, type HostFiles } from './files';
+import { fileAsItIs, serviceFiles, type HostFiles } from './files';
 
 /** What ClamAV's daemon runs with besides Debian's own configuration of it. */
-export const antivirusFiles = (): HostFiles => serviceFiles('clamav-daemon');
+export const antivirusFiles = (): HostFiles => ({
+  ...fileAsItIs('/etc/sysusers.d/mailhost-antivirus.conf'),
+  ...serviceFiles('clamav-daemon'),
+});

@@ -39,8 +39,8 @@ export function pushes(mail: MailSettings): string[] {
 }
 
 /**
- * What must be right before any package is installed: the names that Debian's packages read, the lists of packages and
- * pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2
+ * What must be right before any package is installed: the names that Debian's packages read, users, mounts and folders,
+ * the lists of packages and pushes, what is no drift, how packages are updated, and the administrators' SSH keys (sshd reads authorized_keys2
  * besides authorized_keys, which holds the stack's own).
  */
 export function systemFiles(
@@ -68,6 +68,10 @@ export function systemFiles(
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
     ...fileAsItIs('/etc/systemd/system/service.d/mailhost-failures.conf'),
+    ...fileAsItIs('/etc/systemd/system/srv-mailhost.mount'),
+    ...fileAsItIs('/etc/systemd/system/var-spool-smtpd.mount'),
+    ...fileAsItIs('/etc/sysusers.d/mailhost.conf'),
+    ...fileAsItIs('/etc/tmpfiles.d/mailhost.conf'),
     ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
     '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
   };

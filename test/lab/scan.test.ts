@@ -166,7 +166,7 @@ describe('spam of an own account', () => {
 
   it('is deleted when nobody has asked for it in 30 days', () => {
     onHost(lab, `cd ${quarantine}; touch --date '31 days ago' old; touch --date '29 days ago' new`);
-    onHost(lab, 'systemd-tmpfiles --clean mailhost-quarantine.conf');
+    onHost(lab, 'systemd-tmpfiles --clean mailhost.conf');
     expect(held()).toContain('new');
     expect(held()).not.toContain('old');
     onHost(lab, `rm ${quarantine}/new`);

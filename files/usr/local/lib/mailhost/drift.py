@@ -9,11 +9,12 @@ import subprocess
 from collections.abc import Iterator
 
 from mailhost import manifests
+from mailhost import users as system_users
 from mailhost.check import open_ports, public_ports, services
 from mailhost.daemons import accounts, wanted
 from mailhost.daemons.firewall import Firewall
 from mailhost.files import live
-from mailhost.prepare import MOUNTS, USERS, installed_packages
+from mailhost.prepare import MOUNTS, installed_packages
 from mailhost.system import is_active, succeeds
 
 #: What is pushed besides the daemons.
@@ -98,12 +99,15 @@ def ports() -> Iterator[str]:
 
 def users() -> Iterator[str]:
     present = {user.pw_name: user for user in pwd.getpwall()}
-    for name, (number, home) in USERS.items():
-        user = present.get(name)
+    for planned in system_users.planned():
+        user = present.get(planned.name)
         if user is None:
-            yield f"the user {name} is missing"
-        elif (user.pw_uid, user.pw_dir) != (number, home):
-            yield f"the user {name} has number {user.pw_uid} and home {user.pw_dir}, not {number} and {home}"
+            yield f"the user {planned.name} is missing"
+        elif (user.pw_uid, user.pw_dir) != (planned.number, planned.home):
+            yield (
+                f"the user {planned.name} has number {user.pw_uid} and home {user.pw_dir}, "
+                f"not {planned.number} and {planned.home}"
+            )
     for name in sorted(set(accounts.planned()) - {*present}):
         yield f"the system user {name} is missing"
     for name, user in sorted(present.items()):

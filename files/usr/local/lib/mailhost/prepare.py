@@ -6,13 +6,11 @@ import fcntl
 import json
 import os
 import pathlib
-import pwd
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterable
 
-from mailhost import failures, manifests
+from mailhost import failures, manifests, users
 from mailhost.daemons import DAEMONS, wanted
 from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
@@ -21,19 +19,6 @@ from mailhost.system import run, succeeds, wait_for
 from mailhost.transaction import STATE, withdraw
 
 ROOT = pathlib.Path("/srv/mailhost")
-QUEUE = "/var/spool/smtpd"
-
-#: The volume outlives the server, so its owners must have the same numbers on the next one.
-USERS = {
-    "vmail": (5000, str(ROOT / "mail")),
-    "opensmtpd": (901, "/var/lib/opensmtpd/empty"),
-    "opensmtpq": (902, "/var/lib/opensmtpd/empty"),
-    "amavis": (903, "/var/lib/amavis"),
-    "dovecot": (904, "/usr/lib/dovecot"),
-    "dovenull": (905, "/nonexistent"),
-    "debian-spamd": (906, "/var/lib/spamassassin"),
-    "mailhost-probe": (907, str(ROOT / "home/mailhost-probe")),
-}
 
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 101\n"
@@ -43,19 +28,10 @@ NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 1
 INSTALLING = STATE / "installing.json"
 
 MOUNTS = ("srv-mailhost.mount", "var-spool-smtpd.mount")
-
-MOUNT = """[Unit]
-Description={description}
-
-[Mount]
-What={what}
-Where={where}
-Type={type}
-Options={options}
-
-[Install]
-WantedBy=local-fs.target
-"""
+#: Says which device the volume is.
+DEVICE = "/etc/systemd/system/srv-mailhost.mount.d/device.conf"
+#: See tmpfiles.d(5).
+FOLDERS = "/etc/tmpfiles.d/mailhost.conf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +44,9 @@ class Installation:
     packages: dict[str, str]
 
 
-def prepare(files: Files, volume_device: str) -> None:
+def prepare(pushed: Files, volume_device: str) -> None:
+    # First, because the unit that it belongs to mounts nothing without it.
+    files = {DEVICE: File("0644", "root:root", f"[Mount]\nWhat={volume_device}\n"), **pushed}
     for name in files["/etc/mailhost/pushes"].text.split():
         DAEMONS[name].check_machine()
     # The hash of a file with a short password would tell it to who can try many.
@@ -84,11 +62,10 @@ def prepare(files: Files, volume_device: str) -> None:
     run("systemctl", "enable", "--quiet", "mailhost-undo.service")
     run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
     run("hostnamectl", "hostname", files["/etc/hostname"].text.strip())
-    for name, (number, home) in USERS.items():
-        create_user(name, number, home)
+    users.create()
     mount_volume(volume_device)
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
-    create_folders()
+    run("systemd-tmpfiles", "--create", FOLDERS)
     create_srs_key()
     manifests.write("system", files)
     for daemon in DAEMONS.values():
@@ -97,27 +74,17 @@ def prepare(files: Files, volume_device: str) -> None:
     print(f"prepared: {', '.join(sorted(changed)) or 'nothing to change'}")
 
 
-def create_user(name: str, number: int, home: str) -> None:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        if not succeeds("getent", "group", name):
-            run("groupadd", "--system", "--gid", str(number), name)
-        run("useradd", "--system", "--uid", str(number), "--gid", name, "--home-dir", home, "--no-create-home",
-            "--shell", "/usr/sbin/nologin", name)  # fmt: skip
-
-
 def mount_volume(device: str) -> None:
-    nothing_run = "nodev,nosuid,noexec"
     if not os.path.ismount(ROOT):
         check_file_system(device)
-    mount_unit("srv-mailhost", "Mail and queue", device, str(ROOT), "ext4", nothing_run)
+    volume, queue = MOUNTS
+    run("systemctl", "enable", "--now", "--quiet", volume)
     if os.stat(ROOT).st_dev != os.stat(device).st_rdev:
         raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
     (ROOT / "queue").mkdir(exist_ok=True)
-    mount_unit("var-spool-smtpd", "Mail queue", str(ROOT / "queue"), QUEUE, "none", f"bind,{nothing_run}")
+    run("systemctl", "enable", "--now", "--quiet", queue)
 
 
 def check_file_system(device: str) -> None:
@@ -126,17 +93,6 @@ def check_file_system(device: str) -> None:
     # 1: repaired, as e2fsck(8) has it.
     if result.returncode > 1:
         raise Failure(f"the file system of {device} is damaged: repair it with e2fsck\n{result.stdout}{result.stderr}")
-
-
-def mount_unit(unit: str, description: str, what: str, where: str, kind: str, options: str) -> None:
-    path = f"/etc/systemd/system/{unit}.mount"
-    text = MOUNT.format(description=description, what=what, where=where, type=kind, options=options)
-    file = File("0644", "root:root", text)
-    if live(path) != file:
-        put(path, file)
-        run("systemctl", "daemon-reload")
-    os.makedirs(where, exist_ok=True)
-    run("systemctl", "enable", "--now", "--quiet", f"{unit}.mount")
 
 
 def install(packages: Iterable[str]) -> None:
@@ -233,32 +189,6 @@ def wait_for_package_locks() -> None:
 def installed_packages() -> set[str]:
     listed = run("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
     return {name for name, state in map(str.split, listed.splitlines()) if state == "installed"}
-
-
-def create_folders() -> None:
-    """Owners of what the packages and the daemons expect on the volume."""
-    for path, owner, group, mode in (
-        ("mail", "vmail", "vmail", 0o700),
-        ("bayes", "amavis", "amavis", 0o700),
-        ("quarantine", "amavis", "amavis", 0o700),
-        ("home", "root", "root", 0o755),
-        ("home/mailhost-probe", "mailhost-probe", "mailhost-probe", 0o700),
-        ("acme", "root", "root", 0o700),
-        ("submission", "opensmtpd", "opensmtpd", 0o700),
-        ("queue", "root", "root", 0o711),
-        ("queue/offline", "root", "opensmtpq", 0o770),
-        ("queue/purge", "opensmtpq", "root", 0o700),
-        ("queue/temporary", "opensmtpq", "root", 0o700),
-        ("queue/incoming", "opensmtpq", "root", 0o700),
-        ("queue/queue", "opensmtpq", "root", 0o700),
-        ("queue/corrupt", "opensmtpq", "root", 0o700),
-    ):
-        folder = ROOT / path
-        folder.mkdir(exist_ok=True)
-        shutil.chown(folder, owner, group)
-        folder.chmod(mode)
-    # Else what was acknowledged could lie in a folder that a start empties, had the power failed a moment later.
-    run("chattr", "+D", str(ROOT / "queue/queue"))
 
 
 def create_srs_key() -> None:

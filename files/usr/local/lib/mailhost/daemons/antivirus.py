@@ -8,6 +8,8 @@ from mailhost.failure import Failure
 from mailhost.system import run, succeeds, wait_for
 
 UPDATES = "clamav-freshclam"
+#: See sysusers.d(5).
+GROUPS = "/etc/sysusers.d/mailhost-antivirus.conf"
 SOCKET = "/run/clamav/clamd.ctl"
 #: Bytes. Its signatures alone take more than 1 GB, and twice that while they are loaded anew.
 LEAST_MEMORY = 3.5e9
@@ -30,7 +32,7 @@ class ClamAv(Service):
 
     def prepare_restart(self) -> None:
         # amavis shows it the parts of a message as files.
-        run("usermod", "--append", "--groups", "amavis", "clamav")
+        run("systemd-sysusers", GROUPS)
         run("systemctl", "enable", "--now", "--quiet", UPDATES)
 
     def restart_service(self) -> None:
