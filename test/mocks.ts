@@ -37,6 +37,7 @@ export interface Recorded {
 const computed: Record<string, object> = {
   'cloudflare:index/zoneDnssec:ZoneDnssec': { ds: 'DS' },
   'command:remote:Command': { stdout: '' },
+  'tls:index/certRequest:CertRequest': { certRequestPem: 'PEM' },
   'tls:index/privateKey:PrivateKey': {
     privateKeyOpenssh: '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n',
     publicKeyOpenssh: 'ssh-ed25519 AAAA\n',

@@ -11,6 +11,9 @@ import sys
 import tempfile
 import unittest
 
+from mailhost import manifests
+from mailhost.files import File
+
 SOURCE = (pathlib.Path(__file__).parents[2] / "files/bootstrap.py").read_text()
 OWNER = f"{getpass.getuser()}:{grp.getgrgid(os.getgid()).gr_name}"
 
@@ -22,6 +25,8 @@ class Bootstrap(unittest.TestCase):
     def push(self, **texts):
         files = {str(self.path(name)): {"mode": "0640", "owner": OWNER, "text": text} for name, text in texts.items()}
         source = SOURCE.replace("/var/lib/mailhost", str(self.base / "state"))
+        #: As the host program would have it.
+        self.plan = manifests.described({path: File(**file) for path, file in files.items()})
         subprocess.run([sys.executable, "-c", source], input=json.dumps(files), text=True, check=True)
 
     def path(self, name):
@@ -32,6 +37,7 @@ class Bootstrap(unittest.TestCase):
         self.push(one="3", other="2")
         self.assertEqual([self.path(name).read_text() for name in ("one", "other")], ["3", "2"])
         self.assertEqual(stat.S_IMODE(self.path("one").stat().st_mode), 0o640)
+        self.assertEqual(manifests.read(self.base / "state/plan/program.json"), self.plan)
 
     def test_removes_what_the_program_has_no_longer(self):
         self.push(one="1", other="2")

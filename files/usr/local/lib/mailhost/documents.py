@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from mailhost.failure import Failure
 
 Kind = TypeVar("Kind")
+#: JSON's own.
+NAMES = {dict: "object", list: "array", str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def key_of(field: "dataclasses.Field[Any]") -> str:
@@ -64,7 +66,7 @@ def expect(kind: Any, document: Any, place: str) -> Any:
     # JSON has one type of numbers, and to Python a boolean is a number.
     accepted = (int, float) if kind is float else kind
     if not isinstance(document, accepted) or (isinstance(document, bool) and kind is not bool):
-        raise Failure(f"{place} is not a valid {kind.__name__}")
+        raise Failure(f"{place} is not a valid {NAMES[kind]}")
     return document
 
 
