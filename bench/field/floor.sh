@@ -35,6 +35,9 @@ UNIT
 mkdir -p /srv/mailhost /var/spool/smtpd
 mount_unit srv-mailhost 'Mail and queue' "$volume" /srv/mailhost ext4 nodev,nosuid,noexec
 mount_unit var-spool-smtpd 'Mail queue' /srv/mailhost/queue /var/spool/smtpd none bind,nodev,nosuid,noexec
+# What the unit in the archive leaves to it.
+mkdir /etc/systemd/system/srv-mailhost.mount.d
+printf '[Mount]\nWhat=%s\n' "$volume" >/etc/systemd/system/srv-mailhost.mount.d/device.conf
 systemctl daemon-reload
 systemctl enable --quiet --now srv-mailhost.mount
 mkdir -p /srv/mailhost/queue

@@ -42,19 +42,6 @@ FOLDERS = (
     ("queue/corrupt", "opensmtpq", "root", "700"),
 )
 
-MOUNT = """[Unit]
-Description={description}
-
-[Mount]
-What={what}
-Where={where}
-Type={type}
-Options={options}
-
-[Install]
-WantedBy=local-fs.target
-"""
-
 NO_STARTS = "#!/bin/sh\nexit 101\n"
 
 
@@ -77,18 +64,6 @@ def put_files(group: str) -> list:
         else:
             done.append(files.put(**how, add_deploy_dir=False))
     return done
-
-
-def mount(unit: str, **values) -> None:
-    file = files.put(
-        name=f"{values['description']}: unit",
-        src=StringIO(MOUNT.format(**values)),
-        dest=f"/etc/systemd/system/{unit}.mount",
-        mode="644",
-    )
-    systemd.service(
-        name=values["description"], service=f"{unit}.mount", running=True, enabled=True, daemon_reload=file.will_change
-    )
 
 
 def daemon(group: str, unit: str, check=None, prepare=None, wait=None, also=(), **how) -> list:
@@ -122,13 +97,19 @@ for user, (number, home) in USERS.items():
         shell="/usr/sbin/nologin",
     )  # fmt: skip
 
-nothing_run = "nodev,nosuid,noexec"
-mount("srv-mailhost", description="Mail and queue", what=VARS["volume"], where=ROOT, type="ext4", options=nothing_run)
+device = files.put(
+    name="Device of the volume",
+    src=StringIO(f"[Mount]\nWhat={VARS['volume']}\n"),
+    dest="/etc/systemd/system/srv-mailhost.mount.d/device.conf",
+    mode="644",
+)
+systemd.service(
+    name="Volume", service="srv-mailhost.mount", running=True, enabled=True, daemon_reload=device.will_change
+)
 for path, owner, group, mode in FOLDERS:
     files.directory(name=f"Folder {path}", path=f"{ROOT}/{path}", user=owner, group=group, mode=mode)
 server.shell(name="Folder of the queue: written at once", commands=[f"chattr +D {ROOT}/queue/queue"])
-mount("var-spool-smtpd", description="Mail queue", what=f"{ROOT}/queue", where="/var/spool/smtpd", type="none",
-      options=f"bind,{nothing_run}")  # fmt: skip
+systemd.service(name="Queue", service="var-spool-smtpd.mount", running=True, enabled=True)
 server.shell(
     name="Key of forwarders' addresses",
     commands=[f"test -e {ROOT}/srs.conf || (umask 077 && echo \"srs key \\\"$(openssl rand -hex 32)\\\"\" >{ROOT}/srs.conf)"],
