@@ -1,34 +1,40 @@
 """Accounts as system users, on a host whose users the test makes up."""
 
 import os
+import pathlib
+import tempfile
 import types
 import unittest
+from unittest import mock
 
 from mailhost.daemons import accounts
 from mailhost.failure import Failure
 from mailhost.files import File
-from on_host import OnHost
 
 
-class Users(OnHost):
+class Users(unittest.TestCase):
     def setUp(self):
-        super().setUp()
-        self.homes = self.folder / "home"
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        base = pathlib.Path(folder.name)
+        self.homes = base / "home"
         self.homes.mkdir()
         #: Of the system: user ID and home, by name.
         self.users = {"root": (0, "/root"), "daemon": (999, "/usr/sbin"), "nobody": (65534, "/nonexistent")}
         self.has_group = True
         #: What ran, with its standard input.
         self.ran = []
-        self.replace(
-            accounts,
-            HOMES=str(self.homes),
-            NAMES=self.folder / "system-users",
-            HASHES=self.folder / "system-users.shadow",
-            pwd=types.SimpleNamespace(getpwall=self.all, getpwnam=self.named),
-            run=lambda *command, stdin=None: self.ran.append((command, stdin)),
-            succeeds=lambda *command: self.assertEqual(command, ("getent", "group", "mailusers")) or self.has_group,
-        )
+        for name, value in {
+            "HOMES": str(self.homes),
+            "NAMES": base / "system-users",
+            "HASHES": base / "system-users.shadow",
+            "pwd": types.SimpleNamespace(getpwall=self.all, getpwnam=self.named),
+            "run": lambda *command, stdin=None: self.ran.append((command, stdin)),
+            "succeeds": lambda *command: self.assertEqual(command, ("getent", "group", "mailusers")) or self.has_group,
+        }.items():
+            patch = mock.patch.object(accounts, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
 
     def all(self):
         return [
@@ -49,8 +55,8 @@ class Users(OnHost):
         os.chown(path, owner, -1)
 
     def check(self, *names):
-        files = {str(accounts.NAMES): File("0644", "root:root", "".join(f"{name}\n" for name in names))}
-        accounts.Accounts().check(files, staged=None, owned=None)
+        text = "".join(f"{name}\n" for name in names)
+        accounts.Accounts().check({str(accounts.NAMES): File("0644", "root:root", text)}, self.ran.append, {})
 
     def apply(self, *names):
         accounts.NAMES.write_text("".join(f"{name}\n" for name in names))

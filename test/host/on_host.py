@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -15,3 +16,20 @@ class OnHost(unittest.TestCase):
     def replace(self, module, **others):
         for name, other in others.items():
             self.enterContext(mock.patch.object(module, name, other, create=name == "print"))
+
+
+class Clock:
+    """Time that passes where somebody waits."""
+
+    def __init__(self, now=1_000_000):
+        self.now = now
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds > 0, seconds
+        self.now += seconds
+
+    def __getattr__(self, name):
+        return getattr(time, name)

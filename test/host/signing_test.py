@@ -1,83 +1,13 @@
-"""What the host goes by before a key signs: evidence of several domains, and the answers of their name servers."""
+"""When a key may sign: the first of a domain, one that comes back, and what the timer finds."""
 
-import json
 import pathlib
 import unittest
 from unittest import mock
 
-from mailhost import commands, dkim, dkim_evidence, tlsa, visibility
+from mailhost import commands, dkim, dkim_evidence, tlsa
+from mailhost.dkim_evidence import Entry
 from mailhost.failure import Failure
-from mailhost.files import File
-from on_host import OnHost
-
-TTL = 1800
-
-
-class Clock:
-    """Time that passes where somebody waits."""
-
-    def __init__(self):
-        self.now = 1_000_000
-
-    def time(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-    def __getattr__(self, name):
-        return getattr(__import__("time"), name)
-
-
-def plan(signs, *published, retention=1000):
-    """The same selectors for each of the domains, as amavis' files have them."""
-    domains = {domain: {"signs": selector, "published": published} for domain, selector in signs.items()}
-    keys = {domain: dict.fromkeys(published, "QUFB") for domain in signs}
-    return {
-        dkim.SETTINGS: File("0644", "root:root", json.dumps({"retention": retention, "domains": domains})),
-        dkim.PUBLIC_KEYS: File("0644", "root:root", json.dumps(keys)),
-    }
-
-
-class Signing(OnHost):
-    def setUp(self):
-        super().setUp()
-        self.clock = Clock()
-        #: Names that no name server has, and those of which none answers.
-        self.gone, self.silent = set(), set()
-        self.ran = []
-        self.replace(
-            dkim_evidence,
-            EVIDENCE=self.folder / "dkim.json",
-            time=self.clock,
-            put=lambda path, file: pathlib.Path(path).write_text(file.text),
-        )
-        self.replace(
-            dkim,
-            SETTINGS=str(self.folder / "settings.json"),
-            PUBLIC_KEYS=str(self.folder / "keys.json"),
-            UNSIGNED=self.folder / "unsigned",
-            RESTART=self.folder / "restart",
-            time=self.clock,
-            run=lambda *command: self.ran.append(command),
-            look_at_all=lambda queries: [self.look(query.name) for query in queries],
-            print=lambda *_, **__: None,
-        )
-
-    def look(self, name):
-        if name in self.silent:
-            return visibility.Look("time-out", certain=False)
-        return visibility.Look("nothing", negative_ttl=TTL) if name in self.gone else visibility.Look(negative_ttl=TTL)
-
-    def push(self, files, killed=False):
-        dkim.check(files, {})
-        if not killed:
-            for path, file in files.items():
-                pathlib.Path(path).write_text(file.text)
-            dkim.note_signers()
-
-    def signs(self, domain):
-        return dkim.signers(dkim_evidence.load().get(domain, {}))
+from signing import TTL, Signing, plan
 
 
 class Timer(Signing):
@@ -104,7 +34,14 @@ class Timer(Signing):
 
     def test_stays_on(self):
         self.push(plan({"example.org": "s1"}, "s1", "s2"))
-        self.assertEqual(self.ran[-1][:2], ("systemctl", "enable"))
+        self.assertEqual(self.ran, [("systemctl", "enable", "--now", "--quiet", "mailhost-sign.timer")])
+
+    def test_finds_out_again_what_a_volume_without_evidence_does_not_tell(self):
+        self.push(plan({"example.org": "s1"}, "s1", "s2"))
+        dkim_evidence.EVIDENCE.unlink()
+        self.assertFalse(dkim.newly_visible())
+        visible = Entry(visible=self.clock.now + 1)
+        self.assertEqual(dkim_evidence.load(), {"example.org": {"s1": visible, "s2": visible}})
 
     def test_also_looks_at_tls_keys(self):
         with mock.patch.object(tlsa, "look") as look, mock.patch.object(tlsa, "SETTINGS", str(self.folder / "tlsa")):
@@ -144,6 +81,7 @@ class Return(Signing):
         self.clock.now += 1
         self.assertTrue(dkim.newly_visible())
         self.assertEqual((self.signs("example.net"), dkim.unsigned_domains()), ({"s1"}, set()))
+        self.assertEqual(self.said[-1][1], "example.net signs with s1 from now on")
 
     def test_of_a_domain_goes_by_no_look_of_a_push_that_was_cut_off(self):
         self.push(plan(self.both, "s1", "s2"), killed=True)
@@ -160,89 +98,82 @@ class Return(Signing):
             self.push(plan({"example.org": "s1"}, "s1", "s2"))
 
 
-class Rotation(Signing):
-    def test_names_every_domain_that_holds_it_up_and_the_way_out(self):
-        names = ("a.example", "b.example", "c.example", "d.example")
-        self.push(plan(dict.fromkeys(names, "s1"), "s1", "s2"))
-        self.clock.now += 86400
-        # One is not there, of one nobody answers, and one was gone a moment ago.
-        self.gone |= {"s2._domainkey.a.example", "s2._domainkey.c.example"}
-        self.silent.add("s2._domainkey.b.example")
-        dkim.newly_visible()
-        self.gone.remove("s2._domainkey.c.example")
-        with self.assertRaises(Failure) as caught:
-            self.push(plan(dict.fromkeys(names, "s2"), "s1", "s2", "s3"))
-        self.assertRegex(
-            str(caught.exception),
-            "(?s)- a.example, s2: nothing\n- b.example, s2: time-out\n- c.example, s2: until .* others may remember "
-            ".*\nSigning goes on with the keys from before.*domains\\[i\\].dkimGeneration",
+class FirstKey(Signing):
+    """Of a domain that has signed with none."""
+
+    name = "s1._domainkey.new.example"
+
+    def setUp(self):
+        super().setUp()
+        self.new = plan({"example.org": "s1", "new.example": "s1", "other.example": "s1"}, "s1", "s2")
+        # A volume that is new has none of the folders.
+        self.replace(dkim, UNSIGNED=self.folder / "volume/unsigned")
+        self.start = self.clock.now
+
+    def waited(self):
+        return self.clock.now - self.start
+
+    def test_signs_at_once_where_it_is_out(self):
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example"), self.said), (0, {"s1"}, []))
+
+    def test_is_waited_for_a_little(self):
+        self.appears[self.name] = self.clock.now + dkim.FIRST_PATIENCE
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example")), (30, {"s1"}))
+        self.assertEqual(self.said, [(self.start, "waiting for new.example, s1: nothing", True)])
+
+    def test_does_not_sign_where_it_comes_later(self):
+        self.appears[self.name] = self.clock.now + dkim.FIRST_PATIENCE + 1
+        self.push(self.new)
+        self.assertEqual((self.waited(), self.signs("new.example"), self.signs("other.example")), (30, set(), {"s1"}))
+        self.assertEqual(dkim.unsigned_domains(), {"new.example"})
+        self.assertEqual(
+            self.said[1:],
+            [
+                (
+                    self.clock.now,
+                    "WARNING: new.example sends unsigned until all name servers of its zone answer with "
+                    "s1._domainkey.new.example: nothing. Once they do it signs by itself",
+                    False,
+                )
+            ],
         )
-        self.assertNotIn("d.example", str(caught.exception))
-        for name in names:
-            self.assertEqual(self.signs(name), {"s1"})
-        own = plan(dict.fromkeys(names, "s1") | {"d.example": "s2"}, "s1", "s2", "s3")
-        self.push(own)
-        self.assertEqual(self.signs("d.example"), {"s2"})
 
-
-class Removal(Signing):
-    def removal_of_s1(self):
-        return plan({"example.org": "s3"}, "s2", "s3", "s4", retention=1000)
-
-    def test_waits_for_signatures_of_a_time_with_a_longer_retention(self):
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
-        # Shortened first, and rotated afterwards.
-        self.clock.now += TTL
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
-        self.clock.now += 10
-        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
-        self.clock.now += 8900
-        with self.assertRaisesRegex(
-            Failure, "s1 of example.org signed until 1970-01-12 14:16:50 UTC, .* 1970-01-12 16:46:40 UTC"
-        ):
-            self.push(self.removal_of_s1())
+    def test_is_not_waited_for_again(self):
+        self.appears[self.name] = self.clock.now + 100
+        self.push(self.new)
+        self.start = self.clock.now
+        self.push(self.new)
+        self.assertEqual((self.waited(), dkim.unsigned_domains()), (0, {"new.example"}))
         self.clock.now += 100
-        self.push(self.removal_of_s1())
+        self.push(self.new)
+        self.assertEqual((self.signs("new.example"), dkim.unsigned_domains()), ({"s1"}, set()))
 
-    def test_waits_as_long_where_the_rotation_shortens_it(self):
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
-        self.clock.now += TTL
-        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
-        self.clock.now += 8999
-        with self.assertRaisesRegex(Failure, "s1 of example.org"):
-            self.push(self.removal_of_s1())
-        self.clock.now += 1
-        self.push(self.removal_of_s1())
+    def test_is_told_of_while_it_is_not_there(self):
+        self.gone |= {self.name, "s1._domainkey.other.example"}
+        self.push(self.new)
+        self.assertEqual(
+            dkim.warnings((name, "s1") for name in ("example.org", "other.example")),
+            [
+                "other.example sends unsigned until all name servers of its zone answer with "
+                "s1._domainkey.other.example. Once they do it signs by itself"
+            ],
+        )
 
-    def test_goes_by_the_shorter_retention_once_all_signatures_are_of_it(self):
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
-        self.clock.now += 9000
-        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
-        self.clock.now += 3000
-        self.push(self.removal_of_s1())
-
-    def test_forgets_times_of_a_clock_that_was_ahead(self):
-        self.clock.now += 3 * 365 * 86400
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=1000))
-        self.clock.now -= 3 * 365 * 86400
-        self.assertFalse(dkim.newly_visible())
-        self.clock.now += TTL + 1
-        self.push(plan({"example.org": "s2"}, "s1", "s2", "s3", retention=1000))
-        self.assertEqual(self.signs("example.org"), {"s2"})
-        self.clock.now += TTL
-        self.push(self.removal_of_s1())
-
-    def test_goes_by_the_retention_in_force_where_the_evidence_has_none(self):
-        self.push(plan({"example.org": "s1"}, "s1", "s2", retention=9000))
-        evidence = dkim_evidence.load()
-        for selector in evidence["example.org"]:
-            dkim_evidence.note(evidence, "example.org", selector, keep=None, retention=None)
-        dkim_evidence.note(evidence, "example.org", "s1", until=self.clock.now)
-        dkim_evidence.save(evidence)
-        self.clock.now += 8999
-        with self.assertRaisesRegex(Failure, "s1 of example.org"):
-            self.push(plan({"example.org": "s2"}, "s2", "s3", retention=1000))
+    def test_is_that_which_a_host_without_evidence_signs_with(self):
+        self.push(plan({"example.org": "s2"}, "s2", "s3"))
+        (dkim.UNSIGNED / "new.example").touch()
+        evidence = {"example.org": {"s2": Entry(begun=1)}}
+        folder = "/etc/amavis/dkim"
+        paths = ("conf", *(f"{folder}/{name}.pem" for name in ("new.example.s1", "a.b.example.s12", "example.org.s1")))
+        dkim.adopt(evidence, dict.fromkeys(paths))
+        self.assertEqual(
+            evidence, {"example.org": {"s2": Entry(begun=1)}, "a.b.example": {"s12": Entry(begun=self.clock.now)}}
+        )
+        # So that its record cannot go yet.
+        with self.assertRaisesRegex(Failure, "^s1 of example.net signed until "):
+            dkim.check(plan({"example.net": "s2"}, "s2", "s3"), {f"{folder}/example.net.s1.pem": {}})
 
 
 if __name__ == "__main__":

@@ -11,41 +11,21 @@ from unittest import mock
 from mailhost import tlsa
 from mailhost.failure import Failure
 from mailhost.files import File
-from on_host import OnHost
+from on_host import Clock, OnHost
 
 NAME = "_25._tcp.mail.example.org"
 TTL = 3600
 
 
-class Clock:
-    """Time that passes where somebody waits."""
-
-    def __init__(self):
-        self.now = 1_000_000.5
-
-    def time(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds > 0, seconds
-        self.now += seconds
-
-    def __getattr__(self, name):
-        return getattr(__import__("time"), name)
-
-
-def file(text):
-    return File("0644", "root:root", text)
-
-
 class Tlsa(OnHost):
     def setUp(self):
         super().setUp()
-        self.clock = Clock()
+        self.clock = Clock(1_000_000.5)
         #: TTL of each record that all name servers answer with; or the failures that come before that answer.
         self.out, self.failures = {}, []
         self.asked, self.said, self.written = [], [], []
-        self.evidence, self.settings, self.key = (self.folder / name for name in ("tlsa.json", "tlsa", "privkey.pem"))
+        self.evidence = self.folder / "tlsa.json"
+        self.settings, self.key = self.folder / "tlsa", self.folder / "privkey.pem"
         self.replace(
             tlsa,
             EVIDENCE=self.evidence,
@@ -79,7 +59,8 @@ class Tlsa(OnHost):
 
     def check(self, key, *planned):
         lines = "".join(f"{self.record(other)}\n" for other in planned)
-        tlsa.check({tlsa.SETTINGS: file(f"{NAME}\n{lines}"), tlsa.KEY: file(key)})
+        settings = File("0644", "root:root", f"{NAME}\n{lines}")
+        tlsa.check({tlsa.SETTINGS: settings, tlsa.KEY: File("0600", "root:root", key)})
 
 
 class Check(Tlsa):
@@ -92,7 +73,7 @@ class Check(Tlsa):
         return self.clock.now - since
 
     def test_needs_no_records_where_the_host_has_none(self):
-        tlsa.check({tlsa.KEY: file("new")})
+        tlsa.check({tlsa.KEY: File("0600", "root:root", "new")})
         self.assertEqual(self.asked, [])
 
     def test_keeps_the_record_of_the_key_that_is_served(self):
@@ -209,7 +190,7 @@ class Look(Tlsa):
         self.assertEqual(json.loads(self.evidence.read_text()), since)
         self.assertEqual(
             self.written[-1],
-            file('{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'),
+            File("0644", "root:root", '{\n "3 1 1 aa": 1000001,\n "3 1 1 bb": 1000101\n}\n'),
         )
 
     def test_forgets_a_record_that_is_gone(self):

@@ -2,87 +2,17 @@
 
 import os
 import pathlib
+import stat
 import sys
-import tempfile
 import unittest
 from unittest import mock
 
 from mailhost import files, history, manifests, transaction
 from mailhost.failure import Failure
+from pushes import DaemonOfTest, Killed, Pushes
 
 
-class Killed(BaseException):
-    """Nothing after it is done, as nothing is after SIGKILL."""
-
-
-class DaemonOfTest:
-    name = "daemon"
-
-    def __init__(self):
-        self.restarts = []
-        self.does = lambda: None
-        self.judges = lambda: None
-
-    def check(self, *_):
-        self.judges()
-
-    def is_ready(self):
-        return True
-
-    def restart(self, changed):
-        self.restarts.append(changed)
-        does, self.does = self.does, lambda: None
-        does()
-
-    def stop(self):
-        self.restarts.append("stopped")
-
-
-class Transaction(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        base = pathlib.Path(folder.name)
-        state = base / "state"
-        for module, changes in (
-            (transaction, {"STATE": state, "STAGING": base / "staging"}),
-            (manifests, {"OWNED": state / "manifest", "PLAN": state / "plan"}),
-            (history, {"FOLDER": state / "history"}),
-        ):
-            for name, value in changes.items():
-                self.addCleanup(setattr, module, name, getattr(module, name))
-                setattr(module, name, value)
-        self.one, self.other, self.third = (str(base / "etc" / name) for name in ("one", "other", "third"))
-        self.daemon = DaemonOfTest()
-        self.push({self.one: "1\n", self.other: "1\n"})
-
-    def push(self, texts):
-        return transaction.activate(
-            self.daemon, {path: files.File("0644", "root:root", text) for path, text in texts.items()}
-        )
-
-    def lying(self):
-        folder = pathlib.Path(self.one).parent
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def raises(self, error):
-        def does(*_):
-            raise error
-
-        return does
-
-    def cut_off(self, texts):
-        """Pushes, and is killed while the daemon restarts."""
-        going_back = transaction.go_back
-        transaction.go_back = lambda _daemon: None
-        self.addCleanup(setattr, transaction, "go_back", going_back)
-        self.daemon.does = self.raises(Killed())
-        with self.assertRaises(Killed):
-            self.push(texts)
-        transaction.go_back = going_back
-
-    before = {"one": b"1\n", "other": b"1\n"}
-
+class Transaction(Pushes):
     def test_removes_what_it_owned_and_has_no_longer(self):
         self.push({self.one: "2\n"})
         self.assertEqual(self.lying(), {"one": b"2\n"})
@@ -100,8 +30,12 @@ class Transaction(unittest.TestCase):
 
     def test_goes_back_where_the_daemon_does_not_run(self):
         self.daemon.does = self.raises(Failure("no room"))
-        with self.assertRaisesRegex(Failure, "the files from before are back, and so is the daemon.*\nno room"):
+        with self.assertRaises(Failure) as caught:
             self.push({self.one: "2\n", self.third: "2\n"})
+        self.assertEqual(
+            str(caught.exception),
+            "daemon does not run with its new files; the files from before are back, and so is the daemon.\nno room",
+        )
         self.assertEqual(self.lying(), self.before)
 
     def test_goes_back_on_a_disk_that_is_full(self):
@@ -133,7 +67,9 @@ class Transaction(unittest.TestCase):
         with os.fdopen(writing, "w") as sys.__stdout__:
             self.push({self.one: "2\n", self.other: "1\n"})
             os.close(reading)
-            with self.assertRaisesRegex(Failure, "whoever asked for it is gone"):
+            with self.assertRaisesRegex(
+                Failure, "\nwhoever asked for it is gone, and would not know that it is in force$"
+            ):
                 self.push({self.one: "3\n", self.other: "1\n"})
         self.assertEqual(self.lying(), {"one": b"2\n", "other": b"1\n"})
 
@@ -149,7 +85,7 @@ class Transaction(unittest.TestCase):
         self.assertEqual(self.lying(), self.before)
 
     def test_forgets_the_configuration_of_a_push_that_was_killed_at_its_end(self):
-        past = history.entries("daemon")
+        past, owned = history.entries("daemon"), manifests.owned("daemon")
         forgetting = transaction.forget
         self.addCleanup(setattr, transaction, "forget", forgetting)
         # announce() calls it before, settle() comes after that.
@@ -160,6 +96,7 @@ class Transaction(unittest.TestCase):
         transaction.forget = forgetting
         transaction.go_back(self.daemon)
         self.assertEqual(history.entries("daemon"), past)
+        self.assertEqual((manifests.owned("daemon"), manifests.planned("daemon")), (owned, owned))
         self.assertEqual(self.daemon.restarts[-1], [self.one])
 
     def test_leaves_what_a_killed_push_needs_to_be_undone(self):
@@ -191,7 +128,7 @@ class Transaction(unittest.TestCase):
         self.daemon = DaemonOfTest()
         self.daemon.name = "new"
         self.daemon.does = self.raises(Failure("no"))
-        with self.assertRaisesRegex(Failure, "it had no files before, and is stopped"):
+        with self.assertRaisesRegex(Failure, "; it had no files before, and is stopped\\.\n"):
             self.push({self.third: "1\n"})
         self.assertEqual(self.lying(), self.before)
 
@@ -233,6 +170,124 @@ class Transaction(unittest.TestCase):
         self.daemon.judges = lambda: None
         transaction.activate(self.daemon, one, secrets="b")
         self.assertEqual(transaction.staged_paths("daemon"), [transaction.staged_path("daemon", "b")])
+        files.put_private(transaction.staged_path("daemon", "c"), "{}")
+        transaction.activate(self.daemon, one, secrets="c")
+        self.assertEqual(transaction.staged_paths("daemon"), [transaction.staged_path("daemon", "c")])
+
+    def test_tells_what_it_did(self):
+        self.assertEqual(
+            self.push({self.one: "2\n", self.third: "2\n"}), f"daemon: {self.one}, {self.third}, {self.other}"
+        )
+        self.daemon.is_ready = lambda: False
+        self.assertEqual(self.push({self.one: "2\n", self.third: "2\n"}), "daemon: restarted")
+
+    def test_remembers_what_ran_well(self):
+        pushed = self.files({self.one: "2\n"})
+        transaction.activate(self.daemon, pushed)
+        self.assertEqual(history.read(history.entries("daemon")[0]), pushed)
+
+    def test_tells_what_is_in_force_from_what_the_plan_asked_for(self):
+        first, second = self.files({self.one: "1\n"}), self.files({self.one: "2\n"})
+        transaction.activate(self.daemon, first)
+        for pushed in (second, second, first, first):
+            transaction.activate(self.daemon, pushed, of_plan=False)
+            self.assertEqual(manifests.owned("daemon"), manifests.described(pushed))
+            self.assertEqual(manifests.planned("daemon"), manifests.described(first))
+        transaction.activate(self.daemon, second, of_plan=False)
+        transaction.activate(self.daemon, second)
+        self.assertEqual(manifests.planned("daemon"), manifests.described(second))
+
+    def test_has_the_new_files_judged_where_nobody_else_reads_them(self):
+        stage = transaction.STAGING / "daemon"
+
+        def judges():
+            self.assertEqual(stat.S_IMODE(transaction.STAGING.stat().st_mode), 0o700)
+            self.assertEqual(pathlib.Path(f"{stage}{self.one}").read_text(), "2\n")
+            gone = os.stat(f"{stage}{self.other}")
+            self.assertEqual((stat.S_IFMT(gone.st_mode), gone.st_rdev), (stat.S_IFCHR, 0))
+
+        self.daemon.judges = judges
+        # Of a push that was killed.
+        (stage / "etc").mkdir(parents=True)
+        owned = manifests.owned("daemon")
+        self.push({self.one: "2\n"})
+        self.assertEqual((self.daemon.checked[0], self.daemon.checked[2]), (self.files({self.one: "2\n"}), owned))
+        self.assertFalse(transaction.STAGING.exists())
+
+    def test_keeps_the_files_from_before_where_nobody_else_reads_them(self):
+        def looks():
+            self.assertEqual(stat.S_IMODE(transaction.kept_in(self.daemon).stat().st_mode), 0o700)
+
+        self.daemon.does = looks
+        self.push({self.one: "2\n", self.other: "1\n"})
+
+    def test_brings_a_link_back_as_a_link(self):
+        os.rename(self.one, self.third)
+        os.symlink(self.third, self.one)
+        self.daemon.does = self.raises(Failure("no"))
+        with self.assertRaises(Failure):
+            self.push({self.one: "2\n", self.other: "1\n"})
+        self.assertEqual(os.readlink(self.one), self.third)
+
+    def test_clears_away_what_it_wrote_where_it_cannot_write_all(self):
+        def fills_up(path, file):
+            if path == self.third:
+                raise OSError(28, "No space left on device")
+            files.write_beside(path, file)
+
+        with mock.patch.object(transaction, "write_beside", fills_up), self.assertRaises(Failure) as caught:
+            self.push({self.one: "2\n", self.third: "2\n"})
+        self.assertEqual(
+            str(caught.exception),
+            "daemon: its files cannot be written ([Errno 28] No space left on device); nothing was changed",
+        )
+        self.assertEqual(self.lying(), self.before)
+        self.assertEqual(transaction.unended([self.daemon]), [])
+
+    def test_is_not_undone_where_it_was_killed_while_it_forgot_what_was_before(self):
+        self.cut_off({self.one: "2\n", self.other: "1\n"})
+        with mock.patch.object(transaction.shutil, "rmtree", self.raises(Killed())), self.assertRaises(Killed):
+            transaction.forget(self.daemon)
+        self.assertEqual(transaction.unended([self.daemon]), [])
+
+    def test_judges_by_a_command_that_sees_the_new_files_in_their_place(self):
+        ran = []
+        self.push({self.one: "2\n"})
+        in_stage = self.daemon.checked[1]
+        with mock.patch.object(transaction, "run", lambda *command: ran.append(command) or "words"):
+            self.assertEqual(in_stage("smtpd", "-n"), "words")
+            paths = dict.fromkeys(("/usr/a", "/etc/b", "/etc/c/d"))
+            transaction.in_stage(pathlib.Path("/stage"), paths, ("smtpd", "-n"))
+        root = self.one.split("/")[1]
+        self.assertIn(f"lowerdir={transaction.STAGING}/daemon/{root}:/{root} /{root} && exec", ran[0][6])
+        self.assertEqual(
+            ran[1],
+            (
+                "unshare", "--mount", "--propagation", "private", "sh", "-c",
+                "mount -t overlay overlay -o ro,lowerdir=/stage/etc:/etc /etc && "
+                'mount -t overlay overlay -o ro,lowerdir=/stage/usr:/usr /usr && exec "$@"',
+                "sh", "smtpd", "-n",
+            ),
+        )  # fmt: skip
+
+    def test_names_the_command_that_refuses_the_new_files_and_its_words(self):
+        failing = self.raises(Failure("unshare --mount failed:\nline 3\nline 4"))
+        with mock.patch.object(transaction, "run", failing), self.assertRaises(Failure) as caught:
+            transaction.in_stage(pathlib.Path("/stage"), {"/etc/b": {}}, ("smtpd", "-n"))
+        self.assertEqual(
+            str(caught.exception), "`smtpd -n` refuses the new files; nothing was changed.\nline 3\nline 4"
+        )
+
+    def test_withdraws_a_daemon_with_all_that_was_pushed_for_it(self):
+        ran = []
+        files.put_private(transaction.staged_path("daemon", "a"), "{}")
+        os.unlink(self.other)
+        with mock.patch.object(transaction, "run", lambda *command: ran.append(command)):
+            transaction.withdraw(self.daemon)
+            transaction.withdraw(self.daemon)
+        self.assertEqual((self.daemon.restarts[1:], ran), (["stopped"], [("systemctl", "daemon-reload")]))
+        self.assertEqual((self.lying(), manifests.owned("daemon"), manifests.planned("daemon")), ({}, {}, {}))
+        self.assertEqual((history.entries("daemon"), transaction.staged_paths("daemon")), ([], []))
 
 
 if __name__ == "__main__":

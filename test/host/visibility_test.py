@@ -7,6 +7,7 @@ from unittest import mock
 
 from mailhost import dkim, visibility
 from mailhost.failure import Failure
+from signing import Text
 
 #: Of an authoritative answer.
 AA = 0x0400
@@ -14,16 +15,6 @@ AA = 0x0400
 
 class SetOfRecords(list):
     """With the attributes of an RRset."""
-
-
-class Text:
-    """A TXT record."""
-
-    def __init__(self, *strings):
-        self.strings = [string.encode() for string in strings]
-
-    def __str__(self):
-        return b"".join(self.strings).decode()
 
 
 def dns_of_test(answers, servers):
@@ -114,6 +105,19 @@ class NameServers(unittest.TestCase):
         self.assertTrue(is_out([right]))
         for records in ([], [other], [right, other], [right, right], [other, right]):
             self.assertFalse(is_out(records), [str(record) for record in records])
+
+    def test_have_it_in_whatever_form(self):
+        is_out = dkim.are_key("QUI=")
+        for text in (
+            "p=QUI=",
+            "v=DKIM1;p=QUI=;t=s",
+            "v=DKIM1; k=rsa; p = Q\tU I=",
+            "n=words; of=no \xe9 interest; p=QUI=",
+        ):
+            self.assertTrue(is_out([SimpleNamespace(strings=[text.encode("latin1")])]), text)
+        for text in ("", "v=DKIM1; p=", "pp=QUI=", "v=DKIM1; k=rsa", "p=QUI"):
+            self.assertFalse(is_out([Text(text)]), text)
+        self.assertTrue(dkim.are_key("")([Text("v=DKIM1; k=rsa")]))
 
 
 if __name__ == "__main__":
