@@ -3,5 +3,6 @@ export type * from './mailHostArgs';
 
 // Parts that make sense alone.
 export { Dkim, type DkimArgs } from './dkim';
+export { cloudflareDns } from './dns/cloudflare';
 export { DomainDns, type DnsArgs } from './domainDns';
 export { Machine, type MachineArgs } from './machine';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Dkim, DomainDns, Machine } from '../components';
+import { cloudflareDns, Dkim, DomainDns, Machine } from '../components';
 import { record } from './mocks';
 
 const typeOf = (type: string) => type.split(':').at(-1);
@@ -64,6 +64,7 @@ describe('a part alone', () => {
       new DomainDns(
         'example.org',
         {
+          provider: cloudflareDns,
           zoneId: () => 'the zone',
           records: [
             {
