@@ -149,6 +149,10 @@ describe('a change', () => {
     expect(confirmations({ accountKind: 'system', accounts: [anna!, next] }, before)).toEqual([
       'hand the mailbox of bert@example.net to bert@example.org',
     ]);
+    expect(confirmations({ accounts: [anna!, next] }, before)).toEqual([
+      'remove bert@example.net',
+      'make accounts virtual',
+    ]);
     // Mailboxes of another kind are elsewhere.
     expect(confirmations({ accountKind: 'system', accounts: [anna!, next] })).toEqual([
       'remove bert@example.net',
@@ -193,10 +197,13 @@ describe('a change', () => {
 
   it('stops a key from being trusted again while it is in DNS', () => {
     const before = summary({ dkimGeneration: 3, dkimCompromised: [1, 2] });
-    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual([
+    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual(['trust s2 again']);
+    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
+    const other = { 'example.net': { signs: 7, keys: [{ generation: 7 }] } };
+    const two = { ...before, dkim: { ...keys, ...other } };
+    expect(blockers(two, { ...two, dkimCompromised: [1] }).map((one) => one.confirmation)).toEqual([
       'trust s2 again',
     ]);
-    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
   });
 
   it('says where the mail of who goes stays', () => {
@@ -225,6 +232,12 @@ describe('a change', () => {
       'mail to info@example.org is refused from now on',
       'mail to team@example.org is refused from now on',
     ]);
+  });
+
+  it('warns of no address of a domain that goes, which is stopped itself', () => {
+    const domains = [{ name: 'example.org' }];
+    const after = summary({ domains, accounts: [{ ...anna!, aliases: ['info@example.org'] }] });
+    expect(droppedAddresses(summary(), after)).toEqual([]);
   });
 
   it('warns of no address that a catch-all takes', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dnsRecords, type DnsRecord } from '../components/dns/dnsRecords';
-import { cloudflareDns } from '../components/dns/cloudflare';
+import { asciiRecord, cloudflareDns } from '../components/dns/cloudflare';
 import type { DnsProvider, ExistingRecord, Zone } from '../components/dns/provider';
 import { recordContent, resourceName, withValue } from '../components/dns/recordForms';
 import {
@@ -275,4 +275,96 @@ describe('a key that is to sign', () => {
       mistakes.map((words) => expect.stringMatching(words) as string),
     );
   });
+});
+
+describe('the words for a record that stands in the way', () => {
+  const message = (found: ExistingRecord, among = wanted) =>
+    findRecords(among, [found], 'example.org').conflicts.map((conflict) => conflict.message);
+
+  it.each<[string, ExistingRecord, RegExp]>([
+    ['a delegation', existing('NS', '_dmarc.example.org', 'ns.x.example'), /set the zone/],
+    ['a CNAME', existing('CNAME', '_dmarc.example.org', 'x.example'), /a CNAME .*delete it/],
+    ['beside a CNAME', existing('TXT', 'autoconfig.example.org', '"x"'), /a CNAME .*delete it/],
+    ['another CNAME', existing('CNAME', 'autoconfig.example.org', 'x.example'), /a CNAME .*delete/],
+    [
+      'a proxied name',
+      existing('A', 'mail.example.org', '192.0.2.9', { proxied: true }),
+      /proxied .*delete it/,
+    ],
+    ['an address', existing('A', 'mail.example.org', '192.0.2.9'), /192\.0\.2\.9: delete it/],
+    ['an MX', existing('MX', 'example.org', 'mx.x.example'), /mail would go .*delete it/],
+    [
+      'an SRV',
+      existing('SRV', '_imaps._tcp.example.org', '0 1 993 x.example'),
+      /mail clients would go .*delete it/,
+    ],
+    ['SPF', existing('TXT', 'example.org', '"v=spf1 -all"'), /RFC 7208.* spf .*delete it/],
+    ['DMARC', existing('TXT', '_dmarc.example.org', 'V=dmarc1; p=none'), /RFC 7489.*delete it/],
+    ['TLS reports', existing('TXT', '_smtp._tls.example.org', '"v=TLSRPTv1"'), /RFC 8460.*delete/],
+    [
+      'a DKIM key',
+      existing('TXT', 's1._domainkey.example.org', '"v=DKIM1; p=AA"'),
+      /p=AA": delete it/,
+    ],
+  ])('say of %s what to do', (_, found, words) => {
+    const [text, ...more] = message(found);
+    expect(more).toEqual([]);
+    expect(text).toMatch(words);
+    expect(text).toContain(`${found.name} already has ${found.type} ${found.content}: `);
+  });
+
+  it('are those of a policy where one is announced', () => {
+    const name = '_mta-sts.example.org';
+    const policy: DnsRecord = { ...wanted[0]!, type: 'TXT', name, value: 'v=STSv1; id=1' };
+    expect(message(existing('TXT', name, '"v=STSv1; id=2"'), [policy])[0]).toMatch(/RFC 8461/);
+    expect(message(existing('TXT', name, '"v=STSv10"'), [policy])).toEqual([]);
+  });
+});
+
+it('a delegation is in the way of what lies below it alone', () => {
+  const found = (name: string) =>
+    findRecords(wanted, [existing('NS', name, 'ns.x.example')], 'example.org').conflicts.length;
+  expect(found('_TCP.example.org')).toBe(1);
+  expect(found('cp.example.org')).toBe(0);
+  expect(found('www.example.org')).toBe(0);
+  const two = ['mail.example.org', '_dmarc.example.org'].map((name, i) =>
+    existing('NS', name, 'ns.x.example', { id: `r${i}` }),
+  );
+  expect(findRecords(wanted, two, 'example.org').conflicts).toHaveLength(2);
+});
+
+it('a text is the same to the letter, and no other record has to be', () => {
+  expect(judge(existing('TXT', 'example.org', '"V=spf1 mx -all"')).adopted).toEqual([]);
+  expect(judge(existing('MX', 'EXAMPLE.org', 'mail.example.org')).adopted).toEqual([
+    'mail-example.org/mx',
+  ]);
+  expect(judge(existing('TXT', 'Example.org', '"v=spf1 mx -all"')).adopted).toEqual([
+    'mail-example.org/spf',
+  ]);
+});
+
+it('names that an API tells are brought into one form', () => {
+  for (const type of ['CNAME', 'MX', 'NS', 'PTR', 'SRV'])
+    expect(
+      asciiRecord({ type, name: 'B\u00fccher.example.', content: '0 1 2 Mail.Example.ORG.' }),
+    ).toEqual({
+      type,
+      name: 'xn--bcher-kva.example',
+      content: '0 1 2 mail.example.org',
+    });
+  const text = { type: 'TXT', name: 'Example.org', content: '"Text."' };
+  expect(asciiRecord(text)).toEqual({ ...text, name: 'example.org' });
+});
+
+it('nothing is made in the place of a record whose content only others know', () => {
+  const tlsa = wanted.find(({ type }) => type === 'TLSA')!;
+  expect(isReplaced(tlsa, { type: 'TLSA', name: tlsa.name, content: '3 1 1 00' }, cloudflareDns)).toBe(false);
+});
+
+it('says what happened to the record of a key, and what to do', () => {
+  const words = (...there: string[]) =>
+    signerMistakes('s2._domainkey.example.org', 'key', there, cloudflareDns)[0];
+  expect(words()).toMatch(/was removed by hand: set dkimGeneration back/);
+  expect(words('other')).toMatch(/was changed by hand: set dkimGeneration back/);
+  expect(words('other', 'key')).toMatch(/another text .*delete that at Cloudflare/);
 });

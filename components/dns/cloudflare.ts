@@ -118,7 +118,7 @@ async function listRecords(
 const hostTypes = ['CNAME', 'MX', 'NS', 'PTR', 'SRV'];
 
 /** The record with its names as an ExistingRecord has them, whatever form the API told them in. */
-const asciiRecord = <R extends Omit<ExistingRecord, 'content'> & { content?: string }>({
+export const asciiRecord = <R extends Omit<ExistingRecord, 'content'> & { content?: string }>({
   name,
   content = '',
   ...record
