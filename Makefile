@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz
+.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz mutate
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 	@echo 'make fuzz    fuzz the mail filters for an hour; MINUTES=5 SEED=7 for less, and from another seed'
+	@echo 'make mutate  mutate what decides about mail, keys and files, and write docs/mutation.md: about an hour; AREA=dns for one'
 
 install: node_modules/.package-lock.json
 
@@ -81,3 +82,6 @@ faults: install
 
 fuzz: install
 	node --import tsx test/fuzz/main.ts --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
+
+mutate: install
+	node --import tsx test/mutation/main.ts $(AREA)
