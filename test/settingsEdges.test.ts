@@ -219,6 +219,20 @@ it.each<[string, object, [path: string, ...words: string[]][]]>([
     [['domains[0].spf', '11 look-ups']],
   ],
   [
+    'nine names and the MX, which is there anyway',
+    {
+      domains: [
+        { name: 'example.org', spf: ['MX', ...[...'abcdefghi'].map((c) => `a:${c}.example`)] },
+      ],
+    },
+    [],
+  ],
+  [
+    'domains without a name',
+    { domains: [{ name: 'example.org' }, { name: '_' }, { name: '-' }] },
+    [['domains[1].name'], ['domains[2].name']],
+  ],
+  [
     'a host outside',
     { hostName: 'mx.example.com' },
     [['hostName', '"mx.example.com"', 'mail.example.org']],
@@ -734,6 +748,7 @@ it.each<[string, unknown[], unknown[]]>([
       ed25519,
       `${ed25519} anna@example.org`,
       `${ed25519} `,
+      sshLine('ssh-ed25519', 'ssh-ed25519', 'x', ''),
       sshLine('sk-ssh-ed25519@openssh.com', 'sk-ssh-ed25519@openssh.com', 'a', 'b'),
       sshLine('ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp256', 'nistp256', 'x'),
       sshLine('ssh-rsa', 'ssh-rsa', 'e', 'n'.repeat(256)),
