@@ -197,7 +197,9 @@ describe('a change', () => {
 
   it('stops a key from being trusted again while it is in DNS', () => {
     const before = summary({ dkimGeneration: 3, dkimCompromised: [1, 2] });
-    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual(['trust s2 again']);
+    expect(confirmations({ dkimGeneration: 3, dkimCompromised: [] }, before)).toEqual([
+      'trust s2 again',
+    ]);
     expect(confirmations({ dkimGeneration: 3, dkimCompromised: [2] }, before)).toEqual([]);
     const other = { 'example.net': { signs: 7, keys: [{ generation: 7 }] } };
     const two = { ...before, dkim: { ...keys, ...other } };

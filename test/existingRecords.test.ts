@@ -346,19 +346,25 @@ it('a text is the same to the letter, and no other record has to be', () => {
 it('names that an API tells are brought into one form', () => {
   for (const type of ['CNAME', 'MX', 'NS', 'PTR', 'SRV'])
     expect(
-      asciiRecord({ type, name: 'B\u00fccher.example.', content: '0 1 2 Mail.Example.ORG.' }),
+      asciiRecord({
+        id: 'r',
+        type,
+        name: 'B\u00fccher.example.',
+        content: '0 1 2 Mail.Example.ORG.',
+      }),
     ).toEqual({
+      id: 'r',
       type,
       name: 'xn--bcher-kva.example',
       content: '0 1 2 mail.example.org',
     });
-  const text = { type: 'TXT', name: 'Example.org', content: '"Text."' };
+  const text = { id: 'r', type: 'TXT', name: 'Example.org', content: '"Text."' };
   expect(asciiRecord(text)).toEqual({ ...text, name: 'example.org' });
 });
 
 it('nothing is made in the place of a record whose content only others know', () => {
   const tlsa = wanted.find(({ type }) => type === 'TLSA')!;
-  expect(isReplaced(tlsa, { type: 'TLSA', name: tlsa.name, content: '3 1 1 00' }, cloudflareDns)).toBe(false);
+  expect(isReplaced(tlsa, existing('TLSA', tlsa.name, '3 1 1 00'), cloudflareDns)).toBe(false);
 });
 
 it('says what happened to the record of a key, and what to do', () => {
