@@ -3,7 +3,7 @@
 import socket
 import time
 
-from mailhost.daemons.daemon import Service
+from mailhost.daemons.daemon import Service, stop_units
 from mailhost.failure import Failure
 from mailhost.system import run, succeeds, wait_for
 
@@ -41,7 +41,7 @@ class ClamAv(Service):
         wait_for(f"ClamAV gets its signatures: journalctl --unit {UPDATES}", started, PATIENCE)
 
     def stop(self) -> None:
-        run("systemctl", "disable", "--now", "--quiet", "clamav-daemon.socket", self.unit, UPDATES)
+        stop_units("clamav-daemon.socket", self.unit, UPDATES)
 
 
 def started() -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 from mailhost.failure import Failure
 from mailhost.files import Files
 from mailhost.manifests import Manifest
-from mailhost.system import Address, answers, is_active, is_enabled, run, wait_for
+from mailhost.system import Address, answers, is_active, is_enabled, run, succeeds, wait_for
 from mailhost.transaction import Staged
 
 LOOPBACK = "127.0.0.1"
@@ -121,7 +121,13 @@ class Service(Daemon):
                 raise Failure(f"{failure}\n{journal(self.unit)}") from failure
 
     def stop(self) -> None:
-        run("systemctl", "disable", "--now", "--quiet", self.unit)
+        stop_units(self.unit)
+
+
+def stop_units(*units: str) -> None:
+    run("systemctl", "disable", "--now", "--quiet", *units)
+    # One that had failed would be reported from now on, though nobody wants it. It exits with 1 for a unit that is not loaded.
+    succeeds("systemctl", "reset-failed", *units)
 
 
 def reload_unit(unit: str) -> None:
