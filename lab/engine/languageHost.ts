@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { LanguageRuntimeService } from '@pulumi/pulumi/proto/language_grpc_pb';
 import * as pb from '@pulumi/pulumi/proto/language_pb';
@@ -170,5 +170,5 @@ export const configVariables = (request: pb.RunRequest): Record<string, string> 
 /** The absolute path of what a program begins with: a file, or its folder. */
 export const entryPoint = (request: pb.RunRequest): string => {
   const folder = request.getInfo()?.getProgramDirectory() || request.getPwd();
-  return resolve(folder, request.getInfo()?.getEntryPoint() || request.getProgram() || '.');
+  return join(folder, request.getInfo()?.getEntryPoint() || request.getProgram() || '.');
 };
