@@ -111,7 +111,6 @@ source_paths=src
 only_mutate=${list(hostModules.map((name) => `src/${name}.py`))}
 pytest_add_cli_args_test_selection=${list(hostTests.map((name) => `test/host/${name}_test.py`))}
 use_git_change_detection=false
-timeout_constant=60
 `,
   );
   run(mutmut, ['run', '--max-children', '1'], bed);
