@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect } from 'vitest';
-import { engine, Stack } from '../../lab/stack';
-import { run, type Lab } from '../../lab/state';
+import { Stack } from '../../lab/stack';
+import { type Lab } from '../../lab/state';
 import own from '../../package.json';
 import { hostTest } from './hosts';
 import { registries } from './registries';
@@ -17,7 +17,7 @@ const it = hostTest();
 const folder = mkdtempSync(join(tmpdir(), 'package-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-type Language = 'yaml' | 'python' | 'typescript' | 'go';
+type Language = 'yaml' | 'python' | 'typescript';
 const tarball = join(folder, `${own.name}-${own.version}.tgz`);
 /** The package, unpacked. */
 const unpacked = join(folder, 'package');
@@ -52,7 +52,6 @@ const sources: Record<Language, string> = {
   yaml: 'Pulumi.yaml',
   python: '__main__.py',
   typescript: 'index.ts',
-  go: 'main.go',
 };
 
 function edit(file: string, changes: [RegExp | string, string][]): void {
@@ -134,32 +133,6 @@ describe('the package', () => {
       await changeSize(typescript, 'typescript', 38);
     });
   });
-
-  // The lab builds it with the engine.
-  it.skipIf(engine() === undefined)(
-    'has an SDK for Go, with which the example compiles',
-    async () => {
-      const program = await copy('go');
-      const sdk = join(program, 'sdks');
-      const schema = readFileSync(join(unpacked, 'schema.json'), 'utf8');
-      run(join(engine()!, 'mailhost-lab-sdk'), ['go', sdk], schema);
-      // As the language host links it, with the modules that the engine was built from.
-      const module = 'git.example.org/mailhost/mailhost/sdk/go/mailhost';
-      const engineModules = readFileSync(join(root, 'lab/engine/cli/go.mod'), 'utf8')
-        .replace(/^tool .*$/m, '')
-        .replace(/^module .*$/m, '');
-      writeFileSync(join(sdk, 'mailhost/go.mod'), `module ${module}\n${engineModules}`);
-      writeFileSync(join(program, 'go.mod'), `module mailhost-go\n${engineModules}`);
-      cpSync(join(root, 'lab/engine/cli/go.sum'), join(program, 'go.sum'));
-      const go = (...args: string[]) =>
-        command('go', args, {
-          cwd: program,
-          env: { ...process.env, GOFLAGS: '-mod=mod', GOPROXY: 'off' },
-        });
-      await go('mod', 'edit', `-require=${module}@v0.0.0`, `-replace=${module}=./sdks/mailhost`);
-      await go('build', '-o', join(folder, 'program'), '.');
-    },
-  );
 });
 
 const setSize = (language: Language, megabytes: number) =>
