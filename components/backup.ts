@@ -3,7 +3,8 @@ import * as tls from '@pulumi/tls';
 import { Daemon, type HostAccess } from './daemon';
 import { hostCommand } from './hooks';
 import { backupFiles, backupSecrets } from './hostFiles/backupFiles';
-import { isOverSsh, type MailSettings } from './settings/mailSettings';
+import { isOverSsh } from './settings/derived';
+import type { MailSettings } from './settings/mailSettings';
 
 export interface BackupArgs {
   host: HostAccess;

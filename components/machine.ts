@@ -6,7 +6,7 @@ import { beforeCreate, explaining, keeping, type Loss } from './hooks';
 import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
-import type { CertificateIssuer } from './settings/mailSettings';
+import type { CertificateIssuer } from './settings/enums';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */

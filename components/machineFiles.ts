@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { readHostFile } from './hostFiles/files';
-import type { CertificateIssuer } from './settings/mailSettings';
+import type { CertificateIssuer } from './settings/enums';
 
 /** SMTP, submissions, submission, IMAPS, ManageSieve. */
 const mailPorts = [25, 465, 587, 993, 4190];

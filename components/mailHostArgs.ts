@@ -8,7 +8,7 @@ import type {
   MtaSts,
   SpamAction,
   VirusAction,
-} from './settings/mailSettings';
+} from './settings/enums';
 
 /** A hosted domain. */
 export interface DomainArgs {

@@ -1,5 +1,5 @@
 import type { Zone } from './dns/provider';
-import type { AccountKind } from './settings/mailSettings';
+import type { AccountKind } from './settings/enums';
 
 /** What to fill in at a mail client. */
 export interface MailClient {

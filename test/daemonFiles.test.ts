@@ -11,7 +11,8 @@ import { resolverFiles } from '../components/hostFiles/resolverFiles';
 import { spamAssassinFiles } from '../components/hostFiles/spamAssassinFiles';
 import { webFiles } from '../components/hostFiles/webFiles';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import type { AccountKind, MailSettings } from '../components/settings/mailSettings';
+import type { AccountKind } from '../components/settings/enums';
+import type { MailSettings } from '../components/settings/mailSettings';
 import { example, exampleKeys, exampleMail, hash, sshKey } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>

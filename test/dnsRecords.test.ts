@@ -12,7 +12,7 @@ import {
 import { mtaStsId, mtaStsPolicy } from '../components/dns/mtaSts';
 import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components/dns/recordForms';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import type { MtaSts } from '../components/settings/mailSettings';
+import type { MtaSts } from '../components/settings/enums';
 import { liesIn, normalDomain } from '../components/settings/names';
 import { parseSettings, type Settings } from '../components/settings/settings';
 import { example } from './example';

@@ -8,7 +8,7 @@ import {
   isReplaced,
   signerMistakes,
 } from '../components/preflight/existingRecords';
-import type { MtaSts } from '../components/settings/mailSettings';
+import type { MtaSts } from '../components/settings/enums';
 import { parseSettings } from '../components/settings/settings';
 import { example } from './example';
 

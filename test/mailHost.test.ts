@@ -7,7 +7,7 @@ import type { HostFiles } from '../components/hostFiles/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { publishedKey } from '../components/publishedKey';
-import type { DriftAction } from '../components/settings/mailSettings';
+import type { DriftAction } from '../components/settings/enums';
 import { example, hash, sshKey } from './example';
 import { newKeyPair, publicKey, record, type Recorded, type StackState } from './mocks';
 

@@ -8,7 +8,7 @@ import {
   mtaStsId,
   mtaStsPolicy,
 } from '../components/dns/mtaSts';
-import { MtaSts } from '../components/settings/mailSettings';
+import { MtaSts } from '../components/settings/enums';
 import { parseSettings, type Settings } from '../components/settings/settings';
 import { example } from './example';
 

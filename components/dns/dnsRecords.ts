@@ -1,5 +1,6 @@
 import { createHash, createPublicKey } from 'node:crypto';
-import { hasTlsa, withMail, type DmarcPolicy } from '../settings/mailSettings';
+import { hasTlsa, withMail } from '../settings/derived';
+import type { DmarcPolicy } from '../settings/enums';
 import { domainOf, liesIn, registrableDomain } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { MtaSts } from '../settings/mailSettings';
+import type { MtaSts } from '../settings/enums';
 import type { Settings } from '../settings/settings';
 
 /** Whether other mail systems trust the host's certificate. */

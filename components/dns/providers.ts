@@ -1,4 +1,4 @@
-import type { Dns } from '../settings/mailSettings';
+import type { Dns } from '../settings/enums';
 import { cloudflareDns } from './cloudflare';
 import type { DnsProvider } from './provider';
 

@@ -1,4 +1,5 @@
-import { isOverSsh, type MailSettings } from '../settings/mailSettings';
+import { isOverSsh } from '../settings/derived';
+import type { MailSettings } from '../settings/mailSettings';
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
 
 const folder = '/etc/mailhost';

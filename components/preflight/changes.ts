@@ -3,7 +3,7 @@ import { maxAge } from '../dns/mtaSts';
 import type { Zone } from '../dns/provider';
 import { dnsProvider } from '../dns/providers';
 import { seconds } from '../settings/duration';
-import { signingGenerations } from '../settings/mailSettings';
+import { signingGenerations } from '../settings/derived';
 import { domainOf, localPartOf } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker, type Findings } from './findings';

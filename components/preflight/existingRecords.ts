@@ -1,7 +1,7 @@
 import type { DnsRecord } from '../dns/dnsRecords';
 import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
 import { isKnown, recordContent } from '../dns/recordForms';
-import type { MtaSts } from '../settings/mailSettings';
+import type { MtaSts } from '../settings/enums';
 import type { Blocker } from './findings';
 
 /** What a zone has already of what the plan creates in it. */

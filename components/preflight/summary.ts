@@ -1,7 +1,8 @@
 import type { KeyHistory } from '../dns/dkimKeys';
 import { announcedMtaSts } from '../dns/mtaSts';
 import { seconds } from '../settings/duration';
-import { withMail, type CertificateIssuer, type Dns, type MtaSts } from '../settings/mailSettings';
+import { withMail } from '../settings/derived';
+import type { CertificateIssuer, Dns, MtaSts } from '../settings/enums';
 import type { Settings } from '../settings/settings';
 
 /** What a later change is judged against: kept in the state once the host has it. */

@@ -1,42 +1,8 @@
 import { dkimSelector } from '../dns/dkimKeys';
 import { announcedMtaSts } from '../dns/mtaSts';
+import { hasTlsa, signingGenerations, withMail } from './derived';
+import type { AccountKind, CertificateIssuer, MtaSts, SpamAction, VirusAction } from './enums';
 import type { Settings } from './settings';
-
-/** How accounts exist on the host: in tables of the mail daemons, or as system users with PAM and /etc/passwd. */
-export const AccountKind = { Virtual: 'virtual', System: 'system' } as const;
-export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
-
-/** What happens to spam from outside: filed into Junk, held on the host, or dropped; never bounced to a forged sender. */
-export const SpamAction = { File: 'file', Hold: 'hold', Drop: 'drop' } as const;
-export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];
-
-/** What an `up` does about a host that is not as the plan has it. */
-export const DriftAction = { Ignore: 'ignore', Stop: 'stop', Mend: 'mend' } as const;
-export type DriftAction = (typeof DriftAction)[keyof typeof DriftAction];
-
-/** What happens to a virus from outside. */
-export const VirusAction = { Hold: 'hold', Drop: 'drop' } as const;
-export type VirusAction = (typeof VirusAction)[keyof typeof VirusAction];
-
-/** What receivers are to do with mail that fails DMARC of a domain (RFC 7489, section 6.3). */
-export const DmarcPolicy = { None: 'none', Quarantine: 'quarantine', Reject: 'reject' } as const;
-export type DmarcPolicy = (typeof DmarcPolicy)[keyof typeof DmarcPolicy];
-
-/** What others are to do where TLS to this host fails: deliver, deliver and report, or hold back (RFC 8461, section 5). */
-export const MtaSts = { None: 'none', Testing: 'testing', Enforce: 'enforce' } as const;
-export type MtaSts = (typeof MtaSts)[keyof typeof MtaSts];
-
-/** Who publishes the records: this stack at Cloudflare, or a person. */
-export const Dns = { Cloudflare: 'cloudflare', Manual: 'manual' } as const;
-export type Dns = (typeof Dns)[keyof typeof Dns];
-
-/** Who issues the certificates: a public CA by ACME (RFC 8555), a CA of the stack, or somebody else. */
-export const CertificateIssuer = {
-  Acme: 'acme',
-  SelfSigned: 'selfSigned',
-  Provided: 'provided',
-} as const;
-export type CertificateIssuer = (typeof CertificateIssuer)[keyof typeof CertificateIssuer];
 
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export interface MailSettings {
@@ -93,26 +59,6 @@ export interface MailSettings {
     keepMonthly: number;
   };
 }
-
-/** Whether backups go to a server by SSH. */
-export const isOverSsh = (repository: string): boolean => repository.startsWith('sftp:');
-
-/** The domains that are not parked. */
-export const withMail = (domains: Settings['domains']): Settings['domains'] =>
-  domains.filter(({ parked }) => !parked);
-
-/** A key that somebody else gives is known to nobody before it is served. */
-export const hasTlsa = ({ dnssec, tls }: Pick<Settings, 'dnssec' | 'tls'>): boolean =>
-  dnssec && tls.issuer !== 'provided';
-
-/** The generation of DKIM keys that signs for each domain with mail. */
-export const signingGenerations = (settings: Settings): Record<string, number> =>
-  Object.fromEntries(
-    withMail(settings.domains).map(({ name, dkimGeneration }) => [
-      name,
-      dkimGeneration ?? settings.dkimGeneration,
-    ]),
-  );
 
 export function mailSettings(settings: Settings): MailSettings {
   const { accounts, smarthost, backup, tls, ...rest } = settings;

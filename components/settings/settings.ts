@@ -12,7 +12,7 @@ import {
   MtaSts,
   SpamAction,
   VirusAction,
-} from './mailSettings';
+} from './enums';
 import {
   normalAddress,
   normalDomain,

@@ -10,7 +10,8 @@ import {
 } from '../dns/spf';
 import { isCertificateChain, isPrivateKey, pairMistake, uncovered } from './certificates';
 import { durationForm, seconds } from './duration';
-import { isOverSsh, roles } from './mailSettings';
+import { isOverSsh } from './derived';
+import { roles } from './mailSettings';
 import {
   domainOf,
   isZoneId,
