@@ -3,10 +3,10 @@ import './stackTraces';
 import * as pulumi from '@pulumi/pulumi';
 import { MailHost } from './components/mailHost';
 import * as steps from './components/nextSteps';
-import { readSettings } from './settings';
+import { readSettings, stackConfig } from './settings';
 
 const settings = readSettings();
-const host = new MailHost('mail', settings);
+const host = new MailHost('mail', settings, {}, stackConfig);
 
 export const ipv4 = host.ipv4;
 export const ipv6 = host.ipv6;

@@ -1,24 +1,35 @@
 import { existsSync, readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
 import { parse } from 'yaml';
-import { checkedSettings } from './components/mailHost';
-import type {
-  AccountArgs,
-  BackupSettingsArgs,
-  SmarthostArgs,
-  TlsArgs,
-} from './components/mailHostArgs';
-import { pathText, valueAt, type Mistake, type Settings } from './components/settings/settings';
+import { checkedSettings } from './components/settings/checked';
+import { aboutOf, mapValues } from './components/settings/fields';
+import {
+  pathText,
+  valueAt,
+  type FrontEnd,
+  type Mistake,
+  type Path,
+} from './components/settings/mistakes';
+import type { Settings } from './components/settings/settings';
 
 const prefix = 'mailhost:';
 
-/** Settings as text of stack config gives them, with the secrets marked as such. */
-type StackSettings = Omit<Settings, 'tls'> & {
-  accounts: AccountArgs[];
-  smarthost?: SmarthostArgs;
-  backup?: BackupSettingsArgs;
-  tls: TlsArgs;
+/** Settings as keys of stack config, which commands change. */
+export const stackConfig: FrontEnd = {
+  name: (path) => `${prefix}${pathText(path)}`,
+  instruction: (change) => {
+    const key = shellWord(`${prefix}${pathText(change.path)}`);
+    const flag = change.path.length > 1 ? ' --path' : '';
+    if ('remove' in change) return `pulumi config rm${flag} ${key}`;
+    if ('value' in change)
+      return `pulumi config set${flag} ${key} ${shellWord(String(change.value))}`;
+    return `pulumi config set --secret${flag} ${key}${change.file ? ` < ${change.file}` : ''}`;
+  },
 };
+
+/** A word as a POSIX shell takes it for one. */
+const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
 /**
  * The stack's settings, checked as a whole.
@@ -26,9 +37,9 @@ type StackSettings = Omit<Settings, 'tls'> & {
  * Read from the raw config rather than through `pulumi.Config`, so that a value with a secret inside stays a structure:
  * the secrets alone are marked as such, and the addresses stay readable in previews.
  *
- * @throws pulumi.RunError (shown without a stack trace) with every mistake, each with its key and what to write instead
+ * @throws pulumi.RunError (shown without a stack trace) with every mistake, each with its key and the command that mends it
  */
-export function readSettings(): StackSettings {
+export function readSettings(): Settings {
   const input: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(pulumi.runtime.allConfig())) {
     // Keys that are not set have the default of Pulumi.yaml, which is empty where there is none.
@@ -38,68 +49,28 @@ export function readSettings(): StackSettings {
   const file = `Pulumi.${pulumi.getStack()}.yaml`;
   const stackFile: unknown = existsSync(file) ? parse(readFileSync(file, 'utf8')) : undefined;
   const marked = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? '[]') as string[];
-  const plain = plainSecrets(input, marked, stackFile);
-  const { accounts, smarthost, backup, tls, ...settings } = checkedSettings(input, prefix, plain);
-  // Stack config has text only.
-  const secret = (value: string | object) => pulumi.secret(value as string);
-  return {
-    ...settings,
-    accounts: accounts.map((a) => ({ ...a, passwordHash: secret(a.passwordHash) })),
-    ...(smarthost ? { smarthost: { ...smarthost, password: secret(smarthost.password) } } : {}),
-    ...(backup
-      ? {
-          backup: {
-            ...backup,
-            password: secret(backup.password),
-            environment: Object.fromEntries(
-              Object.entries(backup.environment).map(([name, value]) => [name, secret(value)]),
-            ),
-          },
-        }
-      : {}),
-    tls: {
-      ...tls,
-      chain: tls.chain && secret(tls.chain),
-      privateKey: tls.privateKey && secret(tls.privateKey),
-    },
-  };
+  return checkedSettings(input, stackConfig, plainSecrets(input, marked, stackFile));
 }
 
 /**
  * Secrets that stand in the stack's file for everyone to read. The engine tells the program only which keys have a secret
- * somewhere inside, so the file itself is looked at where it holds the value that the engine gave.
+ * somewhere inside, so the file itself is inspected where it holds the value that the engine gave.
  *
  * @param marked keys with a secret inside, e.g. `mailhost:accounts`
  * @param stackFile the stack's file, parsed; undefined where it is elsewhere
  */
-export function plainSecrets(
-  input: Record<string, unknown>,
-  marked: string[],
-  stackFile: unknown,
-): Mistake[] {
-  const accounts = Array.isArray(input.accounts) ? input.accounts : [];
-  const paths = [
-    ...accounts.map((_, i) => ['accounts', i, 'passwordHash']),
-    ['smarthost', 'password'],
-    ['backup', 'password'],
-    ...Object.keys(valueAt(input, ['backup', 'environment']) ?? {}).map((name) => [
-      'backup',
-      'environment',
-      name,
-    ]),
-    ['tls', 'privateKey'],
-  ];
+export function plainSecrets(input: unknown, marked: string[], stackFile: unknown): Mistake[] {
+  const paths: Path[] = [];
+  mapValues(input, (value, field, path) => {
+    if (aboutOf(field).secret && value !== undefined) paths.push(path);
+  });
   return paths.flatMap((path) => {
     const [key, ...inside] = path;
-    const value = valueAt(input, path);
-    const inFile = valueAt(stackFile, ['config', `${prefix}${key}`, ...inside]);
-    if (value === undefined || (marked.includes(`${prefix}${key}`) && inFile !== value)) return [];
-    return [
-      {
-        path: pathText(path),
-        message: `is not marked secret: set it again, with pulumi config set --secret --path '${prefix}${pathText(path)}'`,
-      },
-    ];
+    const inFile = valueAt(stackFile, ['config', `${prefix}${String(key)}`, ...inside]);
+    const isMarked = marked.includes(`${prefix}${String(key)}`) && inFile !== valueAt(input, path);
+    return isMarked
+      ? []
+      : [{ path, problem: 'is not encrypted; set it again', remedy: { path, secret: true } }];
   });
 }
 

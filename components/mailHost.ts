@@ -34,23 +34,12 @@ import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
 import { Renewal } from './renewal';
-import { isCertificateChain, isPrivateKey, pairMistake } from './settings/certificates';
+import { checkedPair, checkedSettings } from './settings/checked';
 import { seconds } from './settings/duration';
 import { mailSettings, type Credential } from './settings/mailSettings';
+import { argumentNames, type FrontEnd } from './settings/mistakes';
 import { asciiName } from './settings/names';
-import {
-  backupSecretForm,
-  chainForm,
-  isBackupSecret,
-  isPasswordHash,
-  isSmarthostPassword,
-  parseSettings,
-  passwordHashForm,
-  privateKeyForm,
-  SettingsError,
-  smarthostPasswordForm,
-  type Settings,
-} from './settings/settings';
+import type { Settings } from './settings/settings';
 import { Summary } from './summary';
 import { Certificate, WebRequests } from './tls';
 
@@ -87,8 +76,14 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
   readonly dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
 
-  constructor(name: string, args: MailHostArgs, opts?: pulumi.ComponentResourceOptions) {
-    const settings = checkedSettings(args);
+  /** @param frontEnd how its errors name and change settings: as arguments, if not told otherwise */
+  constructor(
+    name: string,
+    args: MailHostArgs,
+    opts?: pulumi.ComponentResourceOptions,
+    frontEnd: FrontEnd = argumentNames,
+  ) {
+    const settings = checkedSettings(args, frontEnd);
     let begin: (checks: Promise<Preflight>) => void;
     const checked = new Promise<Preflight>((resolve) => (begin = resolve));
     // Children wait for their parent, so nothing is registered before the checks have passed.
@@ -113,13 +108,13 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       };
     };
     const transforms = [...(opts?.transforms ?? []), adopt];
-    super('mailhost:index:MailHost', name, hidden({ settings, checked }), {
+    super('mailhost:index:MailHost', name, hidden({ settings, checked, frontEnd }), {
       ...opts,
       dependsOn,
       transforms,
     });
     // Only now does the SDK know which providers the host's resources have, given to it or inherited.
-    begin!(preflight(name, settings, { parent: this }));
+    begin!(preflight(name, settings, { parent: this }, frontEnd));
     // One at a time: together they would be secret and unknown as soon as one of them is.
     const made = <T>(of: (all: Made) => pulumi.Input<T>) => pulumi.output(this.getData().then(of));
     this.ipv4 = made(({ ipv4 }) => ipv4);
@@ -138,7 +133,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 
   /** Makes everything, once the checks have told what the stack has already. */
   protected override async initialize(
-    { settings, checked }: Checked,
+    { settings, checked, frontEnd }: Checked,
     _opts: pulumi.ComponentResourceOptions,
     name: string,
   ): Promise<Made> {
@@ -190,7 +185,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           return account!.caa;
       }
     };
-    const { issuer, chain, privateKey } = settings.tls;
+    const { issuer } = settings.tls;
     const certificate =
       issuer === 'provided'
         ? undefined
@@ -225,7 +220,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
             {
               host,
               mail: { ...mail, backup: mail.backup },
-              ...checkedBackupSecrets(settings.backup),
+              password: settings.backup.password,
+              environment: pulumi.output(settings.backup.environment),
               restore: settings.restore,
             },
             { ...own, dependsOn: [system] },
@@ -237,9 +233,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       ? pulumi
           .all([certificate.chainPem, certificate.privateKeyPem])
           .apply(([chainPem, privateKeyPem]): Pair => ({ chainPem, privateKeyPem }))
-      : pulumi
-          .all([chain, pulumi.secret(privateKey)])
-          .apply(([given, key]) => checkedPair(given, key, settings.hostName));
+      : checkedPair(settings.tls, settings.hostName, frontEnd);
     // No secrets, but known only once the keys are.
     const tlsa = mail.tlsa
       ? pulumi
@@ -256,7 +250,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           acmeSecrets(ownPair, webKey, { [mail.hostName]: request, ...requests }),
         );
     };
-    const credentials = pulumi.secret(settings.accounts).apply(checkedHashes);
+    const credentials = pulumi
+      .output(settings.accounts)
+      .apply((accounts) =>
+        accounts.map(({ address, passwordHash }): Credential => ({ address, passwordHash })),
+      );
 
     const firewall = new Daemon(
       `${name}-firewall`,
@@ -392,7 +390,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         host,
         files: openSmtpdFiles(mail),
         secrets: pulumi
-          .all([credentials, pulumi.secret(settings.smarthost?.password).apply(checkedPassword)])
+          .all([credentials, settings.smarthost?.password])
           .apply(([hashes, password]) => openSmtpdSecrets(mail, hashes, password)),
         // While a route is down OpenSMTPD holds mail back, so its next hops come first.
         after: [tls, dovecot, amavis],
@@ -525,6 +523,7 @@ interface Made {
 interface Checked {
   settings: Settings;
   checked: Promise<Preflight>;
+  frontEnd: FrontEnd;
 }
 
 /** For initialize() alone: what can be enumerated would be kept in the state as the component's inputs. */
@@ -532,76 +531,5 @@ const hidden = (args: Checked): Checked =>
   Object.defineProperties({} as Checked, {
     settings: { value: args.settings },
     checked: { value: args.checked },
+    frontEnd: { value: args.frontEnd },
   });
-
-/**
- * As parseSettings(), of which it takes the arguments.
- *
- * @throws pulumi.RunError, shown without a stack trace, with every mistake
- */
-export function checkedSettings(...args: Parameters<typeof parseSettings>): Settings {
-  try {
-    return parseSettings(...args);
-  } catch (error) {
-    throw error instanceof SettingsError ? new pulumi.RunError(error.message) : error;
-  }
-}
-
-/** Hashes that the plan knows only now are judged now, and never shown. */
-function checkedHashes(
-  accounts: { address: string; passwordHash: string | object }[],
-): Credential[] {
-  return accounts.map(({ address, passwordHash }) => {
-    if (typeof passwordHash !== 'string' || !isPasswordHash(passwordHash)) {
-      throw new pulumi.RunError(`the passwordHash of ${address} ${passwordHashForm}`);
-    }
-    return { address, passwordHash };
-  });
-}
-
-/** As checkedHashes(), for the smarthost's password. */
-function checkedPassword(password?: string | object): string | undefined {
-  if (password === undefined) return undefined;
-  if (typeof password !== 'string' || !isSmarthostPassword(password)) {
-    throw new pulumi.RunError(`the password of the smarthost ${smarthostPasswordForm}`);
-  }
-  return password;
-}
-
-/** As checkedHashes(), for what opens the backups. */
-function checkedBackupSecrets({ password, environment }: NonNullable<Settings['backup']>) {
-  const checked = (key: string, value: unknown): string => {
-    if (typeof value !== 'string' || !isBackupSecret(value)) {
-      throw new pulumi.RunError(`the ${key} of the backup ${backupSecretForm}`);
-    }
-    return value;
-  };
-  return {
-    password: pulumi.secret(password).apply((value) => checked('password', value)),
-    environment: pulumi
-      .secret(environment)
-      .apply((values) =>
-        Object.fromEntries(
-          Object.entries(values).map(([key, value]) => [key, checked(`variable ${key}`, value)]),
-        ),
-      ),
-  };
-}
-
-/** As checkedHashes(), for a certificate that somebody else issued. */
-function checkedPair(
-  chain: string | object | undefined,
-  privateKey: string | object | undefined,
-  hostName: string,
-): Pair {
-  if (typeof chain !== 'string' || !isCertificateChain(chain)) {
-    throw new pulumi.RunError(`the chain of tls ${chainForm}`);
-  }
-  if (typeof privateKey !== 'string' || !isPrivateKey(privateKey)) {
-    throw new pulumi.RunError(`the privateKey of tls ${privateKeyForm}`);
-  }
-  const mistake = pairMistake(chain, privateKey, hostName);
-  if (mistake !== undefined) throw new pulumi.RunError(`the chain of tls ${mistake}`);
-  const line = (pem: string) => `${pem.trim()}\n`;
-  return { chainPem: line(chain), privateKeyPem: line(privateKey) };
-}

@@ -1,3 +1,5 @@
+// Made from the schema in ./settings/settings.ts by `make docs`.
+
 import type * as pulumi from '@pulumi/pulumi';
 import type {
   AccountKind,
@@ -12,170 +14,433 @@ import type {
 
 /** A hosted domain. */
 export interface DomainArgs {
-  /** E.g. `example.org`; an international name may be written as such. */
+  /** Its name. An international name may be in Unicode; its A-label form is used. E.g. `example.org`. */
   name: string;
-  /** The DNS zone that it lies in, by name or by its id at Cloudflare. Default: the registrable domain. */
+  /** DNS zone of the domain: its name, or its id at Cloudflare. E.g. `example.org`. Default: the registrable domain. */
   zone?: string;
-  /** It has no mail, and says so in DNS. Default: false. */
+  /**
+   * Publish that the domain has no mail: null MX, SPF that allows no sender, DMARC reject. Default: `false`.
+   *
+   * @default false
+   */
   parked?: boolean;
-  /** The account or alias that gets mail for every address that nobody has. Default: it is refused. */
+  /**
+   * Catch-all: account or alias that receives mail for unknown recipients. E.g. `anna@example.org`. Default: such
+   * mail is refused.
+   */
   catchAll?: string;
-  /** SPF mechanisms of other systems that send for it, e.g. `include:_spf.example.com`. */
+  /**
+   * SPF mechanisms of other systems that send for the domain, published in its one SPF record after this host. E.g.
+   * `["include:_spf.example.com"]`. Default: none.
+   *
+   * @default []
+   */
   spf?: string[];
-  /** What receivers are to do with mail in its name that fails DMARC. Default: reject. */
+  /**
+   * Policy for mail in its name that fails DMARC. One of `none`, `quarantine`, `reject`. Default: `reject`.
+   *
+   * @default "reject"
+   */
   dmarcPolicy?: DmarcPolicy;
-  /** Generation of its DKIM keys that signs. Default: that of the mail host. */
+  /** Generation of its DKIM keys that signs. From 1 to 1000. E.g. `2`. Default: the dkimGeneration of the mail host. */
   dkimGeneration?: number;
 }
 
 /** An account: a mailbox with a login. */
 export interface AccountArgs {
-  /** E.g. `anna@example.org`: its address, and the user name to log in with. */
+  /** Address of the account, and the user name of its login. E.g. `anna@example.org`. */
   address: string;
-  /** crypt(5) form, from `openssl passwd -6`; a secret. */
+  /**
+   * Hash of its password, as `openssl passwd -6` prints it; yescrypt, sha512-crypt, sha256-crypt or bcrypt. A
+   * secret. E.g. `$6$…`.
+   */
   passwordHash: pulumi.Input<string>;
-  /** Further addresses whose mail goes to the account, and that it may send as. */
+  /**
+   * Further addresses whose mail the account receives, and that it may send as. E.g. `["info@example.org"]`.
+   * Default: none.
+   *
+   * @default []
+   */
   aliases?: string[];
-  /** Further addresses that it may send as, such as those of an alias. */
+  /**
+   * Further addresses that the account may send as, such as those of an alias. E.g. `["team@example.org"]`. Default:
+   * none.
+   *
+   * @default []
+   */
   sendAs?: string[];
-  /** MB that its mailbox may hold, 0 for no limit. Default: `quota` of the mail host. */
+  /**
+   * Size limit of its mailbox in MB, 0 for none. From 0 to 1000000. E.g. `5000`. Default: the quota of the mail
+   * host.
+   */
   quota?: number;
 }
 
-/** An address whose mail goes to several recipients, or to others elsewhere. */
+/** An address whose mail is forwarded to recipients. */
 export interface AliasArgs {
-  /** E.g. `team@example.org`. */
+  /** Address in a hosted domain. E.g. `team@example.org`. */
   address: string;
-  /** Accounts, aliases, or addresses elsewhere. */
+  /** Accounts, aliases or addresses elsewhere that receive its mail. E.g. `["anna@example.org"]`. */
   recipients: string[];
 }
 
-/** A mail server that takes all mail to others. */
+/** A mail server that relays all outgoing mail. */
 export interface SmarthostArgs {
-  /** Its name, as in its certificate. */
+  /** Its name, as in its certificate. E.g. `smtp.example.com`. */
   host: string;
-  /** 465 speaks TLS from the start; on any other STARTTLS is demanded. Default: 587. */
+  /**
+   * TCP port: 465 with TLS from the start, any other with mandatory STARTTLS. From 1 to 65535. E.g. `465`. Default:
+   * `587`.
+   *
+   * @default 587
+   */
   port?: number;
+  /** User name that this host logs in with. E.g. `user@example.com`. */
   username: string;
-  /** A secret. */
+  /** Password of that user. A secret. E.g. `correct-horse-battery`. */
   password: pulumi.Input<string>;
+}
+
+/** The TLS certificates of the host. */
+export interface TlsArgs {
+  /**
+   * Issuer of the certificates: `acme`, a public CA; `selfSigned`, a CA of the stack; `provided`, `chain` and
+   * `privateKey` are given. Default: `acme`.
+   *
+   * @default "acme"
+   */
+  issuer?: CertificateIssuer;
+  /**
+   * Directory of the ACME CA. The default is Let's Encrypt's. E.g.
+   * `https://acme-staging-v02.api.letsencrypt.org/directory`. Default:
+   * `https://acme-v02.api.letsencrypt.org/directory`.
+   *
+   * @default "https://acme-v02.api.letsencrypt.org/directory"
+   */
+  directory?: string;
+  /** Address that the ACME CA may write to. E.g. `anna@example.org`. Default: the postmaster. */
+  contact?: string;
+  /**
+   * Accept the terms of the ACME CA. Required for `acme`. Default: `false`.
+   *
+   * @default false
+   */
+  acceptTerms?: boolean;
+  /**
+   * With `provided`: PEM of the certificate followed by those of its issuers. E.g. `-----BEGIN CERTIFICATE-----…`.
+   * Default: none.
+   */
+  chain?: pulumi.Input<string>;
+  /**
+   * With `provided`: PEM of the private key, not encrypted. A secret. E.g. `-----BEGIN PRIVATE KEY-----…`. Default:
+   * none.
+   */
+  privateKey?: pulumi.Input<string>;
 }
 
 /** Where the mail is backed up to, with restic. */
 export interface BackupSettingsArgs {
-  /** As restic takes it: a path, `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket`, … */
+  /**
+   * Repository in the form of restic: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`,
+   * `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and
+   * volume. E.g. `sftp:backup@backup.example:/mail`.
+   */
   repository: string;
-  /** Encrypts the backups: without it nobody can read them. A secret. */
+  /** Password that encrypts the backups: they cannot be read without it. A secret. E.g. `correct-horse-battery`. */
   password: pulumi.Input<string>;
-  /** What the repository's server asks for, e.g. `AWS_ACCESS_KEY_ID`; each a secret. */
+  /**
+   * Credentials for the server of the repository, by the names of restic's variables. A secret. E.g.
+   * `{"AWS_ACCESS_KEY_ID":"AKIA…"}`. Default: none.
+   *
+   * @default {}
+   */
   environment?: { [name: string]: pulumi.Input<string> };
-  /** Host key of an `sftp:` server, e.g. `ssh-ed25519 AAAA…`. */
+  /** SSH host key of the server of an `sftp:` repository, which needs it. E.g. `ssh-ed25519 AAAA…`. Default: none. */
   hostKey?: string;
-  /** Days of which the last snapshot is kept. Default: 7. */
+  /**
+   * Number of days whose last snapshot is kept. From 1 to 1000. E.g. `14`. Default: `7`.
+   *
+   * @default 7
+   */
   keepDaily?: number;
-  /** Weeks of which the last snapshot is kept. Default: 5. */
+  /**
+   * Number of weeks whose last snapshot is kept. From 0 to 1000. E.g. `8`. Default: `5`.
+   *
+   * @default 5
+   */
   keepWeekly?: number;
-  /** Months of which the last snapshot is kept. Default: 12. */
+  /**
+   * Number of months whose last snapshot is kept. From 0 to 1000. E.g. `24`. Default: `12`.
+   *
+   * @default 12
+   */
   keepMonthly?: number;
 }
 
-/** The certificates, and who issues them. */
-export interface TlsArgs {
-  /** Default: acme. */
-  issuer?: CertificateIssuer;
-  /** The directory of the ACME CA. Default: that of Let's Encrypt. */
-  directory?: string;
-  /** Whom the CA may write to. Default: the postmaster. */
-  contact?: string;
-  /** Agrees to the terms of the ACME CA; without it there is no certificate of it. Default: false. */
-  acceptTerms?: boolean;
-  /** With `provided`: PEM of the certificate followed by those of its issuers. */
-  chain?: pulumi.Input<string>;
-  /** With `provided`: PEM of the private key; a secret. */
-  privateKey?: pulumi.Input<string>;
-}
-
-/** What a mail host is made from. Every mistake in it is told at once, before anything is touched. */
+/**
+ * Settings of a mail host. Every mistake in them is reported at once, before anything is changed. The order of a
+ * list never matters.
+ */
 export interface MailHostArgs {
-  /** Fully qualified, below one of the domains, e.g. `mail.example.org`. */
+  /**
+   * Fully qualified name of the host, below one of the domains: for MX, HELO, reverse DNS and the certificate. E.g.
+   * `mail.example.org`.
+   */
   hostName: string;
+  /**
+   * Hosted domains. A subdomain that sends or receives mail is a domain of its own; its zone is found automatically.
+   * E.g. `[{"name":"example.org"}]`.
+   */
   domains: DomainArgs[];
+  /**
+   * Accounts: mailboxes with a login. E.g. `[{"address":"anna@example.org","passwordHash":"$6$…"}]`. Default: none.
+   *
+   * @default []
+   */
   accounts?: AccountArgs[];
+  /**
+   * Addresses whose mail goes to several recipients, or to addresses elsewhere. E.g.
+   * `[{"address":"team@example.org","recipients":["anna@example.org"]}]`. Default: none.
+   *
+   * @default []
+   */
   aliases?: AliasArgs[];
-  /** Who reads mail for root, postmaster, abuse and the other role addresses. */
+  /**
+   * Address that receives mail for root and for the role addresses of every domain: abuse, dmarc-reports,
+   * hostmaster, postmaster, tls-reports. E.g. `anna@example.org`.
+   */
   postmaster: string;
-  /** Default: virtual. */
+  /**
+   * Form of the accounts: `virtual`, in tables of the mail daemons; `system`, system users with PAM and /etc/passwd.
+   * Default: `virtual`.
+   *
+   * @default "virtual"
+   */
   accountKind?: AccountKind;
-  /** MB that a mailbox may hold, 0 for no limit. Default: 2000. */
+  /**
+   * Size limit of a mailbox in MB, 0 for none. From 0 to 1000000. E.g. `5000`. Default: `2000`.
+   *
+   * @default 2000
+   */
   quota?: number;
-  /** MB that one message may have. Default: 35. */
+  /**
+   * Size limit of a message in MB as transmitted: attachments grow by a third. From 1 to 150. E.g. `50`. Default:
+   * `35`.
+   *
+   * @default 35
+   */
   messageSize?: number;
-  /** SpamAssassin score from which a message is marked as spam. Default: 2.0. */
+  /**
+   * SpamAssassin score from which the headers of a message mark it as spam. From 0 to 100. E.g. `3.5`. Default: `2`.
+   *
+   * @default 2
+   */
   spamTagLevel?: number;
-  /** SpamAssassin score from which `spamAction` happens to a message from outside. Default: 5.0. */
+  /**
+   * SpamAssassin score from which `spamAction` applies to incoming mail. From 1 to 100. E.g. `6.5`. Default: `5`.
+   *
+   * @default 5
+   */
   spamJunkLevel?: number;
-  /** Default: file. */
+  /**
+   * Action on incoming spam: `file` into Junk, `hold` on the host for 30 days, or `drop`. Default: `file`.
+   *
+   * @default "file"
+   */
   spamAction?: SpamAction;
-  /** Scan for viruses with ClamAV. Default: false. */
+  /**
+   * Scan mail for viruses with ClamAV. The server needs 4 GB of memory for it. Default: `false`.
+   *
+   * @default false
+   */
   antivirus?: boolean;
-  /** Default: hold. */
+  /**
+   * Action on incoming viruses: `hold` on the host for 30 days, or `drop`. Default: `hold`.
+   *
+   * @default "hold"
+   */
   virusAction?: VirusAction;
-  /** Treat as spam what fails DMARC of a domain that asks for it to be rejected. Default: true. */
+  /**
+   * Treat incoming mail as spam if it fails DMARC and the policy of its domain is to reject it. Default: `true`.
+   *
+   * @default true
+   */
   enforceDmarc?: boolean;
-  /** Messages that one login may send in an hour. Default: 200. */
+  /**
+   * Limit of messages that a login sends in an hour. From 1 to 1000000. E.g. `500`. Default: `200`.
+   *
+   * @default 200
+   */
   messagesPerHour?: number;
-  /** Recipients that one login may send to in a day. Default: 1000. */
+  /**
+   * Limit of recipients that a login sends to in a day. From 1 to 1000000. E.g. `2000`. Default: `1000`.
+   *
+   * @default 1000
+   */
   recipientsPerDay?: number;
-  /** Recipients of these that the login may never have written to before. Default: 200. */
+  /**
+   * Limit of recipients in a day that the login has never sent to before. From 1 to 1000000. E.g. `500`. Default:
+   * `200`.
+   *
+   * @default 200
+   */
   newRecipientsPerDay?: number;
-  /** Where the provider closes port 25. Default: mail goes straight to its recipients. */
+  /**
+   * Mail server that relays all outgoing mail, for a provider that blocks port 25. E.g.
+   * `{"host":"smtp.example.com","username":"user@example.com","password":"…"}`. Default: mail goes directly to the
+   * MX of its recipients.
+   */
   smarthost?: SmarthostArgs;
-  /** Default: certificates of Let's Encrypt, which need its terms to be accepted. */
+  /**
+   * TLS certificates of the host and their issuer. E.g. `{"acceptTerms":true}`. Default: certificates of Let's
+   * Encrypt, which need `acceptTerms`.
+   */
   tls?: TlsArgs;
-  /** A small web server, from which mail clients learn their settings. Default: true. */
+  /**
+   * Run a small web server that mail clients get their configuration from. Required for MTA-STS. Default: `true`.
+   *
+   * @default true
+   */
   web?: boolean;
-  /** Who publishes the records: this stack at Cloudflare, or a person. Default: cloudflare. */
+  /**
+   * Publisher of the DNS records: `cloudflare`, this stack; `manual`, the operator, from the output `zoneFile`. The
+   * host checks that they are published. Default: `cloudflare`.
+   *
+   * @default "cloudflare"
+   */
   dns?: Dns;
-  /** Sign the zones at Cloudflare. What was signed once stays so. Default: true. */
+  /**
+   * Sign the zones at Cloudflare. A zone that was signed once stays signed. Default: `true`.
+   *
+   * @default true
+   */
   dnssec?: boolean;
-  /** Who gets reports on DMARC. Default: in each domain its own dmarc-reports, which is the postmaster. */
+  /**
+   * Address that receives DMARC reports. E.g. `dmarc@example.org`. Default: dmarc-reports of each domain, which the
+   * postmaster receives.
+   */
   dmarcReports?: string;
-  /** Whether others hold mail back where TLS to this host fails. Needs a public certificate and `web`. Default: testing. */
+  /**
+   * MTA-STS policy for senders if TLS to this host fails: `none`, `testing` (deliver and report) or `enforce` (do
+   * not deliver). Needs a public certificate and `web`. Default: `testing`.
+   *
+   * @default "testing"
+   */
   mtaSts?: MtaSts;
-  /** Generation of DKIM keys that signs, from 1. One more rotates, one less rolls back. Default: 1. */
+  /**
+   * DKIM key generation that signs. Increment to rotate, decrement to roll back. From 1 to 1000. E.g. `2`. Default:
+   * `1`.
+   *
+   * @default 1
+   */
   dkimGeneration?: number;
-  /** Default: mail is not backed up. */
-  backup?: BackupSettingsArgs;
-  /** Snapshot that an empty volume is filled from, `latest` or its id. Default: none. */
-  restore?: string;
-  /** Another number puts another server in the place of this one. Default: 1. */
-  serverGeneration?: number;
-  /** Generations of DKIM keys that nobody may trust any more. */
+  /**
+   * DKIM key generations that are compromised: their records are published as revoked. Rotate first. E.g. `[1]`.
+   * Default: none.
+   *
+   * @default []
+   */
   dkimCompromised?: number[];
-  /** How long a DKIM key stays in DNS after it signed last, and how long a signature is valid. Default: 21d. */
+  /**
+   * Time for which a DKIM key stays published after it signed last, and for which a signature is valid. At least
+   * `queueLifetime`. E.g. `30d`. Default: `21d`.
+   *
+   * @default "21d"
+   */
   dkimRetention?: string;
-  /** How long a message is tried before it goes back to its sender. Default: 4d. */
+  /**
+   * Time after which an undelivered message is returned to its sender. E.g. `2d`. Default: `4d`.
+   *
+   * @default "4d"
+   */
   queueLifetime?: string;
-  /** Generation of the TLS key that is served, from 1. TLSA records go ahead of it. Default: 1. */
+  /**
+   * TLS key generation that is served. Increment to rotate, decrement to roll back. The TLSA record of the next one
+   * is published in advance. From 1 to 1000. E.g. `2`. Default: `1`.
+   *
+   * @default 1
+   */
   tlsGeneration?: number;
-  /** Hetzner server type. Default: cx23. */
+  /**
+   * Repository that mail is backed up to each night, with restic. See backups.md. E.g.
+   * `{"repository":"sftp:backup@backup.example:/mail","password":"…"}`. Default: mail is not backed up.
+   */
+  backup?: BackupSettingsArgs;
+  /**
+   * Snapshot of the backup that an empty volume is restored from before any daemon runs: `latest`, or its id. E.g.
+   * `4bba301e`. Default: nothing is restored.
+   */
+  restore?: string;
+  /**
+   * Server generation. Increment to replace the server; mail, queue, addresses and keys are kept. From 1 to 1000000.
+   * E.g. `2`. Default: `1`.
+   *
+   * @default 1
+   */
+  serverGeneration?: number;
+  /**
+   * Hetzner server type. A change turns the server off for some minutes. E.g. `cx33`. Default: `cx23`.
+   *
+   * @default "cx23"
+   */
   serverType?: string;
-  /** Hetzner location by name. Default: fsn1. */
+  /**
+   * Hetzner location. E.g. `nbg1`. Default: `fsn1`.
+   *
+   * @default "fsn1"
+   */
   location?: string;
-  /** GB of the volume for mail and queue, at least 10. Default: 20. */
+  /**
+   * Size of the volume for mail and queue in GB. It can only grow. From 10 to 10240. E.g. `100`. Default: `20`.
+   *
+   * @default 20
+   */
   volumeSize?: number;
-  /** Whether the host has an IPv6 address, too. Default: true. */
+  /**
+   * Give the host an IPv6 address, too. Default: `true`.
+   *
+   * @default true
+   */
   ipv6?: boolean;
-  /** OpenSSH public keys that may log in as root besides the key of the stack. */
+  /**
+   * OpenSSH public keys that may log in as root, besides the key of the stack. E.g. `["ssh-ed25519 AAAA… anna"]`.
+   * Default: none.
+   *
+   * @default []
+   */
   adminSshKeys?: string[];
-  /** Networks in CIDR form that may use SSH. Default: all. */
+  /**
+   * Networks in CIDR form that may use SSH. They include that of the machine that runs Pulumi. E.g.
+   * `["192.0.2.0/24"]`. Default: `0.0.0.0/0`, `::/0`.
+   *
+   * @default ["0.0.0.0/0","::/0"]
+   */
   adminNetworks?: string[];
-  /** What each `up` does about a host that is not as the plan has it. Default: ignore. */
+  /**
+   * Action of each `pulumi up` if the host differs from what was deployed: `ignore`, `stop` before anything is
+   * deployed, or `mend` by deploying everything again. Default: `ignore`.
+   *
+   * @default "ignore"
+   */
   drift?: DriftAction;
-  /** What may differ on the host and is no drift, each in the words of `mailhost drift`. */
+  /**
+   * Differences on the host that are no drift, each as `mailhost drift` prints it. E.g. `["the user anna can log in,
+   * and is not the plan's"]`. Default: none.
+   *
+   * @default []
+   */
   driftAccepted?: string[];
-  /** Keeps volume, addresses and keys from being deleted. Default: true. */
+  /**
+   * Protect volume, addresses and SSH keys from deletion. Default: `true`.
+   *
+   * @default true
+   */
   protect?: boolean;
-  /** Dangerous changes that may go on, each in the words with which it was refused, e.g. `remove anna@example.org`. */
+  /**
+   * Blocked changes to allow, each as the preview that blocked it prints it. E.g. `["remove anna@example.org"]`.
+   * Default: none.
+   *
+   * @default []
+   */
   confirm?: string[];
 }

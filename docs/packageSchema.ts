@@ -8,7 +8,7 @@ import {
 } from '@pulumi/pulumi/provider/experimental/schema';
 import { MailHost } from '../components';
 import own from '../package.json';
-import { allKeys, type Key } from './settingsReference';
+import { keysOf, type Key } from './settingsKeys';
 
 const root = join(__dirname, '..');
 
@@ -19,7 +19,6 @@ function addDefaults(args: Record<string, Property>, keys: Key[], types: Types):
   for (const [name, arg] of Object.entries(args)) {
     const key = keys.find((one) => one.name === name);
     if (key === undefined) throw new Error(`the argument ${name} is not a setting`);
-    arg.description ??= key.description;
     if (['string', 'number', 'boolean'].includes(typeof key.standard))
       Object.assign(arg, { default: key.standard });
     const type = types[refOf(arg.items ?? arg)];
@@ -48,7 +47,7 @@ export function packageSchema(): string {
     source.typeDefinitions,
     source.dependencies,
   );
-  addDefaults(resources['mailhost:index:MailHost']!.inputProperties!, allKeys(), types);
+  addDefaults(resources['mailhost:index:MailHost']!.inputProperties!, keysOf(), types);
   const about = {
     displayName,
     license,

@@ -11,7 +11,8 @@ import {
   tlsFiles,
 } from '../components/hostFiles/tlsFiles';
 import { isCertificateChain, isPrivateKey, pairMistake } from '../components/settings/certificates';
-import { parseSettings, SettingsError } from '../components/settings/settings';
+import { SettingsError } from '../components/settings/mistakes';
+import { parseSettings } from '../components/settings/parse';
 import { example, exampleMail } from './example';
 
 /** The roots that everybody trusts. */
@@ -66,7 +67,7 @@ describe('a certificate that somebody else issued', () => {
   it('needs no root behind it that everybody knows', () => {
     publicRoots.push(issue('other', 'Other'), root);
     expect(pairMistake(leaf + between, key, hostName)).toBeUndefined();
-    expect(pairMistake(leaf, key, hostName)).toContain('is no public root');
+    expect(pairMistake(leaf, key, hostName)).toContain('is not a public root');
   });
 
   it.each([
@@ -76,19 +77,19 @@ describe('a certificate that somebody else issued', () => {
       leaf + between + root,
       key,
       'other.example.org',
-      'is for DNS:mail.example.org, not for other.example.org:',
+      'is for DNS:mail.example.org, not for other.example.org;',
     ],
-    ['for no name', root, read('root.key'), hostName, 'is for no name, not for mail.example.org:'],
+    ['for no name', root, read('root.key'), hostName, 'is for no name, not for mail.example.org;'],
     ['where there is none', '', key, hostName, 'has no certificate'],
     ['out of order', leaf + root + between, key, hostName, 'number 2 did not issue number 1'],
     ['without one on the way', leaf + root, key, hostName, 'number 2 did not issue number 1'],
-    ['alone', leaf, key, hostName, 'whose issuer CN=Between is no public root'],
+    ['alone', leaf, key, hostName, 'whose issuer CN=Between is not a public root'],
     [
       'up to no root',
       leaf + between,
       key,
       hostName,
-      'whose issuer CN=Root, O=Example is no public root',
+      'whose issuer CN=Root, O=Example is not a public root',
     ],
   ])('is wrong %s', (_, chain, privateKey, name, words) => {
     expect(pairMistake(chain, privateKey, name)).toContain(words);
@@ -109,14 +110,14 @@ describe('a certificate that somebody else issued', () => {
     const { validFromDate, validToDate } = new X509Certificate(root);
     for (const time of [validFromDate, validToDate]) expect(at(time)).toBeUndefined();
     expect(at(new Date(validFromDate.getTime() - 1))).toMatch(/^is valid only from/);
-    expect(at(new Date(validToDate.getTime() + 1))).toMatch(/^ended on/);
+    expect(at(new Date(validToDate.getTime() + 1))).toMatch(/^expired on/);
   });
 
   it('is wrong before its time and after', () => {
     const at = (days: number) =>
       pairMistake(leaf + between + root, key, hostName, new Date(Date.now() + days * day));
     expect(at(-1)).toMatch(/^is valid only from/);
-    expect(at(31)).toMatch(/^ended on/);
+    expect(at(31)).toMatch(/^expired on/);
   });
 
   it('is told from other text', () => {
@@ -131,17 +132,17 @@ describe('a certificate that somebody else issued', () => {
   it('is judged with the settings, and never shown', () => {
     const provided = { issuer: 'provided', chain: leaf + between + root, privateKey: key };
     expect(mistakes(provided)).toEqual([]);
-    expect(mistakes({ ...provided, chain: leaf })).toMatchObject([{ path: 'tls.chain' }]);
+    expect(mistakes({ ...provided, chain: leaf })).toMatchObject([{ path: ['tls', 'chain'] }]);
     expect(mistakes({ issuer: 'provided' })).toMatchObject([
-      { path: 'tls.chain', message: expect.stringMatching(/^is missing/) as string },
-      { path: 'tls.privateKey' },
+      { path: ['tls', 'chain'], problem: expect.stringMatching(/^is missing/) as string },
+      { path: ['tls', 'privateKey'] },
     ]);
     const wrong = mistakes({ ...provided, privateKey: key.replace('PRIVATE', 'PUBLIC') });
-    expect(wrong).toMatchObject([{ path: 'tls.privateKey' }]);
+    expect(wrong).toMatchObject([{ path: ['tls', 'privateKey'] }]);
     expect(JSON.stringify(wrong)).not.toContain(key.split('\n')[1]);
     expect(mistakes({ ...provided, issuer: 'selfSigned' })).toMatchObject([
-      { path: 'tls.chain' },
-      { path: 'tls.privateKey' },
+      { path: ['tls', 'chain'] },
+      { path: ['tls', 'privateKey'] },
     ]);
   });
 });
@@ -157,8 +158,8 @@ it('a policy of MTA-STS that is enforced needs a certificate for each name that 
   expect(covering(...names)).toEqual([]);
   expect(covering(...names.slice(0, 2))).toMatchObject([
     {
-      path: 'mtaSts',
-      message: expect.stringContaining('not for mta-sts.example.net,') as string,
+      path: ['mtaSts'],
+      problem: expect.stringContaining('not for mta-sts.example.net;') as string,
     },
   ]);
 });
@@ -167,7 +168,7 @@ describe('certificates of a public CA', () => {
   it('are asked for only where its terms are accepted', () => {
     const rest = { ...example, tls: undefined };
     expect(() => parseSettings(rest)).toThrow(
-      'tls.acceptTerms must be true: read the terms of the CA, https://letsencrypt.org/repository/, and agree with pulumi config set --path mailhost:tls.acceptTerms true',
+      'tls.acceptTerms must be true for tls.issuer acme; read the terms of the CA, https://letsencrypt.org/repository/, and accept them, or set tls.issuer: set tls.acceptTerms to true',
     );
     const directory = 'https://ca.example/directory';
     expect(() => parseSettings({ ...rest, tls: { directory } })).toThrow(

@@ -9,7 +9,7 @@ import {
 } from '../components/preflight/changes';
 import { machineLosses } from '../components/preflight/machine';
 import { summaryOf, type Summary } from '../components/preflight/summary';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { example, hash } from './example';
 
 const now = new Date('2026-01-08T00:00:00.000Z');

@@ -8,7 +8,7 @@ import { known } from '../components/domainDns';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { preflight } from '../components/preflight/preflight';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { example } from './example';
 import { record, type StackState } from './mocks';
 

@@ -14,7 +14,8 @@ import { isKnown, publicRecord, quoteTxt, rdata, withValue } from '../components
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { MtaSts } from '../components/settings/enums';
 import { liesIn, normalDomain } from '../components/settings/names';
-import { parseSettings, type Settings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
+import type { Settings } from '../components/settings/settings';
 import { example } from './example';
 
 const list = (change: Partial<MailHostArgs> = {}) =>

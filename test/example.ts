@@ -1,7 +1,7 @@
 import type { KeyHistory } from '../components/dns/dkimKeys';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { mailSettings, type MailSettings } from '../components/settings/mailSettings';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 
 /** A hash of the right form. */
 export const hash = `$6$saltsaltsaltsalt$${'a'.repeat(86)}`;

@@ -9,7 +9,7 @@ import {
   signerMistakes,
 } from '../components/preflight/existingRecords';
 import type { MtaSts } from '../components/settings/enums';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { example } from './example';
 
 const settings = parseSettings({

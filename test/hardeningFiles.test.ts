@@ -9,7 +9,7 @@ import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
 import { sshFiles } from '../components/hostFiles/sshFiles';
 import { webFiles } from '../components/hostFiles/webFiles';
 import { firewallRules } from '../components/machineFiles';
-import { secretSettings } from '../components/settings/settings';
+import { secretSettings } from '../components/settings/fields';
 import { exampleMail } from './example';
 
 it.each([

@@ -9,7 +9,8 @@ import {
   mtaStsPolicy,
 } from '../components/dns/mtaSts';
 import { MtaSts } from '../components/settings/enums';
-import { parseSettings, type Settings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
+import type { Settings } from '../components/settings/settings';
 import { example } from './example';
 
 it('has a line for each key and each MX, each with the line break of the standard', () => {

@@ -5,7 +5,7 @@ import type { MailHostArgs } from '../components/mailHostArgs';
 import { LookUps } from '../components/preflight/lookUps';
 import { offerOf, serverFailure, type ServerType } from '../components/preflight/offers';
 import { preflight } from '../components/preflight/preflight';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { example } from './example';
 import { publicKey, record, type Answers, type StackState } from './mocks';
 

@@ -3,7 +3,7 @@ import { ownerLabel } from '../components/machineFiles';
 import { LookUps } from '../components/preflight/lookUps';
 import { ownParts } from '../components/preflight/machineParts';
 import { OwnState, types } from '../components/preflight/state';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { example, sshKey } from './example';
 import { record } from './mocks';
 

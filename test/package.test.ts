@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as components from '../components';
 import { MailHost } from '../components';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { parseSettings } from '../components/settings/settings';
+import { parseSettings } from '../components/settings/parse';
 import { packageSchema } from '../docs/packageSchema';
 import own from '../package.json';
 import { example, hash } from './example';

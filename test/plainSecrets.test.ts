@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { pathText } from '../components/settings/mistakes';
 import { plainSecrets } from '../settings';
 
 describe('plainSecrets', () => {
@@ -7,7 +8,7 @@ describe('plainSecrets', () => {
     config: { 'mailhost:accounts': values.map((passwordHash) => ({ passwordHash })) },
   });
   const paths = (marked: string[], stackFile: unknown) =>
-    plainSecrets(input, marked, stackFile).map(({ path }) => path);
+    plainSecrets(input, marked, stackFile).map(({ path }) => pathText(path));
   const both = ['accounts[0].passwordHash', 'accounts[1].passwordHash'];
 
   it.each([
@@ -26,7 +27,7 @@ describe('plainSecrets', () => {
       password: 'secret',
       environment: { AWS_ACCESS_KEY_ID: 'x' },
     };
-    expect(plainSecrets({ backup }, [], undefined).map(({ path }) => path)).toEqual([
+    expect(plainSecrets({ backup }, [], undefined).map(({ path }) => pathText(path))).toEqual([
       'backup.password',
       'backup.environment.AWS_ACCESS_KEY_ID',
     ]);

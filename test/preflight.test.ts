@@ -11,7 +11,9 @@ import { LookUps } from '../components/preflight/lookUps';
 import { ownParts } from '../components/preflight/machineParts';
 import { preflight, type Preflight } from '../components/preflight/preflight';
 import { OwnState } from '../components/preflight/state';
-import { parseSettings } from '../components/settings/settings';
+import type { FrontEnd } from '../components/settings/mistakes';
+import { parseSettings } from '../components/settings/parse';
+import { stackConfig } from '../settings';
 import { example, sshKey } from './example';
 import { newKeyPair, publicKey, record, type Answers, type StackState } from './mocks';
 
@@ -77,6 +79,7 @@ async function plan(
   change: Partial<MailHostArgs> = {},
   state: StackState = {},
   given: Answers = answers,
+  frontEnd?: FrontEnd,
 ) {
   asked = [];
   const warnings: string[] = [];
@@ -87,7 +90,7 @@ async function plan(
   let running: Promise<Preflight> | undefined;
   await record(
     () => {
-      running = preflight('mail', parseSettings({ ...example, ...change }), {});
+      running = preflight('mail', parseSettings({ ...example, ...change }), {}, frontEnd);
       running.catch(() => undefined);
     },
     true,
@@ -604,15 +607,22 @@ describe('a change that has to be confirmed', () => {
     const { lines } = await plan({ ...fewer, ipv6: false }, await steady());
     expect(lines[0]).toBe('the plan is stopped, for 2 reasons; nothing was changed:');
     expect(lines[1]).toMatch(
-      /^bert@example\.net would no longer be an account: .*\. To go on: pulumi config set --path 'mailhost:confirm\[0\]' 'remove bert@example\.net'$/,
+      /^bert@example\.net would no longer be an account: .*\. To go on: set confirm\[0\] to "remove bert@example\.net"$/,
     );
-    expect(lines[2]).toMatch(/'mailhost:confirm\[1\]' 'give up the IPv6 address'$/);
+    expect(lines[2]).toMatch(/set confirm\[1\] to "give up the IPv6 address"$/);
+  });
+
+  it('has the words of the front end', async () => {
+    const { lines } = await plan(fewer, await steady(), answers, stackConfig);
+    expect(lines[1]).toContain(
+      "To go on: pulumi config set --path 'mailhost:confirm[0]' 'remove bert@example.net'",
+    );
   });
 
   it('stops it for what is not confirmed yet, behind what is', async () => {
     const { lines } = await plan({ ...fewer, ipv6: false, confirm: [words] }, await steady());
     expect(lines).toHaveLength(2);
-    expect(lines[1]).toMatch(/'mailhost:confirm\[1\]' 'give up the IPv6 address'$/);
+    expect(lines[1]).toMatch(/set confirm\[1\] to "give up the IPv6 address"$/);
   });
 
   it('goes on once it is, with a warning', async () => {
@@ -642,7 +652,7 @@ describe('a change that has to be confirmed', () => {
     const other = { id: 'x', type: 'MX', name: 'example.org', content: 'mx.example.com' };
     cloudflare['example.org'] = [other];
     const { lines } = await plan();
-    expect(lines[1]).toMatch(/'keep MX mx\.example\.com of example\.org'$/);
+    expect(lines[1]).toMatch(/set confirm\[0\] to "keep MX mx\.example\.com of example\.org"$/);
     const confirm = ['keep MX mx.example.com of example.org'];
     expect((await plan({ confirm })).warnings).toEqual([
       expect.stringMatching(/^confirmed: example\.org already has MX mx\.example\.com/),

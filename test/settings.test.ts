@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { parseSettings, SettingsError, type Mistake } from '../components/settings/settings';
+import { pathText, report, SettingsError } from '../components/settings/mistakes';
+import { parseSettings } from '../components/settings/parse';
+import { stackConfig } from '../settings';
 import { example, hash, sshKey } from './example';
 
 const anna = { address: 'anna@example.org', passwordHash: hash };
@@ -17,12 +19,17 @@ const good: MailHostArgs = {
 const sftp = { repository: 'sftp:mail@backup.example:/mail', password: 'secret', hostKey: sshKey };
 const rest = { repository: 'rest:https://backup.example/mail', password: 'secret' };
 
-function mistakesOf(input: unknown): Mistake[] {
+/** Each mistake as the stack prints it: the path, and what stands behind it. */
+function mistakesOf(input: unknown): { path: string; message: string }[] {
   try {
-    parseSettings(input, 'mailhost:');
+    parseSettings(input);
   } catch (error) {
-    if (error instanceof SettingsError) return error.mistakes;
-    throw error;
+    if (!(error instanceof SettingsError)) throw error;
+    return error.mistakes.map((mistake) => {
+      const [, line] = report([mistake], stackConfig).split('\n');
+      const path = pathText(mistake.path);
+      return { path, message: line!.slice(`  mailhost:${path}`.length) };
+    });
   }
   return [];
 }
@@ -52,11 +59,14 @@ describe('parseSettings', () => {
   });
 
   it.each([
-    [{ ...good, dkimgenration: 2 }, 'is no setting: write dkimGeneration'],
-    [{ ...good, colour: 'blue' }, 'is no setting: remove it, or mend its name'],
-    [{ ...good, accounts: [{ ...anna, quotas: 1 }] }, 'is no setting: write quota'],
-    [{ ...good, accounts: [{ ...anna, alias: [] }] }, 'is no setting: write aliases'],
-    [{ ...good, tls: { ...tls, directry: 'x' } }, 'is no setting: write directory'],
+    [{ ...good, dkimgenration: 2 }, ' is not a setting; did you mean dkimGeneration?'],
+    [
+      { ...good, colour: 'blue' },
+      ' is not a setting; remove it, or correct its name: pulumi config rm mailhost:colour',
+    ],
+    [{ ...good, accounts: [{ ...anna, quotas: 1 }] }, ' is not a setting; did you mean quota?'],
+    [{ ...good, accounts: [{ ...anna, alias: [] }] }, ' is not a setting; did you mean aliases?'],
+    [{ ...good, tls: { ...tls, directry: 'x' } }, ' is not a setting; did you mean directory?'],
   ])('tells which setting may be meant', (input, message) => {
     expect(mistakesOf(input).map((mistake) => mistake.message)).toContain(message);
   });

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { MtaSts } from '../settings/enums';
+import type { CertificateIssuer, MtaSts } from '../settings/enums';
 import type { Settings } from '../settings/settings';
 
 /** Whether other mail systems trust the host's certificate. */
-export const hasPublicCertificate = (settings: object): boolean => {
-  const { tls } = settings as { tls?: { issuer?: unknown } };
-  return tls?.issuer !== 'selfSigned';
-};
+export const hasPublicCertificate = ({ tls }: { tls?: { issuer?: CertificateIssuer } }): boolean =>
+  tls?.issuer !== 'selfSigned';
 
 /** The mode of the policy that domains announce; undefined where the host cannot serve one that others trust. */
 export const announcedMtaSts = (settings: Settings): MtaSts | undefined =>

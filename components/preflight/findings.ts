@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { argumentNames, type FrontEnd } from '../settings/mistakes';
 
 /** A reason that blocks a plan. */
 export interface Blocker {
@@ -24,12 +25,12 @@ export const blockers = (messages: string[]): Blocker[] => messages.map((message
  */
 export class PreflightError extends pulumi.RunError {
   /** @param confirmed number of confirmations that `confirm` already has */
-  constructor(reasons: Blocker[], confirmed = 0) {
+  constructor(reasons: Blocker[], confirmed = 0, frontEnd: FrontEnd = argumentNames) {
     let next = confirmed;
     const lines = reasons.map(({ message, confirmation }) =>
       confirmation === undefined
         ? `  ${message}`
-        : `  ${message}. To go on: pulumi config set --path 'mailhost:confirm[${next++}]' '${confirmation}'`,
+        : `  ${message}. To go on: ${frontEnd.instruction({ path: ['confirm', next++], value: confirmation })}`,
     );
     const text = `the plan is stopped, for ${reasons.length === 1 ? 'one reason' : `${reasons.length} reasons`}; nothing was changed:\n${lines.join('\n')}`;
     super(text);
@@ -45,12 +46,17 @@ export class PreflightError extends pulumi.RunError {
  * @param first whether there is no host yet, so that no confirmation can be left from an earlier change
  * @throws PreflightError with every blocker that is not confirmed
  */
-export async function report(all: Findings[], confirm: string[], first: boolean): Promise<void> {
+export async function report(
+  all: Findings[],
+  confirm: string[],
+  first: boolean,
+  frontEnd: FrontEnd,
+): Promise<void> {
   const found = all.flatMap((findings) => findings.blockers);
   const blocking = found.filter(
     ({ confirmation }) => !confirmation || !confirm.includes(confirmation),
   );
-  if (blocking.length > 0) throw new PreflightError(blocking, confirm.length);
+  if (blocking.length > 0) throw new PreflightError(blocking, confirm.length, frontEnd);
   const unused = first
     ? []
     : confirm.filter((text) => !found.some(({ confirmation }) => confirmation === text));

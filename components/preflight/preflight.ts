@@ -5,6 +5,7 @@ import { dnsRecords, type DnsRecord } from '../dns/dnsRecords';
 import type { DnsProvider, Zone } from '../dns/provider';
 import { dnsProvider } from '../dns/providers';
 import { enableHooks } from '../hooks';
+import { argumentNames, type FrontEnd } from '../settings/mistakes';
 import type { Settings } from '../settings/settings';
 import { judgeChanges } from './changes';
 import { blockers, report } from './findings';
@@ -55,12 +56,14 @@ export interface Preflight {
  *
  * @param name of the MailHost
  * @param options its `parent` has the providers that answer
+ * @param frontEnd how errors name what confirms a change
  * @throws PreflightError with everything that blocks the plan, each with the way to go on
  */
 export async function preflight(
   name: string,
   settings: Settings,
   options: { parent?: pulumi.Resource },
+  frontEnd: FrontEnd = argumentNames,
 ): Promise<Preflight> {
   const lookUps = new LookUps(options);
   const provider = dnsProvider(settings.dns);
@@ -95,7 +98,7 @@ export async function preflight(
   const failed = { blockers: blockers(lookUps.mistakes()), warnings: [] };
   const abandoned = { blockers: [], warnings: abandonedSignings(settings, provider, state) };
   const findings = [found, changes, machine, inZones, failed, spf, abandoned];
-  await report(findings, settings.confirm, state.summary === undefined);
+  await report(findings, settings.confirm, state.summary === undefined, frontEnd);
 
   const commands = state.changes;
   return {

@@ -28,7 +28,7 @@ export const uncovered = (chain: string, names: string[]): string[] =>
   names.filter((name) => certificatesOf(chain)[0]!.checkHost(name) === undefined);
 
 /**
- * What is wrong with a certificate for a host, in words that follow the name of the setting; undefined where nothing is.
+ * What is wrong with a certificate for a host, as a predicate; undefined where nothing is.
  *
  * @param chain PEM of the certificate followed by those of its issuers
  * @param privateKey PEM
@@ -45,10 +45,10 @@ export function pairMistake(
   const last = certificates.at(-1);
   if (leaf === undefined || last === undefined) return 'has no certificate';
   if (!leaf.checkPrivateKey(createPrivateKey(privateKey))) {
-    return 'does not belong to the privateKey: set both anew, from the same issue';
+    return 'does not belong to the privateKey; set both again, from the same issue';
   }
   if (leaf.checkHost(name) === undefined) {
-    return `is for ${leaf.subjectAltName ?? 'no name'}, not for ${name}: have it issued for that name`;
+    return `is for ${leaf.subjectAltName ?? 'no name'}, not for ${name}; have it issued for that name`;
   }
   const disorder = certificates.findIndex(
     (certificate, i) => i > 0 && !issued(certificate, certificates[i - 1]!),
@@ -57,12 +57,12 @@ export function pairMistake(
     return `is out of order: number ${disorder + 1} did not issue number ${disorder}; write the certificate first, then its issuer, then that one's`;
   }
   if (!isRoot(last) && !roots().some((root) => issued(root, last))) {
-    return `ends with ${oneLine(last.subject)}, whose issuer ${oneLine(last.issuer)} is no public root: add the certificates that are missing`;
+    return `ends with ${oneLine(last.subject)}, whose issuer ${oneLine(last.issuer)} is not a public root; add the missing certificates`;
   }
   const early = certificates.find(({ validFromDate }) => validFromDate > now);
   if (early) return `is valid only from ${early.validFromDate.toISOString()}`;
   const late = certificates.find(({ validToDate }) => validToDate < now);
-  return late && `ended on ${late.validToDate.toISOString()}: have it issued again`;
+  return late && `expired on ${late.validToDate.toISOString()}; have it issued again`;
 }
 
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>

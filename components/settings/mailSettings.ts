@@ -1,64 +1,27 @@
 import { dkimSelector } from '../dns/dkimKeys';
 import { announcedMtaSts } from '../dns/mtaSts';
 import { hasTlsa, signingGenerations, withMail } from './derived';
-import type { AccountKind, CertificateIssuer, MtaSts, SpamAction, VirusAction } from './enums';
+import type { CertificateIssuer } from './enums';
 import type { Settings } from './settings';
 
+type Smarthost = NonNullable<Settings['smarthost']>;
+type Backup = NonNullable<Settings['backup']>;
+
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
-export interface MailSettings {
-  /** Fully qualified name of the host, as in HELO, reverse DNS and the certificate. */
-  hostName: string;
+export type MailSettings = Omit<
+  Settings,
+  'accounts' | 'backup' | 'domains' | 'smarthost' | 'tls'
+> & {
   /** Domains that have mail, each with the DKIM selector that signs now. */
   domains: { name: string; selector: string; catchAll?: string }[];
-  /** A time, such as `4d`; so is the next. */
-  queueLifetime: string;
-  /** How long a signature is valid, and its key published after it signed last. */
-  dkimRetention: string;
-  accounts: {
-    address: string;
-    aliases: string[];
-    /** Further addresses that it may send as. */
-    sendAs: string[];
-    /** MB, 0 for no limit. */
-    quota: number;
-  }[];
-  aliases: { address: string; recipients: string[] }[];
-  /** Recipient of mail for root and the role addresses. */
-  postmaster: string;
-  accountKind: AccountKind;
-  /** MB of one message. */
-  messageSize: number;
-  /** SpamAssassin score from which a message is tagged as spam. */
-  spamTagLevel: number;
-  /** SpamAssassin score from which `spamAction` happens to a message from outside. */
-  spamJunkLevel: number;
-  spamAction: SpamAction;
-  antivirus: boolean;
-  virusAction: VirusAction;
-  enforceDmarc: boolean;
-  /** Limits of one login. */
-  messagesPerHour: number;
-  recipientsPerDay: number;
-  newRecipientsPerDay: number;
-  smarthost?: { host: string; port: number; username: string };
+  accounts: Omit<Settings['accounts'][number], 'passwordHash'>[];
+  smarthost?: Omit<Smarthost, 'password'>;
+  backup?: Omit<Backup, 'password' | 'environment'>;
   /** The certificates' issuer, and what an ACME CA has to know. */
   tls: { issuer: CertificateIssuer; directory: string; contact: string };
   /** Whether other mail systems can know the host's TLS key by its TLSA records. */
   tlsa: boolean;
-  web: boolean;
-  mtaSts: MtaSts;
-  ipv6: boolean;
-  backup?: {
-    /** Where to, as restic takes it. */
-    repository: string;
-    /** Of a server that is reached by SSH. */
-    hostKey?: string;
-    /** So many snapshots of each kind are kept. */
-    keepDaily: number;
-    keepWeekly: number;
-    keepMonthly: number;
-  };
-}
+};
 
 export function mailSettings(settings: Settings): MailSettings {
   const { accounts, smarthost, backup, tls, ...rest } = settings;
@@ -72,41 +35,23 @@ export function mailSettings(settings: Settings): MailSettings {
       selector: dkimSelector(generations[name]!),
       ...(catchAll === undefined ? {} : { catchAll }),
     })),
-    // Without what is secret.
-    accounts: accounts.map(({ address, aliases, sendAs, quota }) => ({
-      address,
-      aliases,
-      sendAs,
-      quota,
-    })),
+    accounts: accounts.map((account) => without(account, 'passwordHash')),
     tls: {
       issuer: tls.issuer,
       directory: tls.directory,
       contact: tls.contact ?? settings.postmaster,
     },
     tlsa: hasTlsa(settings),
-    ...(smarthost
-      ? { smarthost: { host: smarthost.host, port: smarthost.port, username: smarthost.username } }
-      : {}),
-    ...(backup ? { backup: withoutSecrets(backup) } : {}),
+    ...(smarthost ? { smarthost: without(smarthost, 'password') } : {}),
+    ...(backup ? { backup: without(backup, 'password', 'environment') } : {}),
   };
 }
 
-function withoutSecrets({
-  repository,
-  hostKey,
-  keepDaily,
-  keepWeekly,
-  keepMonthly,
-}: NonNullable<Settings['backup']>): NonNullable<MailSettings['backup']> {
-  return {
-    repository,
-    ...(hostKey === undefined ? {} : { hostKey }),
-    keepDaily,
-    keepWeekly,
-    keepMonthly,
-  };
-}
+const without = <T extends object, K extends keyof T>(object: T, ...keys: K[]): Omit<T, K> =>
+  Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key as K))) as Omit<
+    T,
+    K
+  >;
 
 /** An account with the hash that its password is checked against. */
 export interface Credential {

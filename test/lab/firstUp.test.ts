@@ -45,13 +45,13 @@ describe('a mail host', () => {
     await stack.unset('mailhost:accounts[0].passwordHash');
     const { status, output } = await stack.run(['preview']);
     expect(status).not.toBe(0);
-    expect(output.replace(/\s+/g, ' ')).toContain('5 mistakes; nothing was changed');
+    expect(output.replace(/\s+/g, ' ')).toContain('5 settings are invalid; nothing was changed');
     for (const key of [
-      'mailhost:domains[2].name = "not_a_domain" is no domain name',
-      'mailhost:accounts[1].address is "anna@example.org" again',
-      'mailhost:accounts[0].passwordHash is missing: must be',
-      'mailhost:dkimGeneration = "two" must be a whole number',
-      'mailhost:colour is no setting',
+      'mailhost:domains[2].name: "not_a_domain" is not a valid domain name',
+      'mailhost:accounts[1].address: "anna@example.org" is also accounts[0].address',
+      'mailhost:accounts[0].passwordHash is missing; set',
+      'mailhost:dkimGeneration: "two" is not a whole number',
+      'mailhost:colour is not a setting',
     ]) {
       expect(output).toContain(key);
     }

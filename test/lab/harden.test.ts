@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { secretSettings } from '../../components/settings/settings';
+import { secretSettings } from '../../components/settings/fields';
 import { apiAccess } from '../../lab/apis';
 import { hostRoot } from '../../lab/machines';
 import { submit, waitForMail, waitForReceived } from '../../lab/mail';

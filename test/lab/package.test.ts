@@ -101,8 +101,8 @@ describe('the package', () => {
       await python.must('config', 'set', 'postmaster', 'anna');
       const { status, output } = await python.run(['preview']);
       expect(status).not.toBe(0);
-      expect(output).toContain('hostName = "mail"');
-      expect(output).toContain('postmaster = "anna"');
+      expect(output).toContain('hostName: "mail" is not a valid domain name');
+      expect(output).toContain('postmaster: "anna"');
       expect(output).not.toContain('hcloud:');
       await python.must('config', 'set', 'hostName', config.hostName);
       await python.must('config', 'set', 'postmaster', config.postmaster);

@@ -1,0 +1,153 @@
+import * as pulumi from '@pulumi/pulumi';
+import { describe, expect, it } from 'vitest';
+import { checkedPair, checkedSettings } from '../components/settings/checked';
+import { argumentNames, type FrontEnd } from '../components/settings/mistakes';
+import { parseSettings } from '../components/settings/parse';
+import { stackConfig } from '../settings';
+import { example, hash } from './example';
+
+const errorOf = (work: () => unknown): string => {
+  try {
+    work();
+    return '';
+  } catch (error) {
+    expect(error).toBeInstanceOf(pulumi.RunError);
+    return (error as Error).message;
+  }
+};
+
+const smarthost = { host: 'smtp.example.com', username: 'user' };
+const domains = example.domains.map((domain) => ({ ...domain, spf: ['include:example.com'] }));
+
+/** The input with one value that is known only later. */
+const withHash = (passwordHash: pulumi.Input<string>) => ({
+  ...example,
+  accounts: [{ ...example.accounts![0]!, passwordHash }],
+});
+
+describe('mistakes', () => {
+  const mistakes = {
+    ...example,
+    quota: 5,
+    serverTyp: 'cx33',
+    colour: 'blue',
+    accounts: [{ address: 'anna@example.org' }],
+    domains: [{ name: 'example.org', parked: true, catchAll: "o'neill@example.org" }],
+  };
+
+  it('are printed with the arguments of a component, and no command', () => {
+    const text = errorOf(() => checkedSettings(mistakes));
+    expect(text).toContain('\n  quota: 5 is less than messageSize, 35');
+    expect(text).toContain('raise it, or lower messageSize: set quota to 35');
+    expect(text).toContain('\n  serverTyp is not a setting; did you mean serverType?');
+    expect(text).toContain('remove it, or correct its name: remove colour');
+    expect(text).toContain('set accounts[0].passwordHash to a secret');
+    expect(text).not.toContain('pulumi');
+    expect(text).not.toContain('mailhost:');
+  });
+
+  it('are printed with the keys and commands of stack config', () => {
+    const text = errorOf(() => checkedSettings(mistakes, stackConfig));
+    expect(text).toContain('\n  mailhost:quota: 5 is less than messageSize, 35');
+    for (const command of [
+      'pulumi config set mailhost:quota 35',
+      'pulumi config rm mailhost:colour',
+      "pulumi config set --secret --path 'mailhost:accounts[0].passwordHash'",
+      "pulumi config rm --path 'mailhost:domains[0].catchAll'",
+    ])
+      expect(text).toContain(`: ${command}`);
+  });
+
+  it.each([
+    [
+      ['confirm', 0],
+      "remove o'neill@example.org",
+      `'mailhost:confirm[0]' 'remove o'\\''neill@example.org'`,
+    ],
+    [['tls', 'issuer'], 'acme', 'mailhost:tls.issuer acme'],
+    [['tls', 'issuer'], '$(reboot)', `mailhost:tls.issuer '$(reboot)'`],
+  ])('quote for a shell what it would read otherwise: %j', (path, value, words) => {
+    expect(stackConfig.instruction({ path, value })).toBe(`pulumi config set --path ${words}`);
+  });
+
+  it('count the settings that are wrong', () => {
+    const wrong = { ...example, quota: 'x', colour: 'blue' };
+    expect(errorOf(() => checkedSettings(wrong))).toMatch(/^2 settings are invalid; nothing was/);
+    expect(errorOf(() => checkedSettings({ ...example, quota: 'x' }))).toMatch(/^1 setting is /);
+  });
+});
+
+describe('what is known only later', () => {
+  const late = (value: string) => pulumi.output(Promise.resolve(value));
+  /** The value of an output, of which the rest is rejected with it. */
+  const settled = (given: unknown): Promise<unknown> => {
+    const output = given as Record<'isKnown' | 'isSecret', Promise<boolean>> & {
+      promise(): Promise<unknown>;
+      allResources(): Promise<unknown>;
+    };
+    for (const fact of [output.isKnown, output.isSecret, output.allResources()])
+      fact.catch(() => undefined);
+    return output.promise();
+  };
+
+  it.each([
+    ['a plain secret', hash],
+    ['an output', late(hash)],
+    ['a promise', Promise.resolve(hash)],
+  ])('is a secret output, as is %s', async (_, value) => {
+    const [account] = checkedSettings(withHash(value)).accounts;
+    expect(await pulumi.isSecret(account!.passwordHash as pulumi.Output<string>)).toBe(true);
+    expect(await settled(account!.passwordHash)).toBe(hash);
+  });
+
+  it.each<[string, FrontEnd, string]>([
+    ['an argument', argumentNames, 'set accounts[0].passwordHash to a secret'],
+    ['stack config', stackConfig, "--path 'mailhost:accounts[0].passwordHash'"],
+  ])('is checked once it is, as %s, and not shown', async (_, frontEnd, remedy) => {
+    const [account] = checkedSettings(withHash(late('hunter2')), frontEnd).accounts;
+    const message = await settled(account!.passwordHash).catch((error: Error) => error.message);
+    expect(message).toContain(remedy);
+    expect(message).toContain('is not a yescrypt');
+    expect(message).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['smarthost', { smarthost: { ...smarthost, password: late('two words') } }],
+    ['backup', { backup: { repository: '/mnt/b', password: late('two\nlines') } }],
+  ])('is checked in %s', async (key, change) => {
+    const settings = checkedSettings({ ...example, domains, ...change });
+    const { password } = settings[key as 'smarthost' | 'backup']!;
+    await expect(settled(password)).rejects.toThrow(`${key}.password is not text of 1 to`);
+  });
+
+  it('is checked in each variable of a backup', async () => {
+    const environment = { AWS_ACCESS_KEY_ID: late('right'), AWS_SECRET_ACCESS_KEY: late('a b') };
+    const backup = { repository: '/mnt/b', password: 'x', environment };
+    const { AWS_ACCESS_KEY_ID: right, AWS_SECRET_ACCESS_KEY: wrong } = checkedSettings({
+      ...example,
+      backup,
+    }).backup!.environment;
+    expect(await settled(right)).toBe('right');
+    await expect(settled(wrong)).rejects.toThrow('backup.environment.AWS_SECRET_ACCESS_KEY is not');
+  });
+
+  it('is left out of the rules between settings until then', () => {
+    const tls = { issuer: 'provided', chain: late('x'), privateKey: late('y') };
+    expect(() => parseSettings({ ...example, tls })).not.toThrow();
+    const alone = { ...example, tls: { ...tls, privateKey: undefined } };
+    expect(errorOf(() => checkedSettings(alone))).toBe(
+      [
+        '1 setting is invalid; nothing was changed:',
+        '  tls.privateKey is missing, and tls.issuer is provided; set it: set tls.privateKey to the content of privkey.pem, as a secret',
+      ].join('\n'),
+    );
+  });
+
+  it('is a certificate that is judged with its key', async () => {
+    const pair = { issuer: 'provided', chain: late(''), privateKey: late('') } as const;
+    const { tls } = { tls: { ...pair, directory: '', acceptTerms: false } };
+    await expect(settled(checkedPair(tls, 'mail.example.org', argumentNames))).rejects.toThrow(
+      'tls.chain has no certificate',
+    );
+  });
+});
