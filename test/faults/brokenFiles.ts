@@ -1,17 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Row } from './bed';
-import { asItIs, pushChanged } from './host';
-
-/** A configuration that a daemon cannot run with, though the host program is handed it all the same. */
-export interface Broken {
-  what: string;
-  path: string;
-  /** Put behind the text of the file, or in its place. */
-  text: string;
-  instead?: true;
-  /** The host program's own, where it is not a daemon that refuses. */
-  words?: RegExp;
-}
+import { asItIs, pushChanged, type Broken } from './host';
 
 const refusal =
   /refuses the new files|does not run with its new files; the files from before are back, and so is the daemon/;

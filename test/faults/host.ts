@@ -2,7 +2,17 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Machines, onHost } from '../../lab/machines';
 import type { Lab } from '../../lab/state';
-import type { Broken } from './brokenFiles';
+
+/** A configuration that a daemon cannot run with, though the host program is handed it all the same. */
+export interface Broken {
+  what: string;
+  path: string;
+  /** Put behind the text of the file, or in its place. */
+  text: string;
+  instead?: true;
+  /** The host program's own, where it is not a daemon that refuses. */
+  words?: RegExp;
+}
 
 /** As onHost(), for what may last: meanwhile others can tell that the run goes on. `input` may hold a key. */
 export async function onHostAsync(lab: Lab, command: string, input = ''): Promise<string> {
