@@ -34,9 +34,9 @@ import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
 import { Renewal } from './renewal';
-import { checkedPair, checkedSettings } from './settings/checked';
+import { checkedSettings, credentialsOf, pairOf } from './settings/checked';
 import { seconds } from './settings/duration';
-import { mailSettings, type Credential } from './settings/mailSettings';
+import { mailSettings } from './settings/mailSettings';
 import { argumentNames, type FrontEnd } from './settings/mistakes';
 import { asciiName } from './settings/names';
 import type { Settings } from './settings/settings';
@@ -108,7 +108,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       };
     };
     const transforms = [...(opts?.transforms ?? []), adopt];
-    super('mailhost:index:MailHost', name, hidden({ settings, checked, frontEnd }), {
+    super('mailhost:index:MailHost', name, hidden({ settings, checked }), {
       ...opts,
       dependsOn,
       transforms,
@@ -133,7 +133,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 
   /** Makes everything, once the checks have told what the stack has already. */
   protected override async initialize(
-    { settings, checked, frontEnd }: Checked,
+    { settings, checked }: Checked,
     _opts: pulumi.ComponentResourceOptions,
     name: string,
   ): Promise<Made> {
@@ -233,7 +233,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       ? pulumi
           .all([certificate.chainPem, certificate.privateKeyPem])
           .apply(([chainPem, privateKeyPem]): Pair => ({ chainPem, privateKeyPem }))
-      : checkedPair(settings.tls, settings.hostName, frontEnd);
+      : pairOf(settings);
     // No secrets, but known only once the keys are.
     const tlsa = mail.tlsa
       ? pulumi
@@ -250,11 +250,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
           acmeSecrets(ownPair, webKey, { [mail.hostName]: request, ...requests }),
         );
     };
-    const credentials = pulumi
-      .output(settings.accounts)
-      .apply((accounts) =>
-        accounts.map(({ address, passwordHash }): Credential => ({ address, passwordHash })),
-      );
+    const credentials = credentialsOf(settings);
 
     const firewall = new Daemon(
       `${name}-firewall`,
@@ -523,7 +519,6 @@ interface Made {
 interface Checked {
   settings: Settings;
   checked: Promise<Preflight>;
-  frontEnd: FrontEnd;
 }
 
 /** For initialize() alone: what can be enumerated would be kept in the state as the component's inputs. */
@@ -531,5 +526,4 @@ const hidden = (args: Checked): Checked =>
   Object.defineProperties({} as Checked, {
     settings: { value: args.settings },
     checked: { value: args.checked },
-    frontEnd: { value: args.frontEnd },
   });

@@ -1,8 +1,9 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
-import { checkedPair, checkedSettings } from '../components/settings/checked';
+import { checkedSettings, pairOf } from '../components/settings/checked';
 import { argumentNames, type FrontEnd } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
+import { selfSigned } from '../lab/selfSigned';
 import { stackConfig } from '../settings';
 import { example, hash } from './example';
 
@@ -144,10 +145,17 @@ describe('what is known only later', () => {
   });
 
   it('is a certificate that is judged with its key', async () => {
-    const pair = { issuer: 'provided', chain: late(''), privateKey: late('') } as const;
-    const { tls } = { tls: { ...pair, directory: '', acceptTerms: false } };
-    await expect(settled(checkedPair(tls, 'mail.example.org', argumentNames))).rejects.toThrow(
-      'tls.chain has no certificate',
+    const [own, other] = [selfSigned(example.hostName), selfSigned(example.hostName)];
+    const given = (key: string) =>
+      checkedSettings({
+        ...example,
+        tls: { issuer: 'provided', chain: late(own.cert), privateKey: late(key) },
+      });
+    const pair = { chainPem: own.cert, privateKeyPem: own.key };
+    expect(await settled(pairOf(given(own.key)))).toEqual(pair);
+    const wrong = given(other.key);
+    await expect(settled(wrong.tls.chain)).rejects.toThrow(
+      'tls.chain does not belong to the privateKey',
     );
   });
 });

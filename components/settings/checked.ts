@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { aboutOf, mapValues } from './fields';
 import { isLater } from './forms';
+import type { Credential } from './mailSettings';
 import { argumentNames, report, SettingsError, type FrontEnd, type Mistake } from './mistakes';
 import { parseLate, parseSettings } from './parse';
 import { pairMistakes } from './rules/certificates';
@@ -17,40 +18,47 @@ export function checkedSettings(
   frontEnd: FrontEnd = argumentNames,
   found: Mistake[] = [],
 ): Settings {
-  const settings = reported(frontEnd, () => parseSettings(input, found));
-  return mapValues(settings, (value, field, path) => {
+  const reported = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof SettingsError
+        ? new pulumi.RunError(report(error.mistakes, frontEnd))
+        : error;
+    }
+  };
+  const plain = reported(() => parseSettings(input, found));
+  const settings = mapValues(plain, (value, field, path) => {
     const isSecret = aboutOf(field).secret;
     if (!isLater(value)) return isSecret ? pulumi.secret(value) : value;
     return (isSecret ? pulumi.secret(value) : value).apply((late: unknown) =>
-      reported(frontEnd, () => parseLate(path, late)),
+      reported(() => parseLate(path, late)),
     );
   }) as Settings;
+  const { tls, hostName } = settings;
+  if (tls.issuer !== 'provided') return settings;
+  const chain = pulumi.all([tls.chain, tls.privateKey]).apply(([pem = '', key = '']) =>
+    reported(() => {
+      const mistakes = pairMistakes(pem, key, hostName);
+      if (mistakes.length > 0) throw new SettingsError(mistakes);
+      return pem;
+    }),
+  );
+  return { ...settings, tls: { ...tls, chain } };
 }
 
-/**
- * The certificate and key that `tls` gives, each of which may be known only later.
- *
- * @throws pulumi.RunError in the output, where the certificate is not one for the host
- */
-export const checkedPair = (
-  { chain, privateKey }: Settings['tls'],
-  hostName: string,
-  frontEnd: FrontEnd,
-): pulumi.Output<{ chainPem: string; privateKeyPem: string }> =>
-  pulumi.all([chain, privateKey]).apply(([chainPem = '', privateKeyPem = '']) => {
-    const mistakes = pairMistakes(chainPem, privateKeyPem, hostName);
-    if (mistakes.length > 0) throw failure(mistakes, frontEnd);
-    const line = (pem: string) => `${pem.trim()}\n`;
-    return { chainPem: line(chainPem), privateKeyPem: line(privateKeyPem) };
-  });
+/** The accounts with their hashes; secret. */
+export const credentialsOf = ({ accounts }: Settings): pulumi.Output<Credential[]> =>
+  pulumi
+    .output(accounts)
+    .apply((known) => known.map(({ address, passwordHash }) => ({ address, passwordHash })));
 
-function reported<T>(frontEnd: FrontEnd, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw error instanceof SettingsError ? failure(error.mistakes, frontEnd) : error;
-  }
-}
-
-const failure = (mistakes: Mistake[], frontEnd: FrontEnd) =>
-  new pulumi.RunError(report(mistakes, frontEnd));
+/** The certificate that somebody else issued, with its key; secret. */
+export const pairOf = ({
+  tls: { chain, privateKey },
+}: Settings): pulumi.Output<{ chainPem: string; privateKeyPem: string }> => {
+  const line = (pem = '') => `${pem.trim()}\n`;
+  return pulumi
+    .all([chain, privateKey])
+    .apply(([given, key]) => ({ chainPem: line(given), privateKeyPem: line(key) }));
+};
