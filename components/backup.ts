@@ -1,25 +1,21 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
-import { Daemon, type HostAccess } from './daemon';
+import type { Daemon, HostAccess } from './daemon';
 import { hostCommand } from './hooks';
-import { backupFiles, backupSecrets } from './hostFiles/backupFiles';
 import { isOverSsh } from './settings/derived';
-import type { MailSettings } from './settings/mailSettings';
 
 export interface BackupArgs {
   host: HostAccess;
-  mail: MailSettings & { backup: NonNullable<MailSettings['backup']> };
-  /** Of the repository. */
-  password: pulumi.Input<string>;
-  /** What its server asks for, as variables. */
-  environment: pulumi.Input<Record<string, string>>;
+  /** Where to, as restic takes it. */
+  repository: string;
+  /** Pushes restic's files, as a child of `parent`, with the private key for a server that is reached by SSH. */
+  push: (sshKey: pulumi.Output<string | undefined>, parent: pulumi.Resource) => Daemon;
   /** The snapshot that an empty volume is filled from. */
   restore?: string;
 }
 
 /** Backups of the volume each night; and, where it is asked for, the volume as a backup has it before any daemon runs. */
 export class Backup extends pulumi.ComponentResource {
-  readonly push: Daemon;
   /** What a server that takes backups by SSH has to let in. */
   readonly publicKey?: pulumi.Output<string>;
 
@@ -27,22 +23,10 @@ export class Backup extends pulumi.ComponentResource {
     super('mailhost:index:Backup', name, {}, opts);
     const own = { parent: this };
     const { connection, triggers } = args.host;
-    const sshKey = isOverSsh(args.mail.backup.repository)
+    const sshKey = isOverSsh(args.repository)
       ? new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own)
       : undefined;
-
-    this.push = new Daemon(
-      name,
-      {
-        push: 'backup',
-        host: args.host,
-        files: backupFiles(args.mail, args.restore),
-        secrets: pulumi
-          .all([args.password, args.environment, sshKey?.privateKeyOpenssh])
-          .apply(([password, environment, key]) => backupSecrets(password, environment, key)),
-      },
-      own,
-    );
+    const pushed = args.push(pulumi.output(sshKey?.privateKeyOpenssh), this);
     if (args.restore !== undefined) {
       hostCommand(
         `${name}-restore`,
@@ -51,7 +35,7 @@ export class Backup extends pulumi.ComponentResource {
           create: `mailhost restore volume --snapshot ${args.restore}`,
           triggers,
         },
-        { ...own, dependsOn: [this.push] },
+        { ...own, dependsOn: [pushed] },
       );
     }
     if (sshKey) this.publicKey = sshKey.publicKeyOpenssh.apply((key) => key.trim());

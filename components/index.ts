@@ -6,3 +6,4 @@ export { Dkim, type DkimArgs } from './dkim';
 export { cloudflareDns } from './dns/cloudflare';
 export { DomainDns, type DnsArgs } from './domainDns';
 export { Machine, type MachineArgs } from './machine';
+export type { OpenPort } from './machineFiles';

@@ -2,11 +2,12 @@ import type * as command from '@pulumi/command';
 import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
+import { portsOf } from './daemons/catalogue';
+import { ssh } from './daemons/ssh';
 import { beforeCreate, explaining, keeping, type Loss } from './hooks';
-import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
+import { firewallRules, hostAddress, ownerLabel, userData, type OpenPort } from './machineFiles';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
-import type { CertificateIssuer } from './settings/enums';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */
@@ -20,10 +21,8 @@ export interface MachineArgs {
   ipv6: boolean;
   /** Networks in CIDR form that may use SSH. */
   adminNetworks: string[];
-  /** Opens the ports of the web server. Default: false. */
-  web?: boolean;
-  /** Opens port 80 to the CA if it issues the certificates. Default: it does not. */
-  tls?: { issuer: CertificateIssuer };
+  /** TCP ports that its firewall opens. Default: SSH, to `adminNetworks`. */
+  ports?: OpenPort[];
   /** Server generation. Increment to replace the server. Default: 1. */
   serverGeneration?: number;
   /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. Default: true. */
@@ -129,7 +128,7 @@ export class Machine extends pulumi.ComponentResource {
       {
         name: args.hostName,
         labels,
-        rules: firewallRules(args.adminNetworks, args),
+        rules: firewallRules(args.adminNetworks, args.ports ?? portsOf(ssh)),
       },
       own,
     );

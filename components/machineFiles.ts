@@ -1,27 +1,10 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import type { Port } from './daemons/spec';
 import { readHostFile } from './hostFiles/files';
-import type { CertificateIssuer } from './settings/enums';
 
-/** SMTP, submissions, submission, IMAPS, ManageSieve. */
-const mailPorts = [25, 465, 587, 993, 4190];
-
-/** What says which ports are open. */
-interface Opening {
-  web?: boolean;
-  tls?: { issuer: CertificateIssuer };
-}
-
-/** TCP ports that are open to everyone. */
-export const publicPorts = (opening: Opening): number[] => [...mailPorts, ...webPorts(opening)];
-
-/** Without a web server, the CA that issues the certificates asks on 80 now and then. */
-function webPorts({ web, tls }: Opening): number[] {
-  if (web) return [80, 443];
-  return tls?.issuer === 'acme' ? [80] : [];
-}
-
-export const sshPort = 22;
+/** A TCP port that others can reach. */
+export type OpenPort = Pick<Port, 'number' | 'purpose' | 'from'>;
 
 const anywhere = ['0.0.0.0/0', '::/0'];
 
@@ -33,27 +16,22 @@ interface InboundRule {
   description: string;
 }
 
-/** The cloud firewall: mail and the web side for all, SSH for `adminNetworks`, ping. Everything else is dropped. */
-export function firewallRules(adminNetworks: string[], opening: Opening): InboundRule[] {
-  const open = (ports: number[], description: string) =>
-    ports.map((port): InboundRule => ({
-      direction: 'in',
-      protocol: 'tcp',
-      port: String(port),
-      sourceIps: anywhere,
-      description,
-    }));
+/** The cloud firewall: `ports` from where they may be reached, and ping. Everything else is dropped. */
+export function firewallRules(adminNetworks: string[], ports: OpenPort[]): InboundRule[] {
+  // By who can reach them, purpose, and number.
+  const place = ({ from, purpose, number }: OpenPort) =>
+    `${from} ${purpose} ${String(number).padStart(5)}`;
   return [
     { direction: 'in', protocol: 'icmp', sourceIps: anywhere, description: 'ping' },
-    {
-      direction: 'in',
-      protocol: 'tcp',
-      port: String(sshPort),
-      sourceIps: [...adminNetworks].sort(),
-      description: 'ssh',
-    },
-    ...open(mailPorts, 'mail'),
-    ...open(webPorts(opening), 'web'),
+    ...[...ports]
+      .sort((a, b) => (place(a) < place(b) ? -1 : 1))
+      .map(({ number, purpose, from }): InboundRule => ({
+        direction: 'in',
+        protocol: 'tcp',
+        port: String(number),
+        sourceIps: from === 'admins' ? [...adminNetworks].sort() : anywhere,
+        description: purpose,
+      })),
   ];
 }
 

@@ -1,47 +1,23 @@
 import * as pulumi from '@pulumi/pulumi';
-import { AcmeAccount } from './acmeAccount';
-import { Backup } from './backup';
 import { Check } from './check';
-import { Daemon, type HostAccess } from './daemon';
-import { Dkim } from './dkim';
-import { keyCalendar, withChangeAt, type KeyCalendar } from './dns/dkimKeys';
-import { foreignRecords, tlsKeyName, type RecordSource } from './dns/dnsRecords';
-import { publicRecord, withValue, zoneFile } from './dns/recordForms';
-import { known, publish, type PublishedDns } from './domainDns';
-import { Host } from './host';
-import { accountFiles, accountSecrets } from './hostFiles/accountFiles';
-import { amavisFiles, amavisSecrets } from './hostFiles/amavisFiles';
-import { antivirusFiles } from './hostFiles/antivirusFiles';
-import { dovecotFiles, dovecotSecrets } from './hostFiles/dovecotFiles';
-import { fail2banFiles } from './hostFiles/fail2banFiles';
-import type { HostFiles } from './hostFiles/files';
-import { firewallFiles } from './hostFiles/firewallFiles';
-import { openSmtpdFiles, openSmtpdSecrets } from './hostFiles/openSmtpdFiles';
-import { resolverFiles } from './hostFiles/resolverFiles';
-import { spamAssassinFiles } from './hostFiles/spamAssassinFiles';
-import { sshFiles } from './hostFiles/sshFiles';
-import {
-  acmeSecrets,
-  certificateNames,
-  pairSecrets,
-  tlsaFile,
-  tlsFiles,
-  type Pair,
-} from './hostFiles/tlsFiles';
-import { webFiles } from './hostFiles/webFiles';
-import { Machine } from './machine';
+import { amavis } from './daemons/amavis';
+import { daemonPlan, wantedDaemons } from './daemons/catalogue';
+import { adopting, afterChecks } from './deployment/adoption';
+import { makeBackup } from './deployment/backup';
+import { makeAccount, makeCertificate, makeRenewal } from './deployment/certificate';
+import { dkimCalendar, makeDkimKeys, signedHistories, signingKeys } from './deployment/keys';
+import { Pushes } from './deployment/pushes';
+import * as dnsRecords from './deployment/records';
+import { hostAccess, makeMachine, prepareHost } from './deployment/server';
+import type { KeyCalendar } from './dns/dkimKeys';
 import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
-import { Renewal } from './renewal';
-import { checkedSettings, credentialsOf, pairOf } from './settings/checked';
-import { seconds } from './settings/duration';
+import { checkedSettings, credentialsOf } from './settings/checked';
 import { mailSettings } from './settings/mailSettings';
 import { argumentNames, type FrontEnd } from './settings/mistakes';
-import { asciiName } from './settings/names';
 import type { Settings } from './settings/settings';
 import { Summary } from './summary';
-import { Certificate, WebRequests } from './tls';
 
 /**
  * A complete mail host: machine, DNS, keys, and the daemons with their files.
@@ -86,49 +62,25 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const settings = checkedSettings(args, frontEnd);
     let begin: (checks: Promise<Preflight>) => void;
     const checked = new Promise<Preflight>((resolve) => (begin = resolve));
-    // Children wait for their parent, so nothing is registered before the checks have passed.
-    const dependsOn = pulumi.output(opts?.dependsOn ?? []).apply(async (given) => {
-      await checked;
-      return [given].flat();
-    });
-    const adopt: pulumi.ResourceTransform = async ({ type, name: child, props, opts: own }) => {
-      const { adopted } = await checked;
-      const id = adopted.ids.get(`${type} ${child}`);
-      const server = adopted.server && type === 'hcloud:index/server:Server';
-      if (id === undefined && !server) return undefined;
-      const custom = own as pulumi.CustomResourceOptions;
-      return {
-        props,
-        opts: {
-          ...custom,
-          import: id ?? custom.import,
-          // The API does not tell which addresses it was asked for, and the plugin would give it them again.
-          ...(server ? { ignoreChanges: [...(custom.ignoreChanges ?? []), 'publicNets'] } : {}),
-        },
-      };
-    };
-    const transforms = [...(opts?.transforms ?? []), adopt];
     super('mailhost:index:MailHost', name, hidden({ settings, checked }), {
       ...opts,
-      dependsOn,
-      transforms,
+      dependsOn: afterChecks(checked, opts?.dependsOn),
+      transforms: [...(opts?.transforms ?? []), adopting(checked)],
     });
     // Only now does the SDK know which providers the host's resources have, given to it or inherited.
     begin!(preflight(name, settings, { parent: this }, frontEnd));
     // One at a time: together they would be secret and unknown as soon as one of them is.
-    const made = <T>(of: (all: Made) => pulumi.Input<T>) => pulumi.output(this.getData().then(of));
-    this.ipv4 = made(({ ipv4 }) => ipv4);
-    this.ipv6 = settings.ipv6 ? made(({ ipv6 }) => ipv6!) : undefined;
-    this.caCertPem =
-      settings.tls.issuer === 'selfSigned' ? made(({ caCertPem }) => caCertPem!) : undefined;
-    this.sshPrivateKey = made(({ sshPrivateKey }) => sshPrivateKey);
-    this.dsRecords = made(({ dsRecords }) => dsRecords);
-    this.zoneFile = made(({ zoneFile: text }) => text);
-    this.openTasks = made(({ openTasks: tasks }) => tasks);
-    this.backupPublicKey = settings.backup
-      ? made(({ backupPublicKey }) => backupPublicKey!)
-      : undefined;
-    this.dkimCalendar = made(({ dkimCalendar }) => dkimCalendar);
+    const made = <K extends keyof Made>(key: K) =>
+      pulumi.output(this.getData().then((all) => all[key])) as NonNullable<Made[K]>;
+    this.ipv4 = made('ipv4');
+    this.ipv6 = settings.ipv6 ? made('ipv6') : undefined;
+    this.caCertPem = settings.tls.issuer === 'selfSigned' ? made('caCertPem') : undefined;
+    this.sshPrivateKey = made('sshPrivateKey');
+    this.dsRecords = made('dsRecords');
+    this.zoneFile = made('zoneFile');
+    this.openTasks = made('openTasks');
+    this.backupPublicKey = settings.backup ? made('backupPublicKey') : undefined;
+    this.dkimCalendar = made('dkimCalendar');
   }
 
   /** Makes everything, once the checks have told what the stack has already. */
@@ -138,364 +90,71 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     name: string,
   ): Promise<Made> {
     // The mail host itself tells a refusal.
-    const {
-      summary,
-      plannedAt,
-      machine: { present, serverMade },
-      dns: { provider, zones, records, made: madeRecords, hasTlsa },
-      before: { zoneFile: zoneFileBefore = '', keyHashOf, changeOf },
-    } = await checked.catch(() => new Promise<never>(() => undefined));
+    const found = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
-
-    const machine = new Machine(`${name}-machine`, { ...settings, present, serverMade }, own);
-    const now = new Date().toISOString();
-    const host: HostAccess = {
-      connection: machine.connection,
-      triggers: [machine.serverId, ...(settings.drift === 'mend' ? [now] : [])],
-      changeBefore: changeOf,
-    };
-
-    const keys = new Map(
-      Object.entries(summary.dkim).map(([domain, history]) => [
-        domain,
-        new Dkim(
-          `${name}-${domain}`,
-          {
-            domain,
-            history,
-            before: (selector) => keyHashOf(`${domain}-${selector}`),
-            compromised: settings.dkimCompromised,
-            protect: settings.protect,
-          },
-          own,
-        ),
-      ]),
-    );
-    const valueOf = (source: RecordSource): pulumi.Output<string> => {
-      switch (source.from) {
-        case 'ipv4':
-          return machine.ipv4;
-        case 'ipv6':
-          return machine.ipv6!;
-        case 'dkim':
-          return keys.get(source.domain)!.records[source.selector]!;
-        case 'tls':
-          return certificate!.fingerprints.get(source.generation)!;
-        case 'acme':
-          return account!.caa;
-      }
-    };
-    const { issuer } = settings.tls;
-    const certificate =
-      issuer === 'provided'
-        ? undefined
-        : new Certificate(
-            `${name}-certificate`,
-            {
-              hostName: settings.hostName,
-              generation: settings.tlsGeneration,
-              before: (key) => keyHashOf(`certificate-${key}`),
-            },
-            own,
-          );
-
     const mail = mailSettings(settings);
-    const system = new Host(
-      `${name}-host`,
-      {
-        access: host,
-        mail,
-        adminSshKeys: settings.adminSshKeys,
-        driftAccepted: settings.driftAccepted,
-        volumeDevice: machine.volumeDevice,
-        volumeSize: settings.volumeSize,
-        ...(settings.drift === 'stop' ? { lookedAt: now } : {}),
-      },
-      own,
-    );
-    const backup =
-      settings.backup && mail.backup
-        ? new Backup(
-            `${name}-backup`,
-            {
-              host,
-              mail: { ...mail, backup: mail.backup },
-              password: settings.backup.password,
-              environment: pulumi.output(settings.backup.environment),
-              restore: settings.restore,
-            },
-            { ...own, dependsOn: [system] },
-          )
-        : undefined;
-    // No daemon runs before what it works with is there.
-    const ready = backup && settings.restore !== undefined ? backup : system;
-    const pair: pulumi.Output<Pair> = certificate
-      ? pulumi
-          .all([certificate.chainPem, certificate.privateKeyPem])
-          .apply(([chainPem, privateKeyPem]): Pair => ({ chainPem, privateKeyPem }))
-      : pairOf(settings);
-    // No secrets, but known only once the keys are.
-    const tlsa = mail.tlsa
-      ? pulumi
-          .all([...certificate!.fingerprints.values()])
-          .apply((hashes) => tlsaFile(mail.hostName, hashes))
-      : {};
-    const issuerSecrets = () => {
-      if (issuer !== 'acme') return pair.apply(pairSecrets);
-      const [, ...ofDomains] = certificateNames(mail);
-      const web = new WebRequests(`${name}-web-certificates`, { certificates: ofDomains }, own);
-      return pulumi
-        .all([pair, web.privateKeyPem, certificate!.requestPem, web.requestPems])
-        .apply(([ownPair, webKey, request, requests]) =>
-          acmeSecrets(ownPair, webKey, { [mail.hostName]: request, ...requests }),
-        );
-    };
-    const credentials = credentialsOf(settings);
+    const deployment = { name, settings, mail, found, time: new Date().toISOString(), own };
 
-    const firewall = new Daemon(
-      `${name}-firewall`,
-      { push: 'firewall', host, files: firewallFiles(mail) },
+    const machine = makeMachine(deployment);
+    const host = hostAccess(deployment, machine);
+    const system = prepareHost(deployment, host, machine);
+    const keys = makeDkimKeys(deployment);
+    const { certificate, secrets } = makeCertificate(deployment);
+
+    const pushes = new Pushes(
+      name,
+      {
+        host,
+        daemons: wantedDaemons(mail),
+        plan: daemonPlan({ ...settings, mail, dkim: found.summary.dkim }),
+        secrets: {
+          ...secrets,
+          credentials: credentialsOf(settings),
+          smarthostPassword: pulumi.output(settings.smarthost?.password),
+          dkimKeys: signingKeys(deployment, keys),
+        },
+        milestones: { volume: () => volume, records: () => dns.owners },
+      },
       { ...own, dependsOn: [system] },
     );
-    const ssh = new Daemon(
-      `${name}-ssh`,
-      { push: 'ssh', host, files: sshFiles(settings.adminNetworks) },
-      { ...own, dependsOn: [system] },
+    const backup = makeBackup(deployment, host, system, pushes);
+    // No daemon runs before what it works with is there.
+    const volume = backup && settings.restore !== undefined ? [backup] : [];
+    // A backup may hold the account that the host had.
+    const account = makeAccount(deployment, host, [system, ...volume]);
+    const records = dnsRecords.madeRecords(deployment, { machine, keys, certificate, account });
+    const dns = dnsRecords.publishRecords(deployment, records, {
+      policies: pushes.of('web'),
+      keys: pushes.of('tls'),
+    });
+    const pushed = pushes.all();
+
+    const dkim = signedHistories(deployment, pushes.push(amavis).fingerprint);
+    new Summary(
+      `${name}-summary`,
+      { summary: found.summary, dkim, keys, certificate },
+      { ...own, dependsOn: pushes.of('opensmtpd') },
     );
-    const fail2ban = new Daemon(
-      `${name}-fail2ban`,
-      { push: 'fail2ban', host, files: fail2banFiles(settings.adminNetworks) },
-      { ...own, dependsOn: [system] },
-    );
-    const resolver = new Daemon(
-      `${name}-resolver`,
-      { push: 'resolver', host, files: resolverFiles(mail) },
-      { ...own, dependsOn: [ready] },
-    );
-    const tls = new Daemon(
-      `${name}-tls`,
-      {
-        push: 'tls',
-        host,
-        files: tlsFiles(mail),
-        secrets: pulumi
-          .all([issuerSecrets(), tlsa])
-          .apply(([secrets, announced]): HostFiles => ({ ...secrets, ...announced })),
-      },
-      { ...own, dependsOn: [ready] },
-    );
-    const web = mail.web
-      ? [
-          new Daemon(
-            `${name}-web`,
-            { push: 'web', host, files: webFiles(mail) },
-            { ...own, dependsOn: [tls] },
-          ),
-        ]
-      : [];
-    const account =
-      issuer === 'acme'
-        ? new AcmeAccount(
-            `${name}-account`,
-            { host, directory: mail.tls.directory, contact: mail.tls.contact },
-            // A backup may hold the account that the host had.
-            { ...own, dependsOn: [ready] },
-          )
-        : undefined;
-    const withValues = records.map((record) => withValue(record, valueOf));
-    const dns: PublishedDns =
-      provider === undefined
-        ? { owners: [], dsRecords: {} }
-        : publish(
-            name,
-            {
-              provider,
-              records: withValues,
-              isMade: madeRecords,
-              zoneId: (zone) => zones.get(zone)!.id,
-              dnssec: settings.dnssec,
-              policyHost: web,
-              // The first ones, so that they name a key that is served; the host lets no other follow before its record.
-              keyHost: hasTlsa ? undefined : [tls],
-            },
-            own,
-          );
-    const spamAssassin = new Daemon(
-      `${name}-spamassassin`,
-      { push: 'spamassassin', host, files: spamAssassinFiles(mail) },
-      { ...own, dependsOn: [resolver] },
-    );
-    const accounts =
-      settings.accountKind === 'system'
-        ? [
-            new Daemon(
-              `${name}-accounts`,
-              {
-                push: 'accounts',
-                host,
-                files: accountFiles(mail),
-                secrets: credentials.apply(accountSecrets),
-              },
-              { ...own, dependsOn: [ready] },
-            ),
-          ]
-        : [];
-    const dovecot = new Daemon(
-      `${name}-dovecot`,
-      {
-        push: 'dovecot',
-        host,
-        files: dovecotFiles(mail),
-        secrets: credentials.apply((hashes) => dovecotSecrets(mail, hashes)),
-        after: [tls, ...accounts],
-      },
-      { ...own, dependsOn: [ready] },
-    );
-    const antivirus = mail.antivirus
-      ? [
-          new Daemon(
-            `${name}-antivirus`,
-            { push: 'antivirus', host, files: antivirusFiles() },
-            { ...own, dependsOn: [resolver] },
-          ),
-        ]
-      : [];
-    const amavis = new Daemon(
-      `${name}-amavis`,
-      {
-        push: 'amavis',
-        host,
-        files: amavisFiles(mail, summary.dkim),
-        secrets: pulumi
-          .all(
-            mail.domains.map((domain) => {
-              const { privateKeyPem, publicKeys } = keys.get(domain.name)!;
-              return pulumi.output({ ...domain, privateKeyPem: privateKeyPem!, publicKeys });
-            }),
-          )
-          .apply(amavisSecrets),
-        // The host refuses to sign with a key that the domain's name servers do not answer.
-        after: [spamAssassin, ...antivirus, ...dns.owners],
-      },
-      { ...own, dependsOn: [ready] },
-    );
-    const openSmtpd = new Daemon(
-      `${name}-opensmtpd`,
-      {
-        push: 'opensmtpd',
-        host,
-        files: openSmtpdFiles(mail),
-        secrets: pulumi
-          .all([credentials, settings.smarthost?.password])
-          .apply(([hashes, password]) => openSmtpdSecrets(mail, hashes, password)),
-        // While a route is down OpenSMTPD holds mail back, so its next hops come first.
-        after: [tls, dovecot, amavis],
-      },
-      { ...own, dependsOn: [ready] },
-    );
-    // The plan was made before the host changed keys. A preview tells what it knows.
-    const dkim = pulumi.runtime.isDryRun()
-      ? pulumi.output(summary.dkim)
-      : amavis.fingerprint.apply(() => withChangeAt(summary.dkim, plannedAt, new Date()));
-    const publicKeys = pulumi.all(
-      Object.fromEntries([
-        ...[...keys].flatMap(([domain, { fingerprints }]) =>
-          Object.entries(fingerprints).map(
-            ([selector, hash]) => [`${domain}-${selector}`, hash] as const,
-          ),
-        ),
-        ...[...(certificate?.fingerprints ?? [])].map(
-          ([generation, hash]) => [`certificate-${tlsKeyName(generation)}`, hash] as const,
-        ),
-      ]),
-    );
-    const kept = pulumi
-      .all([dkim, publicKeys])
-      .apply(([histories, hashes]) => ({ ...summary, dkim: histories, publicKeys: hashes }));
-    new Summary(`${name}-summary`, kept, { ...own, dependsOn: [openSmtpd] });
-    const renewal =
-      issuer === 'acme'
-        ? [
-            new Renewal(
-              `${name}-renewal`,
-              { host, tls },
-              // The CA finds the host by its names, at its web server.
-              { ...own, dependsOn: [...dns.owners, openSmtpd, ...web] },
-            ),
-          ]
-        : [];
+    const renewal = makeRenewal(deployment, host, pushes);
     const check = new Check(
       `${name}-check`,
-      {
-        host,
-        mail,
-        records: [
-          ...(settings.dns === 'manual' ? withValues : []).map((record) =>
-            known(record).apply(publicRecord),
-          ),
-          ...foreignRecords(settings).map((record) => ({
-            ...publicRecord(record),
-            others: true as const,
-          })),
-        ],
-        pushes: [
-          firewall,
-          ssh,
-          fail2ban,
-          resolver,
-          tls,
-          ...accounts,
-          spamAssassin,
-          dovecot,
-          ...antivirus,
-          amavis,
-          openSmtpd,
-          ...web,
-          ...(backup ? [backup.push] : []),
-        ],
-      },
-      { ...own, dependsOn: [openSmtpd, ...web, ...renewal] },
+      { host, mail, records: dnsRecords.recordsOfOthers(deployment, records), pushes: pushed },
+      { ...own, dependsOn: [...pushed, ...renewal] },
     );
 
-    const zoneNameOf = (zone: string) => zones.get(zone)?.name ?? zone;
-    const fileOfZones = pulumi
-      .all(withValues.map(known))
-      .apply((all) =>
-        zoneFile(all.map((record) => ({ ...record, zone: zoneNameOf(record.zone) }))),
-      );
-    if (settings.dns === 'manual')
-      fileOfZones.apply(async (text) => {
-        const shown = new Set(zoneFileBefore.split('\n'));
-        const fresh = text.split('\n').filter((line) => line.includes(' IN ') && !shown.has(line));
-        // The engine shows the first line of a message at once, and the rest at the end.
-        for (const line of fresh) await pulumi.log.info(`publish ${line}`, this);
-      });
-    const dsRecords = pulumi.output(dns.dsRecords).apply((ds) =>
-      Object.fromEntries(
-        Object.entries(ds).map(([zone, text]) => [
-          zoneNameOf(zone),
-          // The zone's name stands first, which the API may tell in Unicode.
-          text.replace(/^\S*[^\0-\x7f]\S*/, (name) => `${asciiName(name)}.`),
-        ]),
-      ),
-    );
-    const made = {
+    const dsRecords = dnsRecords.dsRecordsByName(deployment, dns);
+    const made: Made = {
       ipv4: machine.ipv4,
       ipv6: machine.ipv6,
-      caCertPem: issuer === 'selfSigned' ? certificate?.caCertPem : undefined,
+      caCertPem: settings.tls.issuer === 'selfSigned' ? certificate?.caCertPem : undefined,
       sshPrivateKey: machine.sshPrivateKey,
       dsRecords,
-      zoneFile: fileOfZones,
+      zoneFile: dnsRecords.makeZoneFile(deployment, records),
       backupPublicKey: backup?.publicKey,
       openTasks: pulumi
         .all([dsRecords, check.output])
-        .apply(([ds, output]) => openTasks([...zones.values()], ds, output)),
-      dkimCalendar: dkim.apply((histories) =>
-        keyCalendar(histories, {
-          compromised: settings.dkimCompromised,
-          retention: seconds(settings.dkimRetention),
-        }),
-      ),
+        .apply(([ds, output]) => openTasks([...found.dns.zones.values()], ds, output)),
+      dkimCalendar: dkimCalendar(deployment, dkim),
     };
     this.registerOutputs(made);
     return made;
@@ -503,17 +162,18 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 }
 
 /** What the outputs of a mail host are taken from. */
-interface Made {
-  ipv4: pulumi.Output<string>;
-  ipv6?: pulumi.Output<string>;
-  caCertPem?: pulumi.Output<string>;
-  sshPrivateKey: pulumi.Output<string>;
-  dsRecords: pulumi.Output<Record<string, string>>;
-  zoneFile: pulumi.Output<string>;
-  backupPublicKey?: pulumi.Output<string>;
-  openTasks: pulumi.Output<string[]>;
-  dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
-}
+type Made = Pick<
+  MailHost,
+  | 'ipv4'
+  | 'ipv6'
+  | 'caCertPem'
+  | 'sshPrivateKey'
+  | 'dsRecords'
+  | 'zoneFile'
+  | 'backupPublicKey'
+  | 'openTasks'
+  | 'dkimCalendar'
+>;
 
 /** What a mail host is made from, and what the checks have found out. */
 interface Checked {

@@ -1,3 +1,6 @@
+import { dovecot } from './daemons/dovecot';
+import { openSmtpd } from './daemons/openSmtpd';
+import type { Port } from './daemons/spec';
 import type { Zone } from './dns/provider';
 import type { AccountKind } from './settings/enums';
 
@@ -5,7 +8,7 @@ import type { AccountKind } from './settings/enums';
 export interface MailClient {
   incoming: Service;
   outgoing: Service;
-  /** Where the network lets nothing out on 465. */
+  /** Where the network lets nothing out on the port of `outgoing`. */
   outgoingElse: Service;
   sieve: Service;
   /** What to log in with. */
@@ -19,13 +22,21 @@ interface Service {
   security: string;
 }
 
-export const mailClient = (host: string, accountKind: AccountKind): MailClient => ({
-  incoming: { protocol: 'IMAP', host, port: 993, security: 'TLS' },
-  outgoing: { protocol: 'SMTP', host, port: 465, security: 'TLS' },
-  outgoingElse: { protocol: 'SMTP', host, port: 587, security: 'STARTTLS' },
-  sieve: { protocol: 'ManageSieve', host, port: 4190, security: 'STARTTLS' },
-  userName: accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
-});
+export function mailClient(host: string, accountKind: AccountKind): MailClient {
+  const at = ({ protocol, number, security }: Port & { security: string }): Service => ({
+    protocol,
+    host,
+    port: number,
+    security,
+  });
+  return {
+    incoming: at(dovecot.ports.imaps),
+    outgoing: at(openSmtpd.ports.submissions),
+    outgoingElse: at(openSmtpd.ports.submission),
+    sieve: at(dovecot.ports.sieve),
+    userName: accountKind === 'virtual' ? 'the whole mail address' : 'the part before the @',
+  };
+}
 
 /**
  * What only a person can do, at a registrar or provider.

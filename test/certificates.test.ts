@@ -4,16 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import {
-  acmeSecrets,
-  certificateNames,
-  pairSecrets,
-  tlsFiles,
-} from '../components/hostFiles/tlsFiles';
+import { certificateNames, tls } from '../components/daemons/tls';
 import { isCertificateChain, isPrivateKey, pairMistake } from '../components/settings/certificates';
 import { SettingsError } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
-import { example, exampleMail } from './example';
+import { example, exampleMail, filesOf, secretFilesOf } from './example';
 
 /** The roots that everybody trusts. */
 const publicRoots = vi.hoisted(() => [] as string[]);
@@ -50,9 +45,9 @@ const key = read('leaf.key');
 const hostName = 'mail.example.org';
 const day = 86_400_000;
 
-const mistakes = (tls: object, change: object = {}) => {
+const mistakes = (of: object, change: object = {}) => {
   try {
-    parseSettings({ ...example, ...change, tls });
+    parseSettings({ ...example, ...change, tls: of });
   } catch (error) {
     return (error as SettingsError).mistakes;
   }
@@ -152,8 +147,8 @@ it('a policy of MTA-STS that is enforced needs a certificate for each name that 
   const covering = (...covered: string[]) => {
     const san = `subjectAltName=${covered.map((name) => `DNS:${name}`).join()}`;
     const chain = issue('web', 'x', 'between', san) + between + root;
-    const tls = { issuer: 'provided', chain, privateKey: read('web.key') };
-    return mistakes(tls, { mtaSts: 'enforce' });
+    const provided = { issuer: 'provided', chain, privateKey: read('web.key') };
+    return mistakes(provided, { mtaSts: 'enforce' });
   };
   expect(covering(...names)).toEqual([]);
   expect(covering(...names.slice(0, 2))).toMatchObject([
@@ -196,7 +191,7 @@ describe('certificates of a public CA', () => {
   });
 
   it('have keys that only root reads, at the paths that the request names', () => {
-    const files = tlsFiles(acme());
+    const files = filesOf(tls, acme());
     const { contact, certificates } = JSON.parse(
       files['/etc/mailhost/certificates.json']!.text,
     ) as {
@@ -205,23 +200,35 @@ describe('certificates of a public CA', () => {
     };
     expect(contact).toBe('anna@example.org');
     const requests = { [hostName]: 'r', 'example.net': 'r', 'example.org': 'r' };
-    const secrets = acmeSecrets({ chainPem: 'c', privateKeyPem: 'k' }, 'w', requests);
+    const pair = { chainPem: 'c', privateKeyPem: 'k' };
+    const secrets = secretFilesOf(
+      tls,
+      { certificate: { pair, acme: { webKeyPem: 'w', requests } }, tlsKeyHashes: ['aa'] },
+      acme(),
+    );
     for (const { request, privateKey } of Object.values(certificates)) {
       expect(secrets[request]).toMatchObject({ text: 'r', owner: 'root:root' });
       expect(secrets[privateKey]).toMatchObject({ mode: '0600', owner: 'root:root' });
     }
-    expect(tlsFiles(exampleMail())).not.toHaveProperty('/etc/mailhost/certificates.json');
-    const modes = Object.entries(pairSecrets({ chainPem: 'c', privateKeyPem: 'k' })).map(
-      ([path, { mode, owner }]) => [path.replace(/^.*\//, ''), mode, owner],
-    );
+    expect(filesOf(tls, exampleMail())).not.toHaveProperty('/etc/mailhost/certificates.json');
+    const served = secretFilesOf(tls, { certificate: { pair }, tlsKeyHashes: ['aa', 'bb'] });
+    const modes = Object.entries(served).map(([path, { mode, owner }]) => [
+      path.replace(/^.*\//, ''),
+      mode,
+      owner,
+    ]);
     expect(modes.sort()).toEqual([
       ['fullchain.pem', '0644', 'root:root'],
       ['privkey.pem', '0600', 'root:root'],
+      ['tlsa', '0644', 'root:root'],
     ]);
+    expect(served['/etc/mailhost/tlsa']!.text).toBe(
+      '_25._tcp.mail.example.org\n3 1 1 aa\n3 1 1 bb\n',
+    );
   });
 
   it('are looked at by a timer, at a moment of each host’s own', () => {
-    const timer = tlsFiles(acme())['/etc/systemd/system/mailhost-renew.timer']!.text;
+    const timer = filesOf(tls, acme())['/etc/systemd/system/mailhost-renew.timer']!.text;
     expect(timer).toMatch(/^OnCalendar=/m);
     expect(timer).toMatch(/^RandomizedDelaySec=[1-9]/m);
   });

@@ -1,19 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { accountFiles, accountSecrets } from '../components/hostFiles/accountFiles';
-import { amavisFiles, amavisSecrets } from '../components/hostFiles/amavisFiles';
-import { backupFiles } from '../components/hostFiles/backupFiles';
-import { dovecotFiles, dovecotSecrets } from '../components/hostFiles/dovecotFiles';
+import { accounts } from '../components/daemons/accounts';
+import { amavis } from '../components/daemons/amavis';
+import { backup } from '../components/daemons/backup';
+import { dovecot } from '../components/daemons/dovecot';
 import type { HostFiles } from '../components/hostFiles/files';
-import { openSmtpdFiles, openSmtpdSecrets } from '../components/hostFiles/openSmtpdFiles';
-import { packages } from '../components/hostFiles/packages';
-import { resolverFiles } from '../components/hostFiles/resolverFiles';
-import { spamAssassinFiles } from '../components/hostFiles/spamAssassinFiles';
-import { webFiles } from '../components/hostFiles/webFiles';
+import { openSmtpd } from '../components/daemons/openSmtpd';
+import { packages } from '../components/hostFiles/systemFiles';
+import { resolver } from '../components/daemons/resolver';
+import { spamAssassin } from '../components/daemons/spamAssassin';
+import { web } from '../components/daemons/web';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import type { AccountKind } from '../components/settings/enums';
 import type { MailSettings } from '../components/settings/mailSettings';
-import { example, exampleKeys, exampleMail, hash, sshKey } from './example';
+import { example, exampleMail, filesOf, hash, secretFilesOf, sshKey } from './example';
 
 const mail = (accountKind: AccountKind = 'virtual') =>
   exampleMail({ accountKind, dkimGeneration: 2, spamTagLevel: 2.5 });
@@ -23,12 +23,12 @@ const credentials = [
 ];
 
 const allFiles = (settings: MailSettings): HostFiles => ({
-  ...openSmtpdFiles(settings),
-  ...dovecotFiles(settings),
-  ...amavisFiles(settings, exampleKeys(settings)),
-  ...resolverFiles(settings),
-  ...spamAssassinFiles(settings),
-  ...webFiles(settings),
+  ...filesOf(openSmtpd, settings),
+  ...filesOf(dovecot, settings),
+  ...filesOf(amavis, settings),
+  ...filesOf(resolver, settings),
+  ...filesOf(spamAssassin, settings),
+  ...filesOf(web, settings),
 });
 const lines = (files: HostFiles, path: string) => files[path]!.text.trimEnd().split('\n');
 /** Without comments and empty lines. */
@@ -36,7 +36,7 @@ const directives = (files: HostFiles, path: string) =>
   lines(files, path).filter((line) => line !== '' && !line.startsWith('#'));
 
 describe('OpenSMTPD', () => {
-  const files = openSmtpdFiles(mail());
+  const files = filesOf(openSmtpd, mail());
   const rules = directives(files, '/etc/smtpd.conf').filter((line) => line.startsWith('match '));
 
   it('has rules in an order that makes a loop impossible', () => {
@@ -78,7 +78,7 @@ describe('OpenSMTPD', () => {
 
   it('gives each message to an address of its own at amavis, which ends the session after it', () => {
     const [, bound] = /^\$inet_socket_bind = \[qw\((.*)\)\];$/m.exec(
-      amavisFiles(mail(), exampleKeys(mail()))['/etc/amavis/conf.d/60-mailhost']!.text,
+      filesOf(amavis, mail())['/etc/amavis/conf.d/60-mailhost']!.text,
     )!;
     const addresses = bound!.split(' ');
     // The checks of the host program, and Debian's, ask here.
@@ -118,7 +118,7 @@ describe('OpenSMTPD', () => {
   });
 
   it.each(['virtual', 'system'] as const)('maps no address to itself: %s accounts', (kind) => {
-    const virtuals = lines(openSmtpdFiles(mail(kind)), '/etc/smtpd/virtuals').map((line) =>
+    const virtuals = lines(filesOf(openSmtpd, mail(kind)), '/etc/smtpd/virtuals').map((line) =>
       line.split(' '),
     );
     expect(virtuals.filter(([address, target]) => address === target)).toEqual([]);
@@ -138,7 +138,7 @@ describe('OpenSMTPD', () => {
   });
 
   it('keeps password hashes where its own user may read them, and nobody else', () => {
-    expect(openSmtpdSecrets(mail(), credentials)).toEqual({
+    expect(secretFilesOf(openSmtpd, { credentials }, mail())).toEqual({
       '/etc/smtpd/credentials': {
         mode: '0640',
         owner: 'root:opensmtpd',
@@ -148,7 +148,8 @@ describe('OpenSMTPD', () => {
   });
 
   it('leads an alias to all its recipients, and the rest of a domain to its catch-all', () => {
-    const many = openSmtpdFiles(
+    const many = filesOf(
+      openSmtpd,
       exampleMail({
         domains: [{ name: 'example.org' }, { name: 'example.net', catchAll: 'bert@example.net' }],
         aliases: [
@@ -175,17 +176,17 @@ describe('OpenSMTPD', () => {
 
   it('lets an account send as what it is given besides its own', () => {
     const [anna] = exampleMail().accounts;
-    const accounts = [{ ...anna!, passwordHash: hash, sendAs: ['team@example.org'] }];
+    const given = [{ ...anna!, passwordHash: hash, sendAs: ['team@example.org'] }];
     expect(
-      lines(openSmtpdFiles(exampleMail({ accounts })), '/etc/smtpd/identities').map((line) =>
-        line.endsWith(',team@example.org'),
+      lines(filesOf(openSmtpd, exampleMail({ accounts: given })), '/etc/smtpd/identities').map(
+        (line) => line.endsWith(',team@example.org'),
       ),
     ).toEqual([true]);
   });
 
   it('sends by a smarthost whose certificate is right, with a password in a file of its own', () => {
     const actions = (change: Partial<MailHostArgs>) =>
-      directives(openSmtpdFiles(exampleMail({ domains, ...change })), '/etc/smtpd.conf').filter(
+      directives(filesOf(openSmtpd, exampleMail({ domains, ...change })), '/etc/smtpd.conf').filter(
         (line) => /^action (outbound|forward) /.test(line),
       );
     const smarthost = { host: 'smtp.remote.example', username: 'us', password: 'secret' };
@@ -199,22 +200,26 @@ describe('OpenSMTPD', () => {
       route('smtps://login@smtp.remote.example:465'),
     );
     expect(
-      openSmtpdSecrets(exampleMail({ domains, smarthost }), [], 'secret')['/etc/smtpd/smarthost'],
+      secretFilesOf(
+        openSmtpd,
+        { credentials: [], smarthostPassword: 'secret' },
+        exampleMail({ domains, smarthost }),
+      )['/etc/smtpd/smarthost'],
     ).toEqual({ mode: '0640', owner: 'root:opensmtpd', text: 'login us:secret\n' });
-    expect(JSON.stringify(openSmtpdFiles(exampleMail({ domains, smarthost })))).not.toContain(
+    expect(JSON.stringify(filesOf(openSmtpd, exampleMail({ domains, smarthost })))).not.toContain(
       'us:secret',
     );
   });
 
   it('listens and sends by IPv4 alone where there is no IPv6', () => {
-    const text = openSmtpdFiles(exampleMail({ ipv6: false }))['/etc/smtpd.conf']!.text;
+    const text = filesOf(openSmtpd, exampleMail({ ipv6: false }))['/etc/smtpd.conf']!.text;
     expect(text).not.toMatch(/^listen on ::/m);
     expect(text.match(/^action (outbound|forward) .* src 0\.0\.0\.0( srs)?$/gm)).toHaveLength(2);
     expect(files['/etc/smtpd.conf']!.text).not.toMatch(/^action (outbound|forward) .* src /m);
   });
 
   it('takes messages of the size that is set, and has room for what the host adds', () => {
-    const text = openSmtpdFiles(exampleMail({ messageSize: 2 }))['/etc/smtpd.conf']!.text;
+    const text = filesOf(openSmtpd, exampleMail({ messageSize: 2 }))['/etc/smtpd.conf']!.text;
     expect(text).toMatch(/^smtp max-message-size 2162688$/m);
     expect(text.match(/--max-size 2097152\b/g)).toHaveLength(2);
   });
@@ -229,7 +234,7 @@ describe('OpenSMTPD', () => {
 
 describe('Dovecot', () => {
   it('begins with the version, and has no setting of 2.3', () => {
-    const text = directives(dovecotFiles(mail()), '/etc/dovecot/dovecot.conf');
+    const text = directives(filesOf(dovecot, mail()), '/etc/dovecot/dovecot.conf');
     expect(text.slice(0, 2)).toEqual([
       'dovecot_config_version = 2.4.1',
       'dovecot_storage_version = 2.4.1',
@@ -249,12 +254,12 @@ describe('Dovecot', () => {
   });
 
   it('gives every address a mailbox of its own, and keeps hashes out of the readable file', () => {
-    expect(lines(dovecotFiles(mail()), '/etc/dovecot/users')).toEqual([
+    expect(lines(filesOf(dovecot, mail()), '/etc/dovecot/users')).toEqual([
       'anna@example.org:::::/srv/mailhost/mail/example.org/anna::userdb_quota_storage_size=2000M',
       'bert@example.net:::::/srv/mailhost/mail/example.net/bert::userdb_quota_storage_size=2000M',
       'mailhost-probe@mailhost-probe.invalid:::::/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe',
     ]);
-    expect(dovecotSecrets(mail(), credentials)).toEqual({
+    expect(secretFilesOf(dovecot, { credentials }, mail())).toEqual({
       '/etc/dovecot/passwords': {
         mode: '0640',
         owner: 'root:dovecot',
@@ -264,12 +269,15 @@ describe('Dovecot', () => {
   });
 
   it('gives every account its own quota, or that of all, or none', () => {
-    const accounts = [
+    const given = [
       ...example.accounts!.map((account, i) => ({ ...account, quota: [0, 70][i]! })),
       { address: 'carl@example.org', passwordHash: hash },
     ];
     const usersOf = (accountKind: AccountKind) =>
-      lines(dovecotFiles(exampleMail({ accountKind, accounts, quota: 50 })), '/etc/dovecot/users');
+      lines(
+        filesOf(dovecot, exampleMail({ accountKind, accounts: given, quota: 50 })),
+        '/etc/dovecot/users',
+      );
     expect(usersOf('virtual').slice(0, 3)).toEqual([
       'anna@example.org:::::/srv/mailhost/mail/example.org/anna',
       'bert@example.net:::::/srv/mailhost/mail/example.net/bert::userdb_quota_storage_size=70M',
@@ -282,26 +290,26 @@ describe('Dovecot', () => {
   });
 
   it('files spam by its score, where it is to be filed', () => {
-    const filed = dovecotFiles(exampleMail({ spamJunkLevel: 6.5 }));
+    const filed = filesOf(dovecot, exampleMail({ spamJunkLevel: 6.5 }));
     expect(directives(filed, '/etc/dovecot/dovecot.conf')).toContain(
       'sieve_spamtest_score_max_value = 6.5',
     );
     for (const spamAction of ['hold', 'drop'] as const) {
-      const files = dovecotFiles(exampleMail({ spamAction }));
+      const files = filesOf(dovecot, exampleMail({ spamAction }));
       expect(files).not.toHaveProperty(['/etc/dovecot/sieve/junk.sieve']);
       expect(files['/etc/dovecot/dovecot.conf']!.text).not.toContain('junk.sieve');
     }
   });
 
   it('loads what every protocol needs before any protocol adds its own', () => {
-    const text = directives(dovecotFiles(mail()), '/etc/dovecot/dovecot.conf');
+    const text = directives(filesOf(dovecot, mail()), '/etc/dovecot/dovecot.conf');
     const protocols = text.filter((line) => line.startsWith('protocol '));
     expect(protocols).not.toEqual([]);
     expect(text.indexOf('mail_plugins {')).toBeLessThan(text.indexOf(protocols[0]!));
   });
 
   it('asks PAM and /etc/passwd where accounts are system users', () => {
-    const files = dovecotFiles(mail('system'));
+    const files = filesOf(dovecot, mail('system'));
     expect(files['/etc/dovecot/dovecot.conf']!.text).toMatch(
       /passdb pam \{[\s\S]*userdb passwd \{/,
     );
@@ -309,12 +317,12 @@ describe('Dovecot', () => {
       'anna:::::::userdb_quota_storage_size=2000M',
       'bert:::::::userdb_quota_storage_size=2000M',
     ]);
-    expect(dovecotSecrets(mail('system'), credentials)).toEqual({});
-    expect(lines(accountFiles(mail('system')), '/etc/mailhost/system-users')).toEqual([
+    expect(secretFilesOf(dovecot, { credentials }, mail('system'))).toEqual({});
+    expect(lines(filesOf(accounts, mail('system')), '/etc/mailhost/system-users')).toEqual([
       'anna',
       'bert',
     ]);
-    expect(accountSecrets(credentials)['/etc/mailhost/system-users.shadow']).toEqual({
+    expect(secretFilesOf(accounts, { credentials })['/etc/mailhost/system-users.shadow']).toEqual({
       mode: '0600',
       owner: 'root:root',
       text: 'anna:$6$anna$aaaa\nbert:$6$bert$bbbb\n',
@@ -323,7 +331,7 @@ describe('Dovecot', () => {
 });
 
 describe('amavis and SpamAssassin', () => {
-  const files = amavisFiles(mail(), exampleKeys(mail()));
+  const files = filesOf(amavis, mail());
   const text = files['/etc/amavis/conf.d/60-mailhost']!.text;
 
   it('reads the file: its name has no dot, and it returns true', () => {
@@ -339,14 +347,16 @@ describe('amavis and SpamAssassin', () => {
       "dkim_key('example.net', 's2', '/etc/amavis/dkim/example.net.s2.pem') unless -e '/srv/mailhost/unsigned/example.net';",
       "dkim_key('example.org', 's2', '/etc/amavis/dkim/example.org.s2.pem') unless -e '/srv/mailhost/unsigned/example.org';",
     ]);
-    const secrets = amavisSecrets([
-      {
-        name: 'example.org',
-        selector: 's2',
-        privateKeyPem: 'PEM\n',
-        publicKeys: { s2: 'AAAA', s3: 'BBBB' },
-      },
-    ]);
+    const secrets = secretFilesOf(amavis, {
+      dkimKeys: [
+        {
+          name: 'example.org',
+          selector: 's2',
+          privateKeyPem: 'PEM\n',
+          publicKeys: { s2: 'AAAA', s3: 'BBBB' },
+        },
+      ],
+    });
     expect(secrets['/etc/amavis/dkim/example.org.s2.pem']).toEqual({
       mode: '0640',
       owner: 'root:amavis',
@@ -371,7 +381,7 @@ describe('amavis and SpamAssassin', () => {
 
   it('has one threshold in both', () => {
     expect(text).toContain('$sa_tag2_level_deflt = 2.5;');
-    expect(spamAssassinFiles(mail())['/etc/spamassassin/local.cf']!.text).toContain(
+    expect(filesOf(spamAssassin, mail())['/etc/spamassassin/local.cf']!.text).toContain(
       'required_score 2.5\n',
     );
   });
@@ -409,7 +419,7 @@ describe('all files', () => {
           expect(file.text).not.toMatch(/\{\{|\}\}|undefined|\[object/);
           if (file.text !== '') expect(file.text.endsWith('\n')).toBe(true);
         }
-        const virtuals = lines(openSmtpdFiles(given), '/etc/smtpd/virtuals').map((l) =>
+        const virtuals = lines(filesOf(openSmtpd, given), '/etc/smtpd/virtuals').map((l) =>
           l.split(' '),
         );
         expect(virtuals.filter(([address, target]) => address === target)).toEqual([]);
@@ -420,7 +430,7 @@ describe('all files', () => {
 
 describe('backupFiles', () => {
   const known = (repository: string) =>
-    backupFiles(exampleMail({ backup: { repository, password: 'x', hostKey } }))[
+    filesOf(backup, exampleMail({ backup: { repository, password: 'x', hostKey } }))[
       '/etc/mailhost/restic.known_hosts'
     ]?.text;
   const hostKey = sshKey;
@@ -437,7 +447,7 @@ describe('backupFiles', () => {
   });
 
   it('is nothing without the setting', () => {
-    expect(backupFiles(exampleMail())).toEqual({});
+    expect(filesOf(backup, exampleMail())).toEqual({});
     expect(packages(exampleMail())).not.toContain('restic');
   });
 });

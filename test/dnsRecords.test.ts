@@ -90,9 +90,9 @@ describe('dnsRecords', () => {
       'dkim-s1: s1._domainkey.example.net TXT {"from":"dkim","domain":"example.net","selector":"s1"}',
       'tls-reports: _smtp._tls.example.net TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"',
       'imaps: _imaps._tcp.example.net SRV 0 1 993 mail.example.org.',
+      'sieve: _sieve._tcp.example.net SRV 0 1 4190 mail.example.org.',
       'submissions: _submissions._tcp.example.net SRV 0 1 465 mail.example.org.',
       'submission: _submission._tcp.example.net SRV 0 1 587 mail.example.org.',
-      'sieve: _sieve._tcp.example.net SRV 0 1 4190 mail.example.org.',
       'autoconfig: autoconfig.example.net CNAME mail.example.org.',
       'autodiscover: autodiscover.example.net CNAME mail.example.org.',
     ]);

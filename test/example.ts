@@ -1,4 +1,7 @@
+import { daemonPlan } from '../components/daemons/catalogue';
+import type { DaemonSpec, Plan, Secrets } from '../components/daemons/spec';
 import type { KeyHistory } from '../components/dns/dkimKeys';
+import type { HostFiles } from '../components/hostFiles/files';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { mailSettings, type MailSettings } from '../components/settings/mailSettings';
 import { parseSettings } from '../components/settings/parse';
@@ -27,7 +30,7 @@ export const example: MailHostArgs = {
 };
 
 /** A history of keys for each domain, as if each had always signed with the selector that it has. */
-export const exampleKeys = (mail: MailSettings): Record<string, KeyHistory> =>
+const exampleKeys = (mail: MailSettings): Record<string, KeyHistory> =>
   Object.fromEntries(
     mail.domains.map(({ name, selector }) => {
       const signs = Number(selector.slice(1));
@@ -39,3 +42,18 @@ export const exampleKeys = (mail: MailSettings): Record<string, KeyHistory> =>
 export function exampleMail(change: Partial<MailHostArgs> = {}): MailSettings {
   return mailSettings(parseSettings({ ...example, ...change }));
 }
+
+/** The plan that daemons' files are rendered from, without administrators' networks unless told. */
+export const planOf = (mail: MailSettings, more: Partial<Plan> = {}): Plan =>
+  daemonPlan({ mail, adminNetworks: [], dkim: exampleKeys(mail), ...more });
+
+/** The readable files of a daemon. */
+export const filesOf = (daemon: DaemonSpec, mail: MailSettings = exampleMail()): HostFiles =>
+  daemon.files(planOf(mail));
+
+/** The files of a daemon that are rendered from these secrets. */
+export const secretFilesOf = (
+  daemon: DaemonSpec,
+  secrets: Partial<Secrets>,
+  mail: MailSettings = exampleMail(),
+): HostFiles => daemon.secrets!.files(planOf(mail), secrets as Secrets);

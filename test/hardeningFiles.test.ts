@@ -1,16 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dovecotFiles } from '../components/hostFiles/dovecotFiles';
-import { fail2banFiles } from '../components/hostFiles/fail2banFiles';
+import { openPorts } from '../components/daemons/catalogue';
+import { dovecot } from '../components/daemons/dovecot';
+import { fail2ban } from '../components/daemons/fail2ban';
 import { serviceFiles } from '../components/hostFiles/files';
-import { firewallFiles } from '../components/hostFiles/firewallFiles';
-import { openSmtpdFiles } from '../components/hostFiles/openSmtpdFiles';
-import { sshFiles } from '../components/hostFiles/sshFiles';
-import { webFiles } from '../components/hostFiles/webFiles';
+import { firewall } from '../components/daemons/firewall';
+import { openSmtpd } from '../components/daemons/openSmtpd';
+import { ssh } from '../components/daemons/ssh';
+import { web } from '../components/daemons/web';
 import { firewallRules } from '../components/machineFiles';
 import { secretSettings } from '../components/settings/fields';
-import { exampleMail } from './example';
+import { exampleMail, filesOf, planOf } from './example';
 
 it.each([
   [true, 'selfSigned'],
@@ -18,8 +19,8 @@ it.each([
   [false, 'acme'],
 ] as const)('opens the same ports as the cloud firewall: web %s, %s', (web, issuer) => {
   const mail = exampleMail({ web, tls: { issuer, acceptTerms: true } });
-  const text = firewallFiles(mail)['/etc/nftables.conf']!.text;
-  const cloud = firewallRules(['192.0.2.0/24'], mail).flatMap(({ port }) => port ?? []);
+  const text = filesOf(firewall, mail)['/etc/nftables.conf']!.text;
+  const cloud = firewallRules(['192.0.2.0/24'], openPorts(mail)).flatMap(({ port }) => port ?? []);
   const [, ports] = /^ *tcp dport \{ (.*) \} accept$/m.exec(text)!;
   expect(ports!.split(', ')).toEqual(cloud.sort((a, b) => Number(a) - Number(b)));
   expect(text.match(/ accept$/gm)).toHaveLength(5);
@@ -29,9 +30,9 @@ it('leads OpenSMTPD away from this host’s own port 25, to the listener that re
   const mail = exampleMail();
   const [, port] =
     /^ *meta skuid "opensmtpd" tcp dport 25 fib daddr type local redirect to :(\d+)$/m.exec(
-      firewallFiles(mail)['/etc/nftables.conf']!.text,
+      filesOf(firewall, mail)['/etc/nftables.conf']!.text,
     )!;
-  const listeners = openSmtpdFiles(mail)['/etc/smtpd.conf']!.text.match(
+  const listeners = filesOf(openSmtpd, mail)['/etc/smtpd.conf']!.text.match(
     /^listen on \S+ port \d+ .* filter own$/gm,
   );
   expect(listeners!.map((listener) => listener.split(' ').slice(2, 5).join(' '))).toEqual([
@@ -42,7 +43,11 @@ it('leads OpenSMTPD away from this host’s own port 25, to the listener that re
 
 describe('fail2ban', () => {
   const trusted = (networks: string[]) =>
-    /^ignoreip = (.*)$/m.exec(fail2banFiles(networks)['/etc/fail2ban/jail.local']!.text)![1];
+    /^ignoreip = (.*)$/m.exec(
+      fail2ban.files(planOf(exampleMail(), { adminNetworks: networks }))[
+        '/etc/fail2ban/jail.local'
+      ]!.text,
+    )![1];
 
   it('never shuts administrators out, and trusts nobody where all may use SSH', () => {
     expect(trusted(['192.0.2.0/24', '2001:db8::/32'])).toBe(
@@ -55,7 +60,9 @@ describe('fail2ban', () => {
 describe('sshd', () => {
   const exempt = (networks: string[]) =>
     /^PerSourcePenaltyExemptList (.*)$/m.exec(
-      sshFiles(networks)['/etc/ssh/sshd_config.d/10-mailhost.conf']!.text,
+      ssh.files(planOf(exampleMail(), { adminNetworks: networks }))[
+        '/etc/ssh/sshd_config.d/10-mailhost.conf'
+      ]!.text,
     )?.[1];
 
   it('holds administrators back for nothing that one of them does wrong, unless they are everybody', () => {
@@ -68,28 +75,28 @@ describe('the table of limits', () => {
   const table = readFileSync(join(__dirname, '..', 'docs', 'limits.md'), 'utf8');
   const row = (words: string) => table.split('\n').find((line) => line.includes(words));
   const mail = exampleMail();
-  const jails = fail2banFiles([])['/etc/fail2ban/jail.local']!.text.split('\n[');
+  const jails = filesOf(fail2ban)['/etc/fail2ban/jail.local']!.text.split('\n[');
   const jail = (name: string) => jails.find((text) => text.startsWith(`${name}]`))!;
 
   it.each([
     [
       'mail_max_userip_connections',
-      dovecotFiles(mail)['/etc/dovecot/dovecot.conf']!.text,
+      filesOf(dovecot, mail)['/etc/dovecot/dovecot.conf']!.text,
       /^mail_max_userip_connections = (.*)$/m,
     ],
     [
       'smtp limit max-mails',
-      openSmtpdFiles(mail)['/etc/smtpd.conf']!.text,
+      filesOf(openSmtpd, mail)['/etc/smtpd.conf']!.text,
       /^smtp limit max-mails (.*)$/m,
     ],
     [
       'worker_connections',
-      webFiles(mail)['/etc/nginx/nginx.conf']!.text,
+      filesOf(web, mail)['/etc/nginx/nginx.conf']!.text,
       /worker_connections (.*);/,
     ],
     [
       'MaxStartups',
-      sshFiles([])['/etc/ssh/sshd_config.d/10-mailhost.conf']!.text,
+      filesOf(ssh)['/etc/ssh/sshd_config.d/10-mailhost.conf']!.text,
       /^MaxStartups (\d+):/m,
     ],
     ['nobody has logged in', jails[0]!, /^maxretry = (.*)$/m],

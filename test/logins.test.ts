@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dovecotFiles } from '../components/hostFiles/dovecotFiles';
-import { loginNames } from '../components/hostFiles/logins';
-import { openSmtpdFiles, openSmtpdSecrets } from '../components/hostFiles/openSmtpdFiles';
-import { example, exampleMail, hash } from './example';
+import { dovecot } from '../components/daemons/dovecot';
+import { loginNames } from '../components/daemons/logins';
+import { openSmtpd } from '../components/daemons/openSmtpd';
+import { example, exampleMail, filesOf, hash, secretFilesOf } from './example';
 
 const domains = [{ name: 'example.org' }, { name: 'example.net' }, { name: 'bücher.example' }];
 const accounts = [
@@ -73,11 +73,11 @@ describe('the names that an account logs in with', () => {
   it('say the same to both daemons', () => {
     for (const kind of ['virtual', 'system'] as const) {
       const lines = (text: string) => text.split('\n').filter((line) => line !== '');
-      const dovecot = lines(dovecotFiles(mail(kind))['/etc/dovecot/logins']!.text)
+      const ofDovecot = lines(filesOf(dovecot, mail(kind))['/etc/dovecot/logins']!.text)
         .map((line) => /^([^:]+):{7}user=(\S+) noauthenticate$/.exec(line)!.slice(1))
         .filter(([name, user]) => name !== user);
-      const smtpd = lines(openSmtpdFiles(mail(kind))['/etc/smtpd/logins']!.text);
-      expect(smtpd.map((line) => line.split(' '))).toEqual(dovecot);
+      const smtpd = lines(filesOf(openSmtpd, mail(kind))['/etc/smtpd/logins']!.text);
+      expect(smtpd.map((line) => line.split(' '))).toEqual(ofDovecot);
       expect(smtpd.length).toBeGreaterThan(3);
     }
   });
@@ -98,11 +98,11 @@ describe('the table of OpenSMTPD', () => {
       }));
       writeFileSync(
         join(folder, kind, 'credentials'),
-        openSmtpdSecrets(mail(kind), credentials)['/etc/smtpd/credentials']!.text,
+        secretFilesOf(openSmtpd, { credentials }, mail(kind))['/etc/smtpd/credentials']!.text,
       );
       writeFileSync(
         join(folder, kind, 'logins'),
-        openSmtpdFiles(mail(kind))['/etc/smtpd/logins']!.text,
+        filesOf(openSmtpd, mail(kind))['/etc/smtpd/logins']!.text,
       );
       // As on the host, but for where its files lie.
       writeFileSync(

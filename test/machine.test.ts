@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import * as hcloud from '@pulumi/hcloud';
 import { parse } from 'yaml';
+import { openPorts } from '../components/daemons/catalogue';
 import { Machine } from '../components/machine';
 import { firewallRules, userData } from '../components/machineFiles';
+import { exampleMail } from './example';
 import { record } from './mocks';
 
 const args = {
@@ -12,9 +14,8 @@ const args = {
   volumeSize: 20,
   ipv6: true,
   adminNetworks: ['192.0.2.0/24'],
-  web: true,
+  ports: [{ number: 25, purpose: 'mail', from: 'everyone' as const }],
   serverGeneration: 1,
-  tls: { issuer: 'selfSigned' as const },
   protect: true,
 };
 
@@ -96,9 +97,11 @@ describe('firewallRules', () => {
   ] as const)(
     'opens mail to all, SSH to the named networks only, and the web: %s, %s',
     (web, issuer, ports) => {
-      const open = firewallRules(['198.51.100.0/24', '192.0.2.0/24'], { web, tls: { issuer } }).map(
-        (r) => [r.port, r.sourceIps],
-      );
+      const mail = exampleMail({ web });
+      const open = firewallRules(
+        ['198.51.100.0/24', '192.0.2.0/24'],
+        openPorts({ ...mail, tls: { ...mail.tls, issuer } }),
+      ).map((r) => [r.port, r.sourceIps]);
       const everywhere = ['0.0.0.0/0', '::/0'];
       expect(open).toEqual([
         [undefined, everywhere],

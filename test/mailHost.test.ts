@@ -169,11 +169,12 @@ describe('MailHost', () => {
     'lets no daemon come before what is restored: %s',
     async (restore) => {
       const resources = await build({ backup, restore });
-      const first = ['mail-resolver', 'mail-tls'].map((name) =>
-        resources.find((one) => one.name === name && one.type === 'mailhost:index:Daemon'),
+      const first = commands(resources).filter(({ name }) =>
+        ['mail-resolver', 'mail-tls'].includes(name),
       );
-      for (const daemon of first) {
-        const before = [daemon!.options.dependsOn].flat() as pulumi.Resource[];
+      expect(first).toHaveLength(2);
+      for (const { options } of first) {
+        const before = [options.dependsOn].flat() as pulumi.Resource[];
         expect(before.some((resource) => resource instanceof Backup)).toBe(restore !== undefined);
       }
       const command = commands(resources).find(({ name }) => name === 'mail-backup-restore');

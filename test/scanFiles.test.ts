@@ -1,19 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { amavisFiles } from '../components/hostFiles/amavisFiles';
-import { packages } from '../components/hostFiles/packages';
-import { resolverFiles } from '../components/hostFiles/resolverFiles';
-import { spamAssassinFiles } from '../components/hostFiles/spamAssassinFiles';
+import { amavis as scanner } from '../components/daemons/amavis';
+import { packages } from '../components/hostFiles/systemFiles';
+import { resolver as unbound } from '../components/daemons/resolver';
+import { spamAssassin as rules } from '../components/daemons/spamAssassin';
 import type { MailHostArgs } from '../components/mailHostArgs';
-import { exampleKeys, exampleMail } from './example';
+import { exampleMail, filesOf } from './example';
 
-const amavis = (change: Partial<MailHostArgs> = {}) => {
-  const mail = exampleMail(change);
-  return amavisFiles(mail, exampleKeys(mail))['/etc/amavis/conf.d/60-mailhost']!.text;
-};
+const amavis = (change: Partial<MailHostArgs> = {}) =>
+  filesOf(scanner, exampleMail(change))['/etc/amavis/conf.d/60-mailhost']!.text;
 const spamAssassin = (change: Partial<MailHostArgs> = {}) =>
-  spamAssassinFiles(exampleMail(change))['/etc/spamassassin/local.cf']!.text;
+  filesOf(rules, exampleMail(change))['/etc/spamassassin/local.cf']!.text;
 const resolver = (change: Partial<MailHostArgs> = {}) =>
-  resolverFiles(exampleMail(change))['/etc/unbound/unbound.conf.d/mailhost.conf']!.text;
+  filesOf(unbound, exampleMail(change))['/etc/unbound/unbound.conf.d/mailhost.conf']!.text;
 /** What is assigned to a variable of amavis outside the policy banks. */
 const assigned = (text: string, name: string) =>
   [...text.matchAll(new RegExp(`^\\$${name} = (.*);$`, 'gm'))].map(([, value]) => value);

@@ -1,13 +1,9 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
+import { probeAddress } from '../components/daemons/probe';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { seconds } from '../components/settings/duration';
-import {
-  mailDomains,
-  mailSettings,
-  probeAddress,
-  roles,
-} from '../components/settings/mailSettings';
+import { mailDomains, mailSettings, roles } from '../components/settings/mailSettings';
 import {
   asciiName,
   isZoneId,

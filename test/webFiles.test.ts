@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HostFiles } from '../components/hostFiles/files';
-import { webFiles } from '../components/hostFiles/webFiles';
-import { exampleMail } from './example';
+import { web } from '../components/daemons/web';
+import { exampleMail, filesOf } from './example';
 
 const root = '/usr/local/share/mailhost/web';
 const text = (files: HostFiles, path: string) => files[path]!.text;
@@ -14,7 +14,7 @@ describe('the web side', () => {
     ['virtual', '%EMAILADDRESS%', '$1'],
     ['system', '%EMAILLOCALPART%', '$2'],
   ] as const)('tells mail clients how to log in: %s accounts', (accountKind, user, captured) => {
-    const files = webFiles(exampleMail({ accountKind }));
+    const files = filesOf(web, exampleMail({ accountKind }));
     const autoconfig = text(files, `${root}/mail/config-v1.1.xml`);
     expect(elements(autoconfig, 'username')).toEqual([user, user, user]);
     expect(new Set(elements(autoconfig, 'hostname'))).toEqual(new Set(['mail.example.org']));
@@ -33,14 +33,14 @@ describe('the web side', () => {
 
   it('says the same whatever the domains and accounts', () => {
     const change = { domains: [{ name: 'example.org' }], accounts: [] };
-    expect(webFiles(exampleMail({ ...change, postmaster: 'someone@elsewhere.example' }))).toEqual(
-      webFiles(exampleMail()),
-    );
+    expect(
+      filesOf(web, exampleMail({ ...change, postmaster: 'someone@elsewhere.example' })),
+    ).toEqual(filesOf(web, exampleMail()));
   });
 
   it('has a site with a certificate of its own for each domain, where a CA issues them', () => {
     const sites = (issuer: 'acme' | 'selfSigned') =>
-      webFiles(exampleMail({ tls: { issuer, acceptTerms: true } }));
+      filesOf(web, exampleMail({ tls: { issuer, acceptTerms: true } }));
     const paths = (files: HostFiles) =>
       Object.keys(files).filter((path) => path.startsWith('/etc/nginx/sites/'));
     expect(paths(sites('selfSigned'))).toEqual([]);
@@ -56,7 +56,7 @@ describe('the web side', () => {
   });
 
   it('serves on ports 80 and 443 of both families, and answers itself on loopback', () => {
-    const nginx = text(webFiles(exampleMail()), '/etc/nginx/nginx.conf');
+    const nginx = text(filesOf(web, exampleMail()), '/etc/nginx/nginx.conf');
     expect(nginx.match(/(?<=listen )\S+/g)).toEqual([
       '80',
       '[::]:80',
@@ -67,9 +67,11 @@ describe('the web side', () => {
   });
 
   it('promises nothing of TLS to other mail systems before a domain announces it', () => {
-    const policy = text(webFiles(exampleMail()), `${root}/.well-known/mta-sts.txt`);
+    const policy = text(filesOf(web, exampleMail()), `${root}/.well-known/mta-sts.txt`);
     expect(policy).toContain('mode: none\r\n');
     const mail = { ...exampleMail(), mtaSts: 'enforce' } as const;
-    expect(text(webFiles(mail), `${root}/.well-known/mta-sts.txt`)).toContain('mode: enforce\r\n');
+    expect(text(filesOf(web, mail), `${root}/.well-known/mta-sts.txt`)).toContain(
+      'mode: enforce\r\n',
+    );
   });
 });

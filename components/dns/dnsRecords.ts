@@ -1,9 +1,12 @@
 import { createHash, createPublicKey } from 'node:crypto';
+import { clientPorts } from '../daemons/catalogue';
 import { hasTlsa, withMail } from '../settings/derived';
 import type { DmarcPolicy } from '../settings/enums';
+import { mailSettings } from '../settings/mailSettings';
 import { domainOf, liesIn, registrableDomain } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
+import { clientNames, tlsaName } from './names';
 import { spfRecord } from './spf';
 
 /** What is known only once something is made, by what makes it. */
@@ -112,9 +115,6 @@ const hostRecords = (settings: Settings): OwnRecord[] => {
   ];
 };
 
-/** Where other mail systems look which TLS keys the host may have (RFC 7672, section 3). */
-export const tlsaName = (hostName: string): string => `_25._tcp.${hostName}`;
-
 /** The name of a generation of the TLS key. The first has had its name since there were no others. */
 export const tlsKeyName = (generation: number): string =>
   generation === 1 ? 'key' : `key-${generation}`;
@@ -134,7 +134,7 @@ function domainRecords(settings: Settings, domain: Domain, selectors: string[]):
   const { hostName, web } = settings;
   const { name, spf } = domain;
   const mtaSts = announcedMtaSts(settings);
-  const service = (key: string, port: number): OwnRecord => ({
+  const srvRecord = (key: string, port: number): OwnRecord => ({
     key,
     name: `_${key}._tcp.${name}`,
     type: 'SRV',
@@ -163,10 +163,7 @@ function domainRecords(settings: Settings, domain: Domain, selectors: string[]):
       value: `v=TLSRPTv1; rua=mailto:tls-reports@${name}`,
     },
     // RFC 6186, RFC 8314 (section 5.1) and RFC 5804 (section 1.8).
-    service('imaps', 993),
-    service('submissions', 465),
-    service('submission', 587),
-    service('sieve', 4190),
+    ...clientPorts(mailSettings(settings)).map(({ service, number }) => srvRecord(service, number)),
     ...(web ? [alias('autoconfig', autoconfig!), alias('autodiscover', autodiscover!)] : []),
     ...(mtaSts === undefined
       ? []
@@ -184,10 +181,6 @@ function domainRecords(settings: Settings, domain: Domain, selectors: string[]):
 
 /** The record that announces a policy, which is to be served by then. */
 export const mtaStsKey = 'mta-sts';
-
-/** Names below a domain under which the host's web server is looked for. */
-export const clientNames = (domain: string): string[] =>
-  ['autoconfig', 'autodiscover', 'mta-sts'].map((label) => `${label}.${domain}`);
 
 /** Both identifiers have to lie in the domain itself, not merely in the same organisation (RFC 7489, section 3.1). */
 const dmarcPolicy = (policy: DmarcPolicy): string => `v=DMARC1; p=${policy}; adkim=s; aspf=s`;

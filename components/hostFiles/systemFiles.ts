@@ -1,7 +1,21 @@
+import { daemonPackages, wantedDaemons } from '../daemons/catalogue';
 import type { MailSettings } from '../settings/mailSettings';
 import type { Settings } from '../settings/settings';
 import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './files';
-import { packages } from './packages';
+
+/** Debian packages that no single daemon needs. */
+const basePackages = [
+  'logrotate',
+  'unattended-upgrades',
+  // Restarts what an update touches.
+  'needrestart',
+  // The host program asks the zones' own name servers.
+  'python3-dnspython',
+];
+
+/** Debian packages of the mail host, in order; none is taken along only because another recommends it. */
+export const packages = (mail: MailSettings): string[] =>
+  [...basePackages, ...daemonPackages(mail)].sort();
 
 /** Where the host program's modules lie on the host. */
 const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
@@ -17,25 +31,6 @@ export function hostProgram(): HostFiles {
     fileAsItIs('/usr/local/sbin/mailhost', '0755'),
     ...modules.map((path) => fileAsItIs(path)),
   ) as HostFiles;
-}
-
-/** What the host gets pushed. It stops what one brought that is no longer among them. */
-export function pushes(mail: MailSettings): string[] {
-  return [
-    'firewall',
-    'ssh',
-    'fail2ban',
-    'resolver',
-    'tls',
-    ...(mail.accountKind === 'system' ? ['accounts'] : []),
-    'spamassassin',
-    'dovecot',
-    ...(mail.antivirus ? ['antivirus'] : []),
-    'amavis',
-    'opensmtpd',
-    ...(mail.web ? ['web'] : []),
-    ...(mail.backup ? ['backup'] : []),
-  ];
 }
 
 /**
@@ -58,8 +53,9 @@ export function systemFiles(
       '::1 localhost ip6-localhost ip6-loopback',
     ]),
     '/etc/mailname': file([hostName]),
-    '/etc/mailhost/packages': file(packages(mail).sort()),
-    '/etc/mailhost/pushes': file(pushes(mail)),
+    '/etc/mailhost/packages': file(packages(mail)),
+    // The host stops what another brought.
+    '/etc/mailhost/pushes': file(wantedDaemons(mail).map(({ name }) => name)),
     '/etc/mailhost/drift-accepted': file(driftAccepted),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),

@@ -1,6 +1,7 @@
 import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
-import { tlsaName, type DnsRecord } from '../dns/dnsRecords';
+import type { DnsRecord } from '../dns/dnsRecords';
 import { announcedMtaSts } from '../dns/mtaSts';
+import { tlsaName } from '../dns/names';
 import type { DnsProvider, Zone } from '../dns/provider';
 import { isKnown, recordContent, resourceName, withValue } from '../dns/recordForms';
 import type { Settings } from '../settings/settings';

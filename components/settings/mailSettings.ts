@@ -60,10 +60,6 @@ export interface Credential {
   passwordHash: string;
 }
 
-/** The mailbox of the check at the end of an `up`, at a domain that can exist nowhere else (RFC 6761, section 6.4). */
-export const probeDomain = 'mailhost-probe.invalid';
-export const probeAddress = `mailhost-probe@${probeDomain}`;
-
 /** What every domain has to answer (RFC 2142, RFC 7489, RFC 8460); `root` is for the host's own messages. */
 export const roles = ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'];
 

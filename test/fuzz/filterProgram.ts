@@ -1,8 +1,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openSmtpdFiles } from '../../components/hostFiles/openSmtpdFiles';
-import { example, exampleMail } from '../example';
+import { openSmtpd } from '../../components/daemons/openSmtpd';
+import { example, exampleMail, filesOf } from '../example';
 
 const programs = join(__dirname, '../../files/usr/local/lib/mailhost/filters');
 const token = '00000000000000aa';
@@ -12,7 +12,8 @@ const answerBuffer = 65_536;
 
 /** Writes the tables of an example with an alias that leads elsewhere; gives the options that name them. */
 export function writeTables(folder: string): Record<'submission' | 'inbound', Options> {
-  const files = openSmtpdFiles(
+  const files = filesOf(
+    openSmtpd,
     exampleMail({
       accounts: [
         ...example.accounts!.slice(0, 1),

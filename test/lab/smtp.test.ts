@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { getPriority, setPriority } from 'node:os';
 import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { openSmtpdFiles, openSmtpdSecrets } from '../../components/hostFiles/openSmtpdFiles';
+import { openSmtpd } from '../../components/daemons/openSmtpd';
 import { readMailbox, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { passwords } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import { waitFor } from '../../lab/state';
-import { example, exampleMail } from '../example';
+import { example, exampleMail, filesOf, secretFilesOf } from '../example';
 import { erika, hostTest, type Host } from './hosts';
 import { SmtpDialogue, type Target } from './smtpDialogue';
 
@@ -463,7 +463,10 @@ describe('the configuration', () => {
   ] as const)('is one that OpenSMTPD takes, with %s', ([, change], { host }) => {
     const domains = example.domains.map((d) => ({ ...d, spf: ['include:remote.example'] }));
     const mail = exampleMail({ domains, ...change });
-    const files = { ...openSmtpdFiles(mail), ...openSmtpdSecrets(mail, [], 'x') };
+    const files = {
+      ...filesOf(openSmtpd, mail),
+      ...secretFilesOf(openSmtpd, { credentials: [], smarthostPassword: 'x' }, mail),
+    };
     const check = `import pathlib, sys
 sys.path.insert(0, "/usr/local/lib")
 from mailhost.daemons import DAEMONS

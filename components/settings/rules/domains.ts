@@ -1,4 +1,4 @@
-import { clientNames } from '../../dns/dnsRecords';
+import { clientNames } from '../../dns/names';
 import { hasTooManyLookups, leastLookups, maximumRecordLength, spfRecord } from '../../dns/spf';
 import { pathText } from '../mistakes';
 import { isZoneId, liesIn, registrableDomain } from '../names';

@@ -1,16 +1,25 @@
+import { fileAsItIs, hostFile, textOfLines, type HostFiles } from '../hostFiles/files';
 import { isOverSsh } from '../settings/derived';
-import type { MailSettings } from '../settings/mailSettings';
-import { fileAsItIs, hostFile, textOfLines, type HostFiles } from './files';
+import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 
 const folder = '/etc/mailhost';
 
-/**
- * restic's settings as environment variables, and the timer that runs it.
- *
- * @param restore the snapshot that an empty volume is to be filled from; until it is, no backup is made
- */
-export function backupFiles({ hostName, backup }: MailSettings, restore?: string): HostFiles {
-  if (backup === undefined) return {};
+/** restic, and the timer that runs it. */
+export const backup: DaemonSpec = {
+  name: 'backup',
+  title: 'restic',
+  timers: ['mailhost-backup.timer'],
+  isWanted: (mail) => mail.backup !== undefined,
+  packages: () => ['restic', 'openssh-client'],
+  waitsFor: [],
+  files,
+  secrets: secretFiles(['backup'], (_plan, secrets) => repositoryFiles(secrets.backup)),
+};
+
+/** restic's settings as environment variables. As long as an empty volume is to be filled, no backup is made. */
+function files({ mail, restore }: Plan): HostFiles {
+  if (mail.backup === undefined) return {};
+  const { hostName, backup } = mail;
   const { repository, hostKey, keepDaily, keepWeekly, keepMonthly } = backup;
   const host = sshHost(repository);
   return {
@@ -46,11 +55,7 @@ function sshHost(repository: string): string | undefined {
 }
 
 /** What opens the repository: its own password, and what its server asks for. */
-export function backupSecrets(
-  password: string,
-  environment: Record<string, string>,
-  sshKey: string | undefined,
-): HostFiles {
+function repositoryFiles({ password, environment, sshKey }: Secrets['backup']): HostFiles {
   const lines = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   return {
     [`${folder}/restic.password`]: hostFile(textOfLines([password]), '0600'),

@@ -1,23 +1,64 @@
 import {
-  mailDomains,
-  probeAddress,
-  probeDomain,
-  roles,
-  type Credential,
-  type MailSettings,
-} from '../settings/mailSettings';
-import { localPartOf } from '../settings/names';
-import { scannerAddresses } from './amavisFiles';
-import {
   fileAsItIs,
   filledFile,
   hostFile,
   serviceFiles,
   textOfLines,
   type HostFiles,
-} from './files';
+} from '../hostFiles/files';
+import { mailDomains, roles, type MailSettings } from '../settings/mailSettings';
+import { localPartOf } from '../settings/names';
+import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
-import { tlsCiphers } from './tlsFiles';
+import { probeAddress, probeDomain } from './probe';
+import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
+import { tlsCiphers } from './tls';
+
+/** OpenSMTPD: mail in, out, and between the others. */
+export const openSmtpd = {
+  name: 'opensmtpd',
+  title: 'OpenSMTPD',
+  unit: 'opensmtpd',
+  packages: () => ['opensmtpd'],
+  users: [
+    { name: 'opensmtpd', id: 901, home: '/var/lib/opensmtpd/empty' },
+    { name: 'opensmtpq', id: 902, home: '/var/lib/opensmtpd/empty' },
+  ],
+  ports: {
+    smtp: {
+      number: 25,
+      protocol: 'SMTP',
+      security: 'STARTTLS',
+      purpose: 'mail',
+      from: 'everyone',
+    },
+    submissions: {
+      number: 465,
+      protocol: 'SMTP',
+      security: 'TLS',
+      purpose: 'mail',
+      from: 'everyone',
+      isForClients: true,
+    },
+    submission: {
+      number: 587,
+      protocol: 'SMTP',
+      security: 'STARTTLS',
+      purpose: 'mail',
+      from: 'everyone',
+      isForClients: true,
+    },
+    // Each is a tag in its configuration.
+    filtered: { number: 10025, protocol: 'SMTP', purpose: 'scanned mail', from: 'host' },
+    signed: { number: 10027, protocol: 'SMTP', purpose: 'signed mail', from: 'host' },
+    redirected: { number: 10029, protocol: 'SMTP', purpose: 'mail of Sieve scripts', from: 'host' },
+    own: { number: 10030, protocol: 'SMTP', purpose: 'refusal of mail to itself', from: 'host' },
+  },
+  // While a route is down OpenSMTPD holds mail back, so its next hops come first.
+  waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
+  files,
+  secrets: secretFiles(['credentials', 'smarthostPassword'], tablesWithSecrets),
+} satisfies DaemonSpec;
 
 const mebibyte = 1 << 20;
 
@@ -33,8 +74,8 @@ const table = (lines: string[], mode?: string, owner?: string) =>
 const relays = (port: number) =>
   table(scannerAddresses.map((address) => `smtp+notls://${address}:${port}`));
 
-/** OpenSMTPD's configuration, tables and filters. */
-export function openSmtpdFiles(mail: MailSettings): HostFiles {
+/** Its configuration, tables and filters. */
+function files({ mail, ports }: Plan): HostFiles {
   const aliases = aliasTargets(mail);
   const maxSize = mail.messageSize * mebibyte;
   return {
@@ -45,6 +86,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
       loopback: mail.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'],
       maxSize,
       maxMessageSize: maxSize + roomForHeaders,
+      ports,
       probeDomain,
       route: route(mail),
       scannerAddresses,
@@ -59,8 +101,8 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
           `${userName(mail, address)} ${[...new Set([address, ...own, ...sendAs])].join(',')}`,
       ),
     ),
-    '/etc/smtpd/scanners': relays(10024),
-    '/etc/smtpd/signers': relays(10026),
+    '/etc/smtpd/scanners': relays(ports.scan!),
+    '/etc/smtpd/signers': relays(ports.sign!),
     '/etc/smtpd/logins': table([...loginNames(mail)].map((pair) => pair.join(' '))),
     ...fileAsItIs('/usr/libexec/opensmtpd/table-accounts', '0755'),
     ...fileAsItIs(`${filters}/inbound`, '0755'),
@@ -77,15 +119,14 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
 }
 
 /** Password hashes by user name, and the login at the smarthost; OpenSMTPD reads them after it has given up root. */
-export function openSmtpdSecrets(
-  mail: MailSettings,
-  accounts: Credential[],
-  smarthostPassword?: string,
+function tablesWithSecrets(
+  { mail }: Plan,
+  { credentials, smarthostPassword }: Pick<Secrets, 'credentials' | 'smarthostPassword'>,
 ): HostFiles {
   const secret = (lines: string[]) => table(lines, '0640', 'root:opensmtpd');
   return {
     '/etc/smtpd/credentials': secret(
-      accounts.map(({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`),
+      credentials.map(({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`),
     ),
     ...(mail.smarthost
       ? {

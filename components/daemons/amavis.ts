@@ -1,7 +1,9 @@
-import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
+import { dkimSelector } from '../dns/dkimKeys';
+import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from '../hostFiles/files';
 import { seconds } from '../settings/duration';
-import { mailDomains, probeDomain, type MailSettings } from '../settings/mailSettings';
-import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from './files';
+import { mailDomains } from '../settings/mailSettings';
+import { probeDomain } from './probe';
+import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 
 /**
  * Where amavis listens. Each address is a next hop of its own to OpenSMTPD, which would else let a message wait for the
@@ -9,12 +11,25 @@ import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from '
  */
 export const scannerAddresses = Array.from({ length: 32 }, (_, index) => `127.0.0.${index + 1}`);
 
-/**
- * amavis' configuration: scanning in, signing out.
- *
- * @param dkim of each domain with mail
- */
-export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>): HostFiles {
+/** amavis: scanning in, signing out. */
+export const amavis: DaemonSpec = {
+  name: 'amavis',
+  title: 'amavis',
+  unit: 'amavis',
+  timers: ['mailhost-sign.timer'],
+  packages: () => ['amavisd-new'],
+  users: [{ name: 'amavis', id: 903, home: '/var/lib/amavis' }],
+  ports: {
+    scan: { number: 10024, protocol: 'SMTP', purpose: 'mail to scan', from: 'host' },
+    sign: { number: 10026, protocol: 'SMTP', purpose: 'mail to scan and sign', from: 'host' },
+  },
+  // The host refuses to sign with a key that the domain's name servers do not answer.
+  waitsFor: ['volume', 'spamassassin', 'antivirus', 'records'],
+  files,
+  secrets: secretFiles(['dkimKeys'], (_plan, { dkimKeys }) => keyFiles(dkimKeys)),
+};
+
+function files({ mail, dkim, ports }: Plan): HostFiles {
   const retention = seconds(mail.dkimRetention);
   const keys = {
     retention,
@@ -30,6 +45,7 @@ export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>
       ...mail,
       dkimRetention: retention,
       localDomains: [...mailDomains(mail), probeDomain],
+      ports,
       probeDomain,
       scannerAddresses: scannerAddresses.join(' '),
       sizeLimit: mail.messageSize + 1,
@@ -50,16 +66,9 @@ export function amavisFiles(mail: MailSettings, dkim: Record<string, KeyHistory>
 
 /**
  * The key that signs, for each domain: amavis would sign with the first of several, so it gets no other. The public part
- * of each key that is out, in base64, travels along: in a readable file it would hide the rest while it is not known.
+ * of each key that is out travels along: in a readable file it would hide the rest while it is not known.
  */
-export function amavisSecrets(
-  keys: {
-    name: string;
-    selector: string;
-    privateKeyPem: string;
-    publicKeys: Record<string, string>;
-  }[],
-): HostFiles {
+function keyFiles(keys: Secrets['dkimKeys']): HostFiles {
   const publicKeys = Object.fromEntries(keys.map((key) => [key.name, key.publicKeys]));
   return {
     ...Object.fromEntries(

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { clientNames } from '../dns/dnsRecords';
 import { mtaStsPolicy } from '../dns/mtaSts';
-import type { MailSettings } from '../settings/mailSettings';
+import { clientNames } from '../dns/names';
 import {
   fileAsItIs,
   filledFile,
@@ -9,17 +8,35 @@ import {
   renderTemplate,
   serviceFiles,
   type HostFiles,
-} from './files';
-import { tlsCiphers } from './tlsFiles';
+} from '../hostFiles/files';
+import type { DaemonSpec, Plan } from './spec';
+import { tlsCiphers } from './tls';
 
 const root = '/usr/local/share/mailhost/web';
 
 /** nginx, and what it serves: how to set up a mail client, and the domains' policy for TLS between mail systems. */
-export function webFiles(mail: MailSettings): HostFiles {
+export const web: DaemonSpec = {
+  name: 'web',
+  title: 'nginx',
+  unit: 'nginx',
+  isWanted: (mail) => mail.web,
+  packages: () => ['nginx'],
+  ports: {
+    http: { number: 80, protocol: 'HTTP', purpose: 'web', from: 'everyone' },
+    https: { number: 443, protocol: 'HTTP', security: 'TLS', purpose: 'web', from: 'everyone' },
+    answers: { number: 10080, protocol: 'HTTP', purpose: 'answers to Outlook', from: 'host' },
+  },
+  waitsFor: ['tls'],
+  files,
+};
+
+function files(plan: Plan): HostFiles {
+  const { mail, ports } = plan;
   const virtual = mail.accountKind === 'virtual';
   const acme = mail.tls.issuer === 'acme';
   const values = {
     hostName: mail.hostName,
+    ports,
     virtual,
     tlsCiphers,
     // A variable of Thunderbird's, which fills it in.
@@ -28,7 +45,7 @@ export function webFiles(mail: MailSettings): HostFiles {
   return {
     ...filledFile('/etc/nginx/nginx.conf', { ...values, acme }),
     ...filledFile('/etc/nginx/pages.conf', values),
-    ...(acme ? sites(mail) : {}),
+    ...(acme ? sites(plan) : {}),
     ...serviceFiles('nginx'),
     ...filledFile(`${root}/mail/config-v1.1.xml`, values),
     ...filledFile(`${root}/autodiscover/autodiscover.xml`, values),
@@ -50,10 +67,12 @@ function uuidOf(name: string): string {
 }
 
 /** The names of each domain, with a certificate of their own. */
-const sites = ({ domains }: MailSettings): HostFiles =>
+const sites = ({ mail: { domains }, ports }: Plan): HostFiles =>
   Object.fromEntries(
     domains.map(({ name: domain }) => [
       `/etc/nginx/sites/${domain}.conf`,
-      hostFile(renderTemplate('/etc/nginx/sites.conf', { domain, names: clientNames(domain) })),
+      hostFile(
+        renderTemplate('/etc/nginx/sites.conf', { domain, names: clientNames(domain), ports }),
+      ),
     ]),
   );

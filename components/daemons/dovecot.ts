@@ -1,5 +1,3 @@
-import { probeAddress, type Credential, type MailSettings } from '../settings/mailSettings';
-import { domainOf, localPartOf } from '../settings/names';
 import {
   fileAsItIs,
   filledFile,
@@ -7,20 +5,64 @@ import {
   serviceFiles,
   textOfLines,
   type HostFiles,
-} from './files';
+} from '../hostFiles/files';
+import type { MailSettings } from '../settings/mailSettings';
+import { domainOf, localPartOf } from '../settings/names';
 import { loginNames, userName } from './logins';
-import { tlsCiphers } from './tlsFiles';
+import { probeAddress } from './probe';
+import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
+import { tlsCiphers } from './tls';
+
+/** Dovecot: mailboxes, with IMAP and ManageSieve to mail clients and LMTP to OpenSMTPD. */
+export const dovecot = {
+  name: 'dovecot',
+  title: 'Dovecot',
+  unit: 'dovecot',
+  packages: () => [
+    'dovecot-core',
+    'dovecot-imapd',
+    'dovecot-lmtpd',
+    'dovecot-managesieved',
+    'dovecot-sieve',
+  ],
+  users: [
+    { name: 'vmail', id: 5000, home: '/srv/mailhost/mail' },
+    { name: 'dovecot', id: 904, home: '/usr/lib/dovecot' },
+    { name: 'dovenull', id: 905, home: '/nonexistent' },
+  ],
+  ports: {
+    imaps: {
+      number: 993,
+      protocol: 'IMAP',
+      security: 'TLS',
+      purpose: 'mail',
+      from: 'everyone',
+      isForClients: true,
+    },
+    sieve: {
+      number: 4190,
+      protocol: 'ManageSieve',
+      security: 'STARTTLS',
+      purpose: 'mail',
+      from: 'everyone',
+      isForClients: true,
+    },
+  },
+  waitsFor: ['volume', 'tls', 'accounts'],
+  files,
+  secrets: secretFiles(['credentials'], passwordFile),
+} satisfies DaemonSpec;
 
 /** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */
 const storageEscape = '\x7f';
 
-/** Dovecot's configuration, with the list of users. */
-export function dovecotFiles(mail: MailSettings): HostFiles {
+function files({ mail, ports }: Plan): HostFiles {
   const virtual = mail.accountKind === 'virtual';
   const filesSpam = mail.spamAction === 'file';
   return {
     ...filledFile('/etc/dovecot/dovecot.conf', {
       ...mail,
+      ports,
       tlsCiphers,
       virtual,
       filesSpam,
@@ -46,9 +88,9 @@ function loginLines(mail: MailSettings): string[] {
 }
 
 /** Password hashes of virtual accounts; system users have theirs in /etc/shadow. */
-export function dovecotSecrets(mail: MailSettings, accounts: Credential[]): HostFiles {
+function passwordFile({ mail }: Plan, { credentials }: Pick<Secrets, 'credentials'>): HostFiles {
   if (mail.accountKind === 'system') return {};
-  const lines = accounts.map(({ address, passwordHash }) => `${address}:{CRYPT}${passwordHash}`);
+  const lines = credentials.map(({ address, passwordHash }) => `${address}:{CRYPT}${passwordHash}`);
   return { '/etc/dovecot/passwords': hostFile(textOfLines(lines), '0640', 'root:dovecot') };
 }
 

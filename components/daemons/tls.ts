@@ -1,6 +1,33 @@
-import { clientNames, tlsaName } from '../dns/dnsRecords';
+import { clientNames, tlsaName } from '../dns/names';
+import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from '../hostFiles/files';
 import type { MailSettings } from '../settings/mailSettings';
-import { fileAsItIs, filledFile, hostFile, type HostFiles } from './files';
+import { secretFiles, type DaemonSpec, type Pair, type Plan, type Secrets } from './spec';
+
+/** The certificates that daemons serve, and the timer that renews them or reports their end. */
+export const tls: DaemonSpec = {
+  name: 'tls',
+  title: 'TLS certificates',
+  unit: 'mailhost-renew.timer',
+  packages: (mail) => [
+    'openssl',
+    // The host program reads certificates.
+    'python3-cryptography',
+    ...(mail.tls.issuer === 'acme' ? ['certbot'] : []),
+  ],
+  ports: {
+    'acme-challenge': {
+      number: 80,
+      protocol: 'HTTP',
+      purpose: 'web',
+      from: 'everyone',
+      // Without a web server, certbot listens while the CA asks.
+      isOpenFor: (mail) => mail.tls.issuer === 'acme',
+    },
+  },
+  waitsFor: ['volume'],
+  files,
+  secrets: secretFiles(['certificate', 'tlsKeyHashes'], keyFiles),
+};
 
 const folder = '/etc/ssl/mailhost';
 
@@ -10,14 +37,8 @@ const folder = '/etc/ssl/mailhost';
  */
 export const tlsCiphers = 'ECDHE+AESGCM:ECDHE+CHACHA20';
 
-/** A private key with the certificate for it, in PEM. */
-export interface Pair {
-  chainPem: string;
-  privateKeyPem: string;
-}
-
-/** The timer that renews the certificates, or tells of their end, and what the CA is asked for. */
-export function tlsFiles(mail: MailSettings): HostFiles {
+/** The timer, and what the CA is asked for. */
+function files({ mail }: Plan): HostFiles {
   const acme = mail.tls.issuer === 'acme';
   return {
     ...fileAsItIs('/etc/systemd/system/mailhost-renew.service'),
@@ -26,16 +47,22 @@ export function tlsFiles(mail: MailSettings): HostFiles {
   };
 }
 
-/**
- * The host reads from it which TLSA records others go by.
- *
- * @param keyHashes as the plan publishes them
- */
-export const tlsaFile = (hostName: string, keyHashes: string[]): HostFiles => ({
-  '/etc/mailhost/tlsa': hostFile(
-    [tlsaName(hostName), ...keyHashes.map((hash) => `3 1 1 ${hash}`), ''].join('\n'),
-  ),
-});
+function keyFiles(
+  { mail }: Plan,
+  { certificate: { pair, acme }, tlsKeyHashes }: Pick<Secrets, 'certificate' | 'tlsKeyHashes'>,
+): HostFiles {
+  return {
+    ...(acme ? acmeFiles(pair, acme) : servedFiles(pair)),
+    // No secret, but known only once the keys are. The host reads from it which TLSA records others go by.
+    ...(mail.tlsa
+      ? {
+          '/etc/mailhost/tlsa': hostFile(
+            textOfLines([tlsaName(mail.hostName), ...tlsKeyHashes.map((hash) => `3 1 1 ${hash}`)]),
+          ),
+        }
+      : {}),
+  };
+}
 
 /** The certificates by their names: the host's, and one for each domain, so that a domain whose DNS is broken stops no other. */
 export function certificateNames(mail: Pick<MailSettings, 'hostName' | 'domains' | 'web'>) {
@@ -64,21 +91,15 @@ function certificatesText(mail: MailSettings): string {
 }
 
 /** What stands in place until the CA has issued a certificate, or for good where none is asked. */
-export const pairSecrets = ({ chainPem, privateKeyPem }: Pair): HostFiles => ({
+const servedFiles = ({ chainPem, privateKeyPem }: Pair): HostFiles => ({
   [`${folder}/fullchain.pem`]: hostFile(chainPem),
   [`${folder}/privkey.pem`]: hostFile(privateKeyPem, '0600'),
 });
 
-/**
- * The stack's own pair beside the one that is served, and what the CA is asked with.
- *
- * @param webKeyPem PEM of the key of all domains' names
- * @param requests PEM by the names of the certificates
- */
-export const acmeSecrets = (
+/** The stack's own pair beside the one that is served, and what the CA is asked with. */
+const acmeFiles = (
   { chainPem, privateKeyPem }: Pair,
-  webKeyPem: string,
-  requests: Record<string, string>,
+  { webKeyPem, requests }: NonNullable<Secrets['certificate']['acme']>,
 ): HostFiles => ({
   [own.chain]: hostFile(chainPem),
   [own.privateKey]: hostFile(privateKeyPem, '0600'),

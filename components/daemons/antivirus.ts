@@ -1,0 +1,16 @@
+import { fileAsItIs, serviceFiles } from '../hostFiles/files';
+import type { DaemonSpec } from './spec';
+
+/** ClamAV's daemon, with what it runs with besides Debian's own configuration of it. */
+export const antivirus: DaemonSpec = {
+  name: 'antivirus',
+  title: 'ClamAV',
+  unit: 'clamav-daemon',
+  isWanted: (mail) => mail.antivirus,
+  packages: () => ['clamav-daemon', 'clamav-freshclam'],
+  waitsFor: ['resolver'],
+  files: () => ({
+    ...fileAsItIs('/etc/sysusers.d/mailhost-antivirus.conf'),
+    ...serviceFiles('clamav-daemon'),
+  }),
+};

@@ -1,0 +1,24 @@
+import { fileAsItIs, filledFile, serviceFiles } from '../hostFiles/files';
+import type { DaemonSpec } from './spec';
+
+/** Networks of administrators, unless they are everybody's. */
+export const trustedNetworks = (adminNetworks: string[]): string[] =>
+  adminNetworks.filter((network) => !network.endsWith('/0'));
+
+/** fail2ban, which shuts out who tries passwords. */
+export const fail2ban: DaemonSpec = {
+  name: 'fail2ban',
+  title: 'fail2ban',
+  unit: 'fail2ban',
+  packages: () => ['fail2ban'],
+  waitsFor: [],
+  files: ({ adminNetworks }) => ({
+    // Never shut out.
+    ...filledFile('/etc/fail2ban/jail.local', { trusted: trustedNetworks(adminNetworks) }),
+    ...fileAsItIs('/etc/fail2ban/fail2ban.local'),
+    ...fileAsItIs('/etc/fail2ban/filter.d/mailhost.conf'),
+    ...fileAsItIs('/etc/fail2ban/filter.d/mailhost-logins.conf'),
+    ...fileAsItIs('/etc/fail2ban/action.d/mailhost-known.conf'),
+    ...serviceFiles('fail2ban'),
+  }),
+};

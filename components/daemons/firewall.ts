@@ -1,0 +1,13 @@
+import { filledFile } from '../hostFiles/files';
+import type { DaemonSpec } from './spec';
+
+/** The host's own firewall: it opens the same ports as the cloud's. */
+export const firewall: DaemonSpec = {
+  name: 'firewall',
+  title: 'nftables',
+  unit: 'nftables',
+  packages: () => ['nftables'],
+  waitsFor: [],
+  files: ({ openPorts, ports }) =>
+    filledFile('/etc/nftables.conf', { openPorts: openPorts.join(', '), ports }),
+};

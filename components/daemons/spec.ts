@@ -1,0 +1,117 @@
+import type { KeyHistory } from '../dns/dkimKeys';
+import type { HostFiles } from '../hostFiles/files';
+import type { Credential, MailSettings } from '../settings/mailSettings';
+
+/** A TCP port that a daemon listens on. */
+export interface Port {
+  number: number;
+  /** What is spoken on it; the host program knows the greeting of each. */
+  protocol: 'SMTP' | 'IMAP' | 'ManageSieve' | 'HTTP' | 'SSH' | 'DNS';
+  /** TLS from the first byte, or after STARTTLS. The host's certificate is served there. Default: no TLS. */
+  security?: 'TLS' | 'STARTTLS';
+  /** What it is for, as the cloud firewall and docs/hardening.md have it. */
+  purpose: string;
+  /** Who can connect: everyone, the administrators' networks, or this host alone. */
+  from: 'everyone' | 'admins' | 'host';
+  /** Mail clients use it: each domain has an SRV record for it, named by its service. */
+  isForClients?: true;
+  /** Settings with which it is open although nothing listens most of the time. Default: it is listened on as long as the daemon runs. */
+  isOpenFor?: (mail: MailSettings) => boolean;
+}
+
+/** A system user with a fixed number: its files on the volume outlive the server. */
+export interface User {
+  name: string;
+  /** Number of the user, and of its group. */
+  id: number;
+  home: string;
+}
+
+/** What the files of daemons are rendered from: plain values, no secrets. */
+export interface Plan {
+  mail: MailSettings;
+  /** Networks in CIDR form that may use SSH. */
+  adminNetworks: string[];
+  /** Keys of each domain with mail. */
+  dkim: Record<string, KeyHistory>;
+  /** Snapshot that an empty volume is filled from. */
+  restore?: string;
+  /** Numbers of all ports, by service. */
+  ports: Record<string, number>;
+  /** Numbers of the ports that others can reach, in order. */
+  openPorts: number[];
+}
+
+/** A private key with the certificate for it, in PEM. */
+export interface Pair {
+  chainPem: string;
+  privateKeyPem: string;
+}
+
+/** What the files with secrets are rendered from. */
+export interface Secrets {
+  credentials: Credential[];
+  /** Undefined without a smarthost. */
+  smarthostPassword: string | undefined;
+  certificate: {
+    pair: Pair;
+    /** What an ACME CA is asked with: the key of the domains' names, and a request for each certificate, in PEM. */
+    acme?: { webKeyPem: string; requests: Record<string, string> };
+  };
+  /** SHA-256 of the TLS keys that the plan publishes. */
+  tlsKeyHashes: string[];
+  /** The key that signs for each domain, and the public part of each that is published, in base64 by selector. */
+  dkimKeys: {
+    name: string;
+    selector: string;
+    privateKeyPem: string;
+    publicKeys: Record<string, string>;
+  }[];
+  backup: {
+    password: string;
+    environment: Record<string, string>;
+    /** For a server that is reached by SSH. */
+    sshKey: string | undefined;
+  };
+}
+
+/** Files with secrets, and the secrets that they are rendered from: the push waits for no other. */
+export interface SecretFiles {
+  from: readonly (keyof Secrets)[];
+  files: (plan: Plan, secrets: Secrets) => HostFiles;
+}
+
+/** @param from names of the secrets that `files` takes */
+export const secretFiles = <K extends keyof Secrets>(
+  from: readonly K[],
+  files: (plan: Plan, secrets: Pick<Secrets, K>) => HostFiles,
+): SecretFiles => ({ from, files });
+
+/** Whatever is pushed to the host by itself: a daemon, or files that several daemons share. */
+export interface DaemonSpec {
+  /** Name of the push, which is also that of the class on the host and of the resource: `mail-dovecot` of the mail host `mail`. */
+  name: string;
+  /** Its name in documentation. */
+  title: string;
+  /** systemd unit that is restarted with new files. Default: the class on the host restarts something itself. */
+  unit?: string;
+  /** Further units that have to run and to start at boot. */
+  timers?: string[];
+  /** Whether the settings ask for it. Default: always. */
+  isWanted?: (mail: MailSettings) => boolean;
+  /** Debian packages. Default: none. */
+  packages?: (mail: MailSettings) => string[];
+  /** Default: none. */
+  users?: User[];
+  /** By service, a name that no other daemon has; for what mail clients use, that of its SRV record. Default: none. */
+  ports?: Record<string, Port>;
+  /**
+   * What has to be in force before its files are: other daemons by name, `volume` (filled from a backup, if one is
+   * restored) or `records` (published). The packages are always there. Daemons that are not wanted are left out.
+   */
+  waitsFor: string[];
+  /** Readable files: a preview shows a diff of each. Holds no secret and nothing known only after creation. */
+  files: (plan: Plan) => HostFiles;
+  /** Default: none. */
+  secrets?: SecretFiles;
+}

@@ -1,0 +1,16 @@
+import { filledFile } from '../hostFiles/files';
+import { trustedNetworks } from './fail2ban';
+import type { DaemonSpec } from './spec';
+
+/** What sshd does besides Debian's own configuration of it. No unit: the way in is never stopped. */
+export const ssh: DaemonSpec = {
+  name: 'ssh',
+  title: 'sshd',
+  ports: { ssh: { number: 22, protocol: 'SSH', purpose: 'ssh', from: 'admins' } },
+  waitsFor: [],
+  files: ({ adminNetworks }) =>
+    filledFile('/etc/ssh/sshd_config.d/10-mailhost.conf', {
+      // Not held back for failed connections.
+      trusted: trustedNetworks(adminNetworks).join(','),
+    }),
+};

@@ -1,0 +1,29 @@
+import * as pulumi from '@pulumi/pulumi';
+import { Backup } from '../backup';
+import type { HostAccess } from '../daemon';
+import { backup } from '../daemons/backup';
+import type { Host } from '../host';
+import type { Deployment } from './deployment';
+import type { Pushes } from './pushes';
+
+/** Backups, where the settings have any. */
+export function makeBackup(
+  { name, settings, own }: Deployment,
+  host: HostAccess,
+  system: Host,
+  pushes: Pushes,
+): Backup | undefined {
+  if (!settings.backup) return undefined;
+  const { password, environment } = settings.backup;
+  return new Backup(
+    `${name}-backup`,
+    {
+      host,
+      repository: settings.backup.repository,
+      push: (sshKey, parent) =>
+        pushes.push(backup, { backup: pulumi.output({ password, environment, sshKey }) }, parent),
+      restore: settings.restore,
+    },
+    { ...own, dependsOn: [system] },
+  );
+}

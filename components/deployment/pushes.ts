@@ -1,0 +1,70 @@
+import * as pulumi from '@pulumi/pulumi';
+import { Daemon, type HostAccess } from '../daemon';
+import type { DaemonSpec, Plan, SecretFiles, Secrets } from '../daemons/spec';
+
+/** Secrets as they become known, each by itself. */
+export type SecretOutputs = { [K in keyof Secrets]?: pulumi.Output<Secrets[K]> };
+
+export interface PushesArgs {
+  host: HostAccess;
+  /** Daemons that the settings ask for, in order. */
+  daemons: DaemonSpec[];
+  plan: Plan;
+  secrets: SecretOutputs;
+  /** What daemons wait for besides each other, by name. */
+  milestones: Record<string, () => pulumi.Resource[]>;
+}
+
+/** The pushes of the daemons. Each is made when it is asked for first, and before it those that it waits for. */
+export class Pushes {
+  private readonly made = new Map<string, Daemon>();
+
+  /** @param name of the MailHost */
+  constructor(
+    private readonly name: string,
+    private readonly args: PushesArgs,
+    private readonly opts: pulumi.ComponentResourceOptions,
+  ) {}
+
+  /** In order. */
+  all(): Daemon[] {
+    return this.args.daemons.map((spec) => this.push(spec));
+  }
+
+  /** What these are, by names as in DaemonSpec.waitsFor: nothing of a daemon that is not wanted. */
+  of(...names: string[]): pulumi.Resource[] {
+    return names.flatMap((name) => {
+      const milestone = this.args.milestones[name];
+      if (milestone) return milestone();
+      return this.args.daemons.filter((spec) => spec.name === name).map((spec) => this.push(spec));
+    });
+  }
+
+  /**
+   * @param more secrets that only the caller knows
+   * @param parent in the place of the mail host
+   */
+  push(spec: DaemonSpec, more: SecretOutputs = {}, parent = this.opts.parent): Daemon {
+    const before = this.made.get(spec.name);
+    if (before) return before;
+    const { host, plan, secrets } = this.args;
+    const daemon = new Daemon(
+      `${this.name}-${spec.name}`,
+      {
+        push: spec.name,
+        host,
+        files: spec.files(plan),
+        secrets: spec.secrets && filesOf(spec.secrets, plan, { ...secrets, ...more }),
+        after: this.of(...spec.waitsFor),
+      },
+      { ...this.opts, parent },
+    );
+    this.made.set(spec.name, daemon);
+    return daemon;
+  }
+}
+
+const filesOf = ({ from, files }: SecretFiles, plan: Plan, secrets: SecretOutputs) =>
+  pulumi
+    .output(Object.fromEntries(from.map((name) => [name, secrets[name]])))
+    .apply((known) => files(plan, known as unknown as Secrets));
