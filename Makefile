@@ -10,7 +10,7 @@ help:
 	@echo 'make test-fast    run those that need no lab: about a minute'
 	@echo 'make test-clocks  run them by clocks of other years'
 	@echo 'make check   format, lint, import cycles, types, dead code; installs what it needs'
-	@echo 'make docs    make what follows from settings and components: Pulumi.yaml, docs/settings.md, schema.json, arguments of MailHost'
+	@echo 'make docs    make again what follows from the settings, the components and the daemons'\'' specs'
 	@echo 'make diagram     render docs/architecture.svg; needs Graphviz'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
@@ -31,6 +31,7 @@ check: install
 docs: install
 	node --import tsx docs/settingsReference.ts
 	node --import tsx docs/packageSchema.ts
+	node --import tsx docs/daemonsReference.ts
 
 diagram:
 	dot -Tsvg docs/architecture.dot -o docs/architecture.svg

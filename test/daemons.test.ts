@@ -7,6 +7,7 @@ import { portsOf } from '../components/daemons/catalogue';
 import { probeUser } from '../components/daemons/probe';
 import { SettingsError } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
+import { daemonsReference } from '../docs/daemonsReference';
 import { example, hash } from './example';
 
 const names = daemons.map(({ name }) => name);
@@ -45,4 +46,12 @@ it('waits with amavis until it listens on the port that signs', () => {
   const dropIn = '../files/etc/systemd/system/amavis.service.d/mailhost.conf';
   const text = readFileSync(join(__dirname, dropIn), 'utf8');
   expect(text).toContain(`"sport = :${amavis.ports!.sign!.number}"`);
+});
+
+it('has the tables of ports as `make docs` makes them', async () => {
+  const files = await daemonsReference();
+  expect(Object.keys(files)).toHaveLength(2);
+  for (const [path, text] of Object.entries(files)) {
+    expect(readFileSync(join(__dirname, '..', path), 'utf8'), path).toBe(text);
+  }
 });

@@ -7,6 +7,7 @@ import { secretFiles } from '../components/daemons/spec';
 import { hostFile, type HostFiles } from '../components/hostFiles/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
+import { daemonsReference } from '../docs/daemonsReference';
 import { example, hash } from './example';
 import { record, type Recorded } from './mocks';
 
@@ -98,6 +99,12 @@ describe('a daemon with a spec and nothing else', () => {
     const all = await build();
     const pushes = lines(pushed(all, 'mail-host-system'), '/etc/mailhost/pushes');
     expect(words(all)).toHaveLength('mailhost check'.split(' ').length + pushes.length);
+  });
+
+  it('has its ports in the table of the documentation', async () => {
+    const page = (await daemonsReference())['docs/hardening.md']!;
+    expect(page).toMatch(/^\| 70 .* gopherd .* everyone +\|$/m);
+    expect(page).toMatch(/^\| 10070 .* gopherd .* this host +\|$/m);
   });
 
   it('leaves no trace where it is not wanted', async () => {
