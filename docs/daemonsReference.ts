@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { daemons } from '../components/daemons';
-import { portsOf } from '../components/daemons/catalogue';
+import { hostSpecs, portsOf, systemUsers } from '../components/daemons/catalogue';
 import { mailClient } from '../components/nextSteps';
 
 const root = join(__dirname, '..');
@@ -48,6 +48,34 @@ function clients(): string {
   );
 }
 
+/** As sysusers.d(5) has it. */
+function users(): string {
+  const rows = [
+    ['#Type', 'Name', 'ID', 'GECOS', 'Home directory', 'Shell'],
+    ...systemUsers().map(({ name, id, home }) => [
+      'u',
+      name,
+      String(id),
+      '-',
+      home,
+      '/usr/sbin/nologin',
+    ]),
+  ];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join(' ')
+      .trimEnd(),
+  );
+  return [
+    '# Made from the specs of the daemons by `make docs`. The volume outlives the server, so its owners must have the same',
+    '# numbers on the next one.',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
 /** A page of documentation with another table between the marks of that name. */
 function pageWith(path: string, name: string, text: string): Promise<string> {
   const page = readFileSync(join(root, path), 'utf8').replace(
@@ -57,11 +85,13 @@ function pageWith(path: string, name: string, text: string): Promise<string> {
   return formatted(page, 'markdown');
 }
 
-const formatted = async (text: string, parser: 'markdown'): Promise<string> =>
+const formatted = async (text: string, parser: 'json' | 'markdown'): Promise<string> =>
   format(text, { ...(await resolveConfig(__filename)), parser });
 
 /** What follows from the daemons' specs and is kept in files, by path. */
 export const daemonsReference = async (): Promise<Record<string, string>> => ({
+  'files/usr/local/lib/mailhost/specs.json': await formatted(JSON.stringify(hostSpecs()), 'json'),
+  'files/etc/sysusers.d/mailhost.conf': users(),
   'docs/hardening.md': await pageWith('docs/hardening.md', 'ports', ports()),
   'docs/operating.md': await pageWith('docs/operating.md', 'mail clients', clients()),
 });

@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { daemons } from '../components/daemons';
 import { amavis } from '../components/daemons/amavis';
-import { portsOf } from '../components/daemons/catalogue';
-import { probeUser } from '../components/daemons/probe';
+import { portsOf, systemUsers } from '../components/daemons/catalogue';
 import { SettingsError } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
 import { daemonsReference } from '../docs/daemonsReference';
 import { example, hash } from './example';
 
 const names = daemons.map(({ name }) => name);
-const users = [...daemons.flatMap(({ users: own = [] }) => own), probeUser];
+const users = systemUsers();
 
 it('has each name once', () => {
   const services = daemons.flatMap(portsOf).map(({ service }) => service);
@@ -48,9 +47,9 @@ it('waits with amavis until it listens on the port that signs', () => {
   expect(text).toContain(`"sport = :${amavis.ports!.sign!.number}"`);
 });
 
-it('has the tables of ports as `make docs` makes them', async () => {
+it('has users, specs of the host program, and tables of ports as `make docs` makes them', async () => {
   const files = await daemonsReference();
-  expect(Object.keys(files)).toHaveLength(2);
+  expect(Object.keys(files)).toHaveLength(4);
   for (const [path, text] of Object.entries(files)) {
     expect(readFileSync(join(__dirname, '..', path), 'utf8'), path).toBe(text);
   }

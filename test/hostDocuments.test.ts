@@ -25,6 +25,7 @@ const ofFile: Record<string, Name> = {
   '/etc/mailhost/certificates.json': 'certificates',
   '/etc/mailhost/dkim.json': 'dkim',
   '/etc/mailhost/dkim-keys.json': 'dkimKeys',
+  '/usr/local/lib/mailhost/specs.json': 'specs',
 };
 
 /** Every document that a plan hands to the host, with where it was found. */

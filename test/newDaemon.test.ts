@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
 import { Daemon } from '../components/daemon';
 import { daemons } from '../components/daemons';
+import { hostSpecs } from '../components/daemons/catalogue';
 import type { DaemonSpec } from '../components/daemons/spec';
 import { secretFiles } from '../components/daemons/spec';
 import { hostFile, type HostFiles } from '../components/hostFiles/files';
@@ -67,10 +68,25 @@ describe('a daemon with a spec and nothing else', () => {
     expect(after.filter((resource) => resource instanceof Daemon)).toHaveLength(1);
   });
 
-  it('is installed, and expected by the host', async () => {
+  it('is installed, and known to the host', async () => {
     const files = pushed(await build(), 'mail-host-system');
     expect(lines(files, '/etc/mailhost/packages')).toContain('gopherd');
     expect(lines(files, '/etc/mailhost/pushes').at(-1)).toBe('gopher');
+    expect(hostSpecs()).toMatchObject({
+      daemons: {
+        gopher: {
+          unit: 'gopherd',
+          timers: ['gopherd-rotate.timer'],
+          ports: [
+            { number: 70, protocol: 'HTTP', public: true, security: 'TLS' },
+            { number: 10070, protocol: 'HTTP', public: false },
+          ],
+        },
+      },
+    });
+    expect((await daemonsReference())['files/etc/sysusers.d/mailhost.conf']).toMatch(
+      /^u +gopherd +990 +- +\/nonexistent +\/usr\/sbin\/nologin$/m,
+    );
   });
 
   it('can be reached through both firewalls, but for what is the host’s own', async () => {

@@ -1,6 +1,7 @@
 import type { MailSettings } from '../settings/mailSettings';
 import { daemons } from '.';
-import type { DaemonSpec, Plan, Port } from './spec';
+import { probeDomain, probeUser } from './probe';
+import type { DaemonSpec, Plan, Port, User } from './spec';
 
 /** What follows from the daemons' specs. */
 
@@ -43,4 +44,30 @@ export const daemonPlan = (given: Omit<Plan, 'ports' | 'openPorts'>): Plan => ({
   openPorts: openPorts(given.mail)
     .map(({ number }) => number)
     .sort((a, b) => a - b),
+});
+
+/** The system users of all daemons, wanted or not: their files may be on the volume. */
+export const systemUsers = (): User[] => [...daemons.flatMap(({ users = [] }) => users), probeUser];
+
+/** What the host program knows of the daemons, as JSON: `specs.json` beside its modules. */
+export const hostSpecs = () => ({
+  daemons: Object.fromEntries(
+    daemons.map((daemon) => [
+      daemon.name,
+      {
+        ...(daemon.unit === undefined ? {} : { unit: daemon.unit }),
+        timers: daemon.timers ?? [],
+        // The check expects that something listens on each.
+        ports: portsOf(daemon)
+          .filter(({ isOpenFor }) => isOpenFor === undefined)
+          .map(({ number, protocol, security, from }) => ({
+            number,
+            protocol,
+            public: from !== 'host',
+            ...(security === undefined ? {} : { security }),
+          })),
+      },
+    ]),
+  ),
+  probe: { user: probeUser.name, domain: probeDomain },
 });

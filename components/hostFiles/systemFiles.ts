@@ -20,11 +20,11 @@ export const packages = (mail: MailSettings): string[] =>
 /** Where the host program's modules lie on the host. */
 const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
 
-/** The program on the host that every push talks to. */
+/** The program on the host that every push talks to, with what it knows of the daemons' specs. */
 export function hostProgram(): HostFiles {
   const modules = moduleFolders.flatMap((folder) =>
     namesIn(folder)
-      .filter((file) => file.endsWith('.py'))
+      .filter((file) => /\.(py|json)$/.test(file))
       .map((file) => `${folder}/${file}`),
   );
   return Object.assign(

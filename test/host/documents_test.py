@@ -7,7 +7,7 @@ import types
 import typing
 import unittest
 
-from mailhost import acme, check, dkim
+from mailhost import acme, check, dkim, specs
 from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
 from mailhost.files import Files
@@ -23,6 +23,7 @@ KINDS = {
     "dkim": dkim.Settings,
     "dkimKeys": dkim.Keys,
     "account": acme.Account,
+    "specs": specs.Specs,
 }
 #: What no type of Python says.
 WORDS = {"description", "pattern", "propertyNames"}

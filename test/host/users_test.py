@@ -33,13 +33,13 @@ class Users(OnHost):
         self.assertEqual(
             [(one.name, one.number, one.home) for one in users.planned()],
             [
+                ("debian-spamd", 906, "/var/lib/spamassassin"),
                 ("vmail", 5000, "/srv/mailhost/mail"),
-                ("opensmtpd", 901, "/var/lib/opensmtpd/empty"),
-                ("opensmtpq", 902, "/var/lib/opensmtpd/empty"),
-                ("amavis", 903, "/var/lib/amavis"),
                 ("dovecot", 904, "/usr/lib/dovecot"),
                 ("dovenull", 905, "/nonexistent"),
-                ("debian-spamd", 906, "/var/lib/spamassassin"),
+                ("amavis", 903, "/var/lib/amavis"),
+                ("opensmtpd", 901, "/var/lib/opensmtpd/empty"),
+                ("opensmtpq", 902, "/var/lib/opensmtpd/empty"),
                 ("mailhost-probe", 907, "/srv/mailhost/home/mailhost-probe"),
             ],
         )

@@ -18,6 +18,7 @@ from mailhost.failure import ERRORS, Failure
 from mailhost.files import put_private
 from mailhost.notices import notify_postmaster
 from mailhost.restic import find_or_make, latest, restic, settings
+from mailhost.specs import SPECS
 from mailhost.system import run
 
 ROOT = pathlib.Path("/srv/mailhost")
@@ -26,7 +27,7 @@ COPY = ROOT / ".backup"
 BAYES = "bayes/bayes"
 SENT = "submission/sent.sqlite"
 
-TIMER = "mailhost-backup.timer"
+(TIMER,) = SPECS["backup"].timers
 #: Names the snapshot that an empty volume is to be filled from.
 RESTORE = pathlib.Path("/etc/mailhost/restore")
 #: Says that this has begun, and not ended.

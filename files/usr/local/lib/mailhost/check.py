@@ -27,15 +27,15 @@ from mailhost import (
     pauses,
     resolver,
     served,
+    specs,
     tlsa,
 )
 from mailhost.daemons import DAEMONS, wanted
-from mailhost.daemons.spamassassin import RULE_UPDATES
 from mailhost.daemons.web import domains
 from mailhost.failure import ERRORS, Failure
 from mailhost.system import is_active, is_enabled, run, succeeds, wait_for
 
-PROBE = "mailhost-probe@mailhost-probe.invalid"
+PROBE = specs.PROBE.address
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 #: A mail exchanger that is always there, to learn whether outbound port 25 is open.
@@ -109,10 +109,8 @@ def outside(mail: Mail) -> Iterator[str]:
 
 
 def services() -> Iterator[str]:
-    units = [dkim.TIMER, *(daemon.unit for daemon in wanted() if daemon.unit is not None)]
-    if DAEMONS["backup"] in wanted():
-        units.append(backup.TIMER)
-    for unit in [*units, RULE_UPDATES, "metadata-guard"]:
+    units = [unit for daemon in wanted() for unit in (daemon.unit, *daemon.timers) if unit is not None]
+    for unit in [*units, "metadata-guard"]:
         if not is_active(unit):
             yield f"service {unit} does not run: journalctl --unit {unit}"
         if not is_enabled(unit):
@@ -144,12 +142,12 @@ def listeners() -> Iterator[str]:
     found = open_ports()
     for port in sorted(public_ports() - found):
         yield f"nothing listens on port {port}"
-    for port in sorted(found - public_ports() - {22}):
+    for port in sorted(found - public_ports()):
         yield f"something listens on port {port}, which should be closed: ss --listening --tcp --processes"
 
 
 def served_certificates(host_name: str) -> Iterator[str]:
-    ports = {port for daemon in wanted() for port in daemon.answering_ports()} - {80}
+    ports = {port for daemon in wanted() for port in daemon.answering_ports()}
     wanted_ones = [(port, host_name, certificates.CHAIN) for port in sorted(ports)]
     for domain in domains(manifests.owned("web")):
         wanted_ones.append((443, f"mta-sts.{domain}", certificates.paths_of_domain(domain)[0]))
@@ -235,7 +233,7 @@ def message(sender: str, subject: str, text: str) -> str:
     made["To"] = PROBE
     made["Subject"] = subject
     made["Date"] = email.utils.localtime()
-    made["Message-ID"] = email.utils.make_msgid(domain="mailhost-probe.invalid")
+    made["Message-ID"] = email.utils.make_msgid(domain=specs.PROBE.domain)
     made.set_content(text)
     return made.as_string()
 
@@ -252,8 +250,8 @@ def arrived(subject: str) -> email.message.Message:
             schedule_probes()
             nudged = time.monotonic()
         for mailbox in (
-            "/srv/mailhost/mail/mailhost-probe.invalid/mailhost-probe",
-            "/srv/mailhost/home/mailhost-probe",
+            f"/srv/mailhost/mail/{specs.PROBE.domain}/{specs.PROBE.user}",
+            f"/srv/mailhost/home/{specs.PROBE.user}",
         ):
             for folder, _, files in os.walk(f"{mailbox}/mail"):
                 if os.path.basename(folder) not in ("new", "cur"):

@@ -14,6 +14,7 @@ from mailhost.documents import parsed
 from mailhost.failure import Failure
 from mailhost.files import Files
 from mailhost.manifests import Manifest
+from mailhost.specs import SPECS
 from mailhost.system import run
 from mailhost.transaction import STATE
 from mailhost.visibility import Look, Query, look_at_all
@@ -28,7 +29,7 @@ PUBLIC_KEYS = "/etc/mailhost/dkim-keys.json"
 UNSIGNED = pathlib.Path("/srv/mailhost/unsigned")
 #: Until amavis has been restarted for domains that sign from then on, also where that was cut off.
 RESTART = STATE / "restart-amavis"
-TIMER = "mailhost-sign.timer"
+(TIMER,) = SPECS["amavis"].timers
 
 #: Seconds to wait for a key that is to follow another.
 PATIENCE = 300

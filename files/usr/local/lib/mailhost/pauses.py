@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
 from mailhost.files import put_private
+from mailhost.specs import SPECS
 from mailhost.system import is_active, run, succeeds, wait_for
 from mailhost.transaction import STATE
 
-UNIT = "opensmtpd"
+UNIT = str(SPECS["opensmtpd"].unit)
 QUEUE = pathlib.Path("/var/spool/smtpd/queue")
 #: The subsystems that the host program itself has paused, a line each. A command that is killed leaves it.
 MARK = pathlib.Path("/run/mailhost-paused")
@@ -112,7 +113,8 @@ def relaying_paused() -> Iterator[None]:
         return
     hold("mta")
     try:
-        sessions = ("ss", "--tcp", "--no-header", "state", "established", "( dport = :10024 or dport = :10026 )")
+        scanners = " or ".join(f"dport = :{port.number}" for port in SPECS["amavis"].ports)
+        sessions = ("ss", "--tcp", "--no-header", "state", "established", f"( {scanners} )")
         with contextlib.suppress(Failure):
             wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), DRAIN)
         yield

@@ -17,11 +17,11 @@ from mailhost.daemons import accounts as system_users
 from mailhost.daemons.opensmtpd import OpenSmtpd
 from mailhost.failure import Failure
 from mailhost.restic import restic
+from mailhost.specs import PROBE
 from mailhost.system import is_active, run, succeeds
 
 MAIL = ROOT / "mail"
 HOMES = ROOT / "home"
-PROBE = "mailhost-probe"
 #: On the volume, so that files can be moved.
 SCRATCH = ROOT / ".restore"
 
@@ -65,7 +65,7 @@ def check_ended() -> None:
 
 
 def has_mail() -> bool:
-    return any(PROBE not in str(message) for message in messages_below(MAIL, HOMES))
+    return any(PROBE.user not in str(message) for message in messages_below(MAIL, HOMES))
 
 
 def messages_below(*tops: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -137,7 +137,7 @@ def accounts() -> dict[str, pathlib.Path]:
     if DAEMONS["accounts"] in wanted():
         return {name: HOMES / name for name in system_users.NAMES.read_text().split()}
     names = [line.split(":")[0] for line in pathlib.Path("/etc/dovecot/users").read_text().splitlines()]
-    return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE not in name}
+    return {name: MAIL.joinpath(*reversed(name.split("@"))) for name in names if PROBE.user not in name}
 
 
 def folder_of(message: pathlib.Path) -> folders.Parts:

@@ -4,6 +4,7 @@ import smtplib
 import socket
 import ssl
 
+from mailhost import specs
 from mailhost.failure import Failure
 from mailhost.system import wait_for
 
@@ -12,12 +13,13 @@ def certificate(port: int, name: str) -> bytes:
     """The certificate in DER that a client gets who asks for the name."""
     # Compared with the certificate itself, so its issuer does not matter.
     context = ssl._create_unverified_context()
-    if port in (25, 587):
+    about = specs.port(port)
+    if (about.protocol, about.security) == ("SMTP", "STARTTLS"):
         with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
             client.starttls(context=context)
             return certificate_of(client.sock)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
-        if port == 4190:
+        if about.protocol == "ManageSieve":
             read_until(plain, b"OK ")
             plain.sendall(b"STARTTLS\r\n")
             read_until(plain, b"OK ")

@@ -1,7 +1,7 @@
 """amavis, which scans what comes in and signs what goes out."""
 
 from mailhost import dkim, pauses
-from mailhost.daemons.daemon import LOOPBACK, Endpoint, Service
+from mailhost.daemons.daemon import Service
 from mailhost.files import Files
 from mailhost.manifests import Manifest
 from mailhost.transaction import Staged
@@ -9,9 +9,7 @@ from mailhost.transaction import Staged
 
 class Amavis(Service):
     name = "amavis"
-    unit = "amavis"
     reads = ("/etc/amavis/conf.d/*",)
-    endpoints = (Endpoint((LOOPBACK, 10024), b"220 "), Endpoint((LOOPBACK, 10026), b"220 "))
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         staged("amavisd", "test-config")

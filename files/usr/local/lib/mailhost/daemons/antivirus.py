@@ -19,7 +19,6 @@ PATIENCE = 600
 
 class ClamAv(Service):
     name = "antivirus"
-    unit = "clamav-daemon"
 
     def check_machine(self) -> None:
         with open("/proc/meminfo") as file:

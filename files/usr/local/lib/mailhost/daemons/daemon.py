@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from mailhost.failure import Failure
 from mailhost.files import Files
 from mailhost.manifests import Manifest
+from mailhost.specs import SPECS, Port
 from mailhost.system import Address, answers, is_active, is_enabled, run, succeeds, wait_for
 from mailhost.transaction import Staged
 
@@ -27,12 +28,22 @@ class Daemon:
     name: str
     #: The service that the files configure, if any.
     unit: str | None = None
-    #: TCP ports that it opens to others.
-    public_ports: Set[int] = frozenset()
+    #: Further units that run and start at boot.
+    timers: Sequence[str] = ()
+    ports: Sequence[Port] = ()
     #: Services that read these files too, and are restarted with it where they run.
     readers: "Sequence[Service]" = ()
     #: Patterns of files that it reads besides its own and the drop-ins of its unit.
     reads: Sequence[str] = ()
+
+    def __init_subclass__(cls) -> None:
+        if hasattr(cls, "name"):
+            spec = SPECS[cls.name]
+            cls.unit, cls.timers, cls.ports = spec.unit, spec.timers, spec.ports
+
+    @property
+    def public_ports(self) -> Set[int]:
+        return frozenset(port.number for port in self.ports if port.public)
 
     def completed(self, files: Files, fresh: Set[str] = frozenset()) -> Files:
         """
@@ -49,8 +60,8 @@ class Daemon:
         """Raises Failure for files that the daemon would not run with; `staged` runs a command that sees them in place."""
 
     def answering_ports(self) -> Set[int]:
-        """The public ports that serve a certificate now, or port 80."""
-        return self.public_ports
+        """The public ports that serve a certificate now."""
+        return frozenset(port.number for port in self.ports if port.public and port.security)
 
     def is_running(self) -> bool:
         return True
@@ -82,11 +93,13 @@ class Service(Daemon):
     """The files of a service."""
 
     unit: str
+    #: Unix sockets on which it must answer.
+    sockets: Sequence[Endpoint] = ()
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
         """Where it must answer."""
-        return ()
+        return [*(Endpoint((LOOPBACK, port.number), port.greeting) for port in self.ports), *self.sockets]
 
     def is_running(self) -> bool:
         return is_active(self.unit)

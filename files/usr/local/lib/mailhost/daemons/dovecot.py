@@ -4,7 +4,7 @@ import os
 import tempfile
 
 from mailhost import folders
-from mailhost.daemons.daemon import LOOPBACK, Endpoint, Service, reload_unit
+from mailhost.daemons.daemon import Endpoint, Service, reload_unit
 from mailhost.files import Files
 from mailhost.manifests import Manifest
 from mailhost.system import run
@@ -17,13 +17,7 @@ COMPILER = ("sievec", "-c", "/etc/dovecot/dovecot.conf")
 
 class Dovecot(Service):
     name = "dovecot"
-    unit = "dovecot"
-    public_ports = frozenset({993, 4190})
-    endpoints = (
-        Endpoint((LOOPBACK, 993)),
-        Endpoint((LOOPBACK, 4190), b'"IMPLEMENTATION"'),
-        Endpoint("/run/dovecot/lmtp", b"220 "),
-    )
+    sockets = (Endpoint("/run/dovecot/lmtp", b"220 "),)
 
     def is_ready(self) -> bool:
         return super().is_ready() and not folders.to_convert()

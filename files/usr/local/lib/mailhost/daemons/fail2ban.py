@@ -8,9 +8,8 @@ from mailhost.transaction import Staged
 
 class Fail2ban(Service):
     name = "fail2ban"
-    unit = "fail2ban"
     reads = ("/etc/fail2ban/jail.d/*",)
-    endpoints = (Endpoint("/run/fail2ban/fail2ban.sock"),)
+    sockets = (Endpoint("/run/fail2ban/fail2ban.sock"),)
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         staged("fail2ban-client", "--test")

@@ -10,7 +10,6 @@ from mailhost.transaction import Staged
 
 class Firewall(Service):
     name = "firewall"
-    unit = "nftables"
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         staged("nft", "--check", "--file", "/etc/nftables.conf")

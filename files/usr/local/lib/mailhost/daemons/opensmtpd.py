@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence, Set
 
 from mailhost import pauses
-from mailhost.daemons.daemon import LOOPBACK, Endpoint, Service
+from mailhost.daemons.daemon import Endpoint, Service
 from mailhost.failure import Failure
 from mailhost.files import Files
 from mailhost.manifests import Manifest
@@ -14,18 +14,15 @@ from mailhost.transaction import Staged
 
 class OpenSmtpd(Service):
     name = "opensmtpd"
-    unit = pauses.UNIT
-    public_ports = frozenset({25, 465, 587})
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
         # It greets nobody while an operator has it take no mail.
-        greeting = b"" if pauses.is_reception_paused() else b"220 "
-        greeted = [Endpoint((LOOPBACK, port), greeting) for port in (25, 587, 10025, 10027, 10029, 10030)]
-        return [*greeted, Endpoint((LOOPBACK, 465))]
+        paused = pauses.is_reception_paused()
+        return [Endpoint(one.address) if paused else one for one in super().endpoints]
 
     def answering_ports(self) -> Set[int]:
-        return frozenset() if pauses.is_reception_paused() else self.public_ports
+        return frozenset() if pauses.is_reception_paused() else super().answering_ports()
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         for path, file in files.items():
@@ -38,8 +35,8 @@ class OpenSmtpd(Service):
             if self.is_running():
                 pauses.hold("smtp")
                 # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
-                ours = "( sport = :25 or sport = :465 or sport = :587 )"
-                sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", ours)
+                ours = " or ".join(f"sport = :{port}" for port in sorted(self.public_ports))
+                sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", f"( {ours} )")
                 with contextlib.suppress(Failure):
                     wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
             super().restart_service()

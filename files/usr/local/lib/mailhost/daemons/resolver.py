@@ -1,7 +1,7 @@
 """unbound, the host's own resolver."""
 
 from mailhost import resolver
-from mailhost.daemons.daemon import Endpoint, Service
+from mailhost.daemons.daemon import Service
 from mailhost.files import Files
 from mailhost.manifests import Manifest
 from mailhost.system import run
@@ -10,8 +10,6 @@ from mailhost.transaction import Staged
 
 class Resolver(Service):
     name = "resolver"
-    unit = "unbound"
-    endpoints = (Endpoint((resolver.ADDRESS, 53)),)
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         # As the unit does at each start: before the first there is no copy of the root's key, which the check asks for.

@@ -7,19 +7,16 @@ from mailhost.manifests import Manifest
 from mailhost.system import run
 from mailhost.transaction import Staged
 
-#: Off in Debian.
-RULE_UPDATES = "spamassassin-maintenance.timer"
-
 
 class SpamAssassin(Service):
     name = "spamassassin"
-    unit = "spamd"
     reads = ("/etc/spamassassin/*.cf", "/etc/spamassassin/*.pre")
-    endpoints = (Endpoint("/run/spamd/spamd.sock"),)
+    sockets = (Endpoint("/run/spamd/spamd.sock"),)
     readers = (Amavis(),)
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         staged("spamassassin", "--lint")
 
     def prepare_restart(self) -> None:
-        run("systemctl", "enable", "--now", "--quiet", RULE_UPDATES)
+        # Updates of the rules are off in Debian.
+        run("systemctl", "enable", "--now", "--quiet", *self.timers)

@@ -17,4 +17,5 @@ class Ssh(Daemon):
 
     def restart(self, changed: list[str]) -> None:
         run("systemctl", "reload-or-restart", "ssh")
-        wait_for("sshd answers", lambda: answers((LOOPBACK, 22), b"SSH-2.0-"), 30)
+        (port,) = self.ports
+        wait_for("sshd answers", lambda: answers((LOOPBACK, port.number), port.greeting), 30)

@@ -17,7 +17,6 @@ from mailhost.transaction import Staged
 
 class Tls(Service):
     name = "tls"
-    unit = "mailhost-renew.timer"
     readers = (Dovecot(), OpenSmtpd(), Web())
 
     def completed(self, files: Files, fresh: Set[str] = frozenset()) -> Files:
@@ -52,5 +51,5 @@ class Tls(Service):
         for reader in running:
             reader.take_certificate()
         for reader in running:
-            for port in sorted(reader.answering_ports() - {80}):
+            for port in sorted(reader.answering_ports()):
                 wait_until_served(port, host_name(), chain)

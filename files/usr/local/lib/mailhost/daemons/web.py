@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterable, Set
 
 from mailhost import certificates
-from mailhost.daemons.daemon import LOOPBACK, Endpoint, Service, journal, reload_unit
+from mailhost.daemons.daemon import Service, journal, reload_unit
 from mailhost.failure import Failure
 from mailhost.files import Files, beside
 from mailhost.manifests import Manifest
@@ -22,9 +22,6 @@ SIGNED_PROFILE = "/usr/local/share/mailhost/web/apple.mobileconfig"
 
 class Web(Service):
     name = "web"
-    unit = "nginx"
-    public_ports = frozenset({80, 443})
-    endpoints = tuple(Endpoint((LOOPBACK, port)) for port in (80, 443))
 
     def completed(self, files: Files, fresh: Set[str] = frozenset()) -> Files:
         """Each domain's certificate; until there is one, that of the host's name."""
