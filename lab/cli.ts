@@ -7,6 +7,7 @@ import { enterCell, inCell, shellEnvironment } from './cells';
 import { endLab, entry, fill, isReady, optionFor, saveLab, shutDown, startLab } from './lifecycle';
 import { Machines } from './machines';
 import { mailHostOf, readMailbox, sendFromRemote, submit, type Login } from './mail';
+import { stopPackageProxy } from './packages';
 import { proofs } from './proof';
 import { received } from './remote/mailbox';
 import { Stack } from './stack';
@@ -64,12 +65,10 @@ command('up', 'start the lab; says what it does')
   });
 command('down', 'end the lab and all that is in it').action(async (options: LabOption) => {
   const lab = findLab(options.lab);
-  if (lab === undefined) {
-    say(`${options.lab} is not up`);
-    return;
-  }
-  await endLab(lab);
-  say(`${lab.name} is gone`);
+  if (lab) await endLab(lab);
+  // A command that was killed may have left it.
+  else await stopPackageProxy();
+  say(`${options.lab} is ${lab ? 'gone' : 'not up'}`);
 });
 command('save <name>', 'shut the lab down and keep it: `up --from NAME` starts copies').action(
   async (name: string, options: LabOption) => {

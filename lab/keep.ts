@@ -5,18 +5,22 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { layersFile, machineImage, serviceImage } from './images';
 import { filesBelow, hashOf, project } from './sources';
-import { cacheRoot, findLab, labNames, run, type Lab } from './state';
+import { cacheRoot, findLab, labNames, ownerFile, releaseLab, run, type Lab } from './state';
 
 /**
- * Kept labs: all that a lab is, at rest. A copy shares the disks with what is kept and writes beside them, so that it costs
- * no more than what changes in it.
+ * Kept labs: all that a lab is, at rest, in a folder NAME@SOURCES@TIME. A copy shares the disks with what is kept and writes
+ * beside them, so that it costs no more than what changes in it.
  */
 const keptRoot = join(cacheRoot, 'kept');
+
+/** Certificates in a lab are valid for 90 days, and hosts renew them from the 60th on. */
+const maxDays = 28;
 
 const folders = ['components', 'files', 'lab'];
 const singleFiles = [
@@ -31,14 +35,14 @@ const singleFiles = [
   'Pulumi.dev.yaml',
 ];
 
-/** Of all that a lab is made from: another lab is made anew where one of them changes. */
-export function sourcesKey(): string {
+/** Of all that a lab is made from: it is made anew where one of them changes, or an image is built again. */
+function sourcesKey(): string {
   const files = [...folders.flatMap((folder) => filesBelow(project, folder)), ...singleFiles];
-  const images = [machineImage(), serviceImage()].map((path) => path.slice(-12)).join('-');
-  return `${hashOf(project, files).slice(0, 12)}-${images}`;
+  const images = [machineImage(), serviceImage()].map(
+    (path) => `${path.slice(-12)}-${Math.floor(statSync(path).mtimeMs)}`,
+  );
+  return [hashOf(project, files).slice(0, 12), ...images].join('-');
 }
-
-const folderOf = (name: string) => join(keptRoot, `${name}@${sourcesKey()}`);
 
 /** Root file systems of a lab, as folders below its own: of the machines, and of its own daemons. */
 const rootsIn = (dir: string): string[] => {
@@ -47,58 +51,116 @@ const rootsIn = (dir: string): string[] => {
   return ['services', ...ids.map((id) => join('machines', id))];
 };
 
-/** Names, in the folder of a kept lab, the checkout that it was made from. */
-const makerFile = 'made-from';
+/** What a copy does not get as it is: its disks lie on those that are kept, and it has a file of its own with its checkout. */
+const notCopied = ['machines', 'volumes', 'services', 'checkout'];
 
-/** What a copy gets of its own: all but the disks, which it shares, and what a running lab alone has. */
-const notCopied = ['machines', 'volumes', 'services', makerFile];
+interface Kept extends Lab {
+  sources: string;
+  /** When it was kept, in milliseconds since 1970. */
+  time: number;
+}
 
-/** Whether a lab of that name is kept that is made from what the checkout has now. */
-export const isKept = (name: string): boolean => existsSync(folderOf(name));
+/** All that the folder has, the newest first; what is unfinished, or of an earlier form, has no time. */
+const keptLabs = (): Kept[] =>
+  (existsSync(keptRoot) ? readdirSync(keptRoot) : [])
+    .map((entry) => {
+      const [name = '', sources = '', time = 0] = entry.split('@');
+      return { name, dir: join(keptRoot, entry), sources, time: Number(time) };
+    })
+    .sort((a, b) => b.time - a.time);
+
+/** Why no copy of a kept lab can be started; undefined where one can. */
+function fault(kept: Kept, now: string): string | undefined {
+  const { dir, sources, time } = kept;
+  if (sources !== now) return 'was kept of other sources than this checkout has';
+  if (Date.now() - time > maxDays * 24 * 3600_000) return `was kept more than ${maxDays} days ago`;
+  if (![ownerFile(kept), ...layersOf(dir)].every((part) => existsSync(part)))
+    return 'is not whole: a part of it, or of the lab whose disks it shares, was deleted';
+  return undefined;
+}
+
+const newestUsable = (name: string): Kept | undefined => {
+  const now = sourcesKey();
+  return keptLabs().find((kept) => kept.name === name && fault(kept, now) === undefined);
+};
+
+/** Whether a copy can be started of a lab that is kept under that name. */
+export const isKept = (name: string): boolean => newestUsable(name) !== undefined;
+
+/** @throws Error where no copy can be started of a lab that is kept under that name, with the reason */
+export function mustBeKept(name: string): Kept {
+  const usable = newestUsable(name);
+  if (usable) return usable;
+  const again = `\`./lab/lab save ${name}\``;
+  const newest = keptLabs().find((kept) => kept.name === name);
+  throw new Error(
+    newest
+      ? `"${name}" ${fault(newest, sourcesKey())}: start a lab, and keep it again with ${again}`
+      : `no lab is kept as "${name}": ${again} keeps one`,
+  );
+}
 
 /**
- * Moves a lab whose processes have ended, and whose mounts are gone, into the cache. Those that the checkout made from other
- * sources are deleted, unless a lab runs that shares their disks.
+ * Moves a lab whose processes have ended, and whose mounts are gone, into the cache. What this checkout has kept and no copy
+ * can be started of any more is deleted, unless a lab shares its disks.
  *
- * @param name up to 15 lower-case letters, digits and hyphens
+ * @param name letters and digits of ASCII, and hyphens: it becomes part of options of mount(8)
  */
 export function keep(lab: Lab, name: string): void {
-  const kept = folderOf(name);
   mkdirSync(keptRoot, { recursive: true, mode: 0o700 });
-  const unfinished = `${kept}.${process.pid}`;
-  for (const root of rootsIn(lab.dir)) {
-    for (const part of ['work', 'root'])
-      rmSync(join(lab.dir, root, part), { recursive: true, force: true });
-  }
-  try {
-    renameSync(lab.dir, unfinished);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-    run('cp', ['--archive', '--sparse=always', lab.dir, unfinished]);
-  }
-  for (const entry of ['log', 'ready', 'checkout', 'bin', 'cell'])
-    rmSync(join(unfinished, entry), { recursive: true, force: true });
-  rmSync(kept, { recursive: true, force: true });
-  writeFileSync(join(unfinished, makerFile), project);
-  renameSync(unfinished, kept);
+  const ofRoots = rootsIn(lab.dir).flatMap((root) => [join(root, 'work'), join(root, 'root')]);
+  for (const entry of ['ready', 'log', 'bin', 'cell', ...ofRoots]) remove(join(lab.dir, entry));
+  move(lab, join(keptRoot, `${name}@${sourcesKey()}@${Date.now()}`));
   removeOld();
 }
 
-/** Deletes what this checkout, or one that is gone, has kept of other sources than now. */
-function removeOld(): void {
-  const key = sourcesKey();
-  const used = labNames().flatMap((other) => layersOf(findLab(other)?.dir ?? ''));
-  for (const entry of readdirSync(keptRoot)) {
-    const path = join(keptRoot, entry);
-    if (entry.endsWith(`@${key}`)) continue;
-    const maker = join(path, makerFile);
-    const from = existsSync(maker) ? readFileSync(maker, 'utf8') : '';
-    const ours = from === project || !existsSync(from);
-    if (ours && !used.some((layer) => layer.startsWith(`${path}/`)))
-      rmSync(path, { recursive: true, force: true });
+const remove = (path: string) => rmSync(path, { recursive: true, force: true });
+
+/** Where a lab is kept on another file system: what was copied of it so far. */
+const unfinished = (lab: Lab) => join(keptRoot, `.${lab.name}`);
+
+/** All of it at once: what is killed before leaves a lab that can be ended, and after it one that is kept. */
+function move(lab: Lab, kept: string): void {
+  try {
+    renameSync(lab.dir, kept);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    forgetUnfinished(lab);
+    copy('--sparse=always', lab.dir, unfinished(lab));
+    renameSync(unfinished(lab), kept);
+    releaseLab(lab);
   }
 }
 
+/** Deletes what a `save` that was killed has left of a lab in the cache. */
+export const forgetUnfinished = (lab: Lab): void => remove(unfinished(lab));
+
+/** Ends with this process: it would go on to write where others delete. */
+const copy = (...args: string[]) =>
+  run('setpriv', ['--pdeathsig', 'KILL', 'cp', '--archive', ...args]);
+
+function removeOld(): void {
+  const now = sourcesKey();
+  const all = keptLabs();
+  const newest = new Set<string>();
+  const stays = all.filter((kept) => {
+    const owner = existsSync(ownerFile(kept)) ? readFileSync(ownerFile(kept), 'utf8') : '';
+    if (owner !== project && existsSync(owner)) return true;
+    if (fault(kept, now) !== undefined || newest.has(kept.name)) return false;
+    newest.add(kept.name);
+    return true;
+  });
+  const labs = labNames().flatMap((name) => findLab(name)?.dir ?? []);
+  const used = [...labs, ...stays.map(({ dir }) => dir)].flatMap(layersOf);
+  for (const kept of all.filter((old) => !stays.includes(old))) {
+    if (used.some((layer) => layer.startsWith(`${kept.dir}/`))) continue;
+    // What is left where this is killed is then no longer taken for whole.
+    remove(ownerFile(kept));
+    remove(kept.dir);
+  }
+}
+
+/** What lies below the file systems of a lab, but for the images. */
 const layersOf = (dir: string): string[] =>
   rootsIn(dir)
     .map((root) => join(dir, root, layersFile))
@@ -108,22 +170,12 @@ const layersOf = (dir: string): string[] =>
 /**
  * Fills the folder of a new lab with a copy of a kept one.
  *
- * @throws Error where none of that name is kept that is made from what the checkout has now
+ * @throws Error as `mustBeKept`
  */
 export function copyKept(name: string, lab: Lab): void {
-  const kept = folderOf(name);
-  if (!existsSync(kept)) {
-    const others = existsSync(keptRoot)
-      ? readdirSync(keptRoot).filter((entry) => entry.startsWith(`${name}@`))
-      : [];
-    throw new Error(
-      others.length > 0
-        ? `"${name}" was kept of other sources than this checkout has: start a lab, and keep it again with \`./lab/lab save ${name}\``
-        : `no lab is kept as "${name}": \`./lab/lab save ${name}\` keeps one`,
-    );
-  }
+  const { dir: kept } = mustBeKept(name);
   for (const entry of readdirSync(kept).filter((path) => !notCopied.includes(path)))
-    run('cp', ['--archive', join(kept, entry), lab.dir]);
+    copy(join(kept, entry), lab.dir);
   for (const root of rootsIn(kept)) {
     mkdirSync(join(lab.dir, root), { recursive: true });
     const older = join(kept, root, layersFile);
@@ -133,9 +185,8 @@ export function copyKept(name: string, lab: Lab): void {
     ];
     writeFileSync(join(lab.dir, root, layersFile), layers.join('\n'));
     const spec = join(kept, root, 'spec.json');
-    if (existsSync(spec)) run('cp', ['--archive', spec, join(lab.dir, root)]);
+    if (existsSync(spec)) copy(spec, join(lab.dir, root));
   }
   const volumes = join(kept, 'volumes');
-  if (existsSync(volumes))
-    run('cp', ['--archive', '--sparse=always', '--reflink=auto', volumes, lab.dir]);
+  if (existsSync(volumes)) copy('--sparse=always', '--reflink=auto', volumes, lab.dir);
 }

@@ -5,7 +5,7 @@ import { apiTokens } from './apis';
 import { programCommand } from './bundle';
 import { enterCell, inCell, startCell } from './cells';
 import { machineImage, serviceImage } from './images';
-import { copyKept, keep } from './keep';
+import { copyKept, forgetUnfinished, keep, mustBeKept } from './keep';
 import { withLock } from './lock';
 import { loopsBelow, Machines, removeAllCgroups, unmountBelow } from './machines';
 import { addresses, createLink, createNetwork, deleteNetwork, inNamespace } from './network';
@@ -16,6 +16,7 @@ import {
   claimLab,
   findLab,
   kill,
+  mustBeName,
   mustBeOurs,
   mustRun,
   processes,
@@ -39,9 +40,10 @@ export const isReady = (lab: Lab) =>
  * Starts a lab: in a cell of its own, or in the one that this process is in.
  *
  * @param from name of the kept lab to start a copy of; absent: a new lab
- * @throws Error where a lab of that name belongs to another checkout, or nothing is kept under the name
+ * @throws Error where a lab of that name belongs to another checkout, or no copy can be started of what is kept under `from`
  */
 export async function startLab(name: string, from?: string): Promise<Lab> {
+  if (from !== undefined) mustBeKept(from);
   const found = findLab(name);
   if (found !== undefined) {
     mustBeOurs(found);
@@ -56,7 +58,7 @@ export async function startLab(name: string, from?: string): Promise<Lab> {
   serviceImage();
   if (!inCell) await startPackageProxy();
   const lab = claimLab(name);
-  if (from !== undefined) copyKept(from, lab);
+  if (from !== undefined) await whileNothingIsKept(() => copyKept(from, lab));
   if (inCell) await fill(lab);
   else {
     await startCell(lab);
@@ -116,17 +118,26 @@ async function stop(lab: Lab): Promise<void> {
 /** Ends a lab and all that is in it. */
 export async function endLab(lab: Lab): Promise<void> {
   await stop(lab);
+  forgetUnfinished(lab);
   releaseLab(lab);
   if (!inCell) await stopPackageProxy();
 }
 
+/** Keeping a lab deletes older ones. */
+const whileNothingIsKept = (work: () => void) => withLock('keep', () => Promise.resolve(work()));
+
 /** Shuts the machines down as their operator would, and keeps the lab, which ends with it. */
 export async function saveLab(lab: Lab, name: string): Promise<void> {
+  mustBeName(name, 40);
+  if (!isReady(lab))
+    throw new Error(
+      `${lab.name} is half there: \`./lab/lab up${optionFor(lab.name)}\` starts a new one`,
+    );
   if (inCell) await shutDown(lab);
   else if (enterCell(lab, [entry, 'shut-down', '--lab', lab.name]) !== 0)
     throw new Error(`the machines of ${lab.name} do not shut down: nothing was kept`);
   await stop(lab);
-  await withLock('keep', () => Promise.resolve(keep(lab, name)));
+  await whileNothingIsKept(() => keep(lab, name));
   if (!inCell) await stopPackageProxy();
 }
 

@@ -32,7 +32,8 @@ export interface Lab {
 }
 
 const labOf = (name: string): Lab => ({ name, dir: join(stateRoot, name) });
-const ownerFile = (lab: Lab) => join(lab.dir, 'checkout');
+/** Names the checkout that a lab is of. */
+export const ownerFile = (lab: Lab) => join(lab.dir, 'checkout');
 
 /** The lab of that name, or undefined while it is not up. */
 export function findLab(name: string): Lab | undefined {
@@ -57,11 +58,7 @@ export const pulumiHome = (lab: Lab) => join(lab.dir, 'pulumi-home');
  * @throws Error where the name is invalid, or in use by another checkout: its lab has that checkout's stack
  */
 export function claimLab(name: string): Lab {
-  if (!/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
-    throw new Error(
-      `"${name}" is not a valid lab name: use at most 15 lower-case letters, digits and hyphens`,
-    );
-  }
+  mustBeName(name, 15);
   const lab = labOf(name);
   mkdirSync(lab.dir, { recursive: true, mode: 0o711 });
   try {
@@ -71,6 +68,15 @@ export function claimLab(name: string): Lab {
     mustBeOurs(lab);
   }
   return lab;
+}
+
+/** @throws Error where a lab cannot have that name, or be kept under it */
+export function mustBeName(name: string, longest: number): void {
+  if (!new RegExp(`^[a-z][a-z0-9-]{0,${longest - 1}}$`).test(name)) {
+    throw new Error(
+      `"${name}" is not a valid lab name: use at most ${longest} lower-case letters, digits and hyphens`,
+    );
+  }
 }
 
 /** @throws Error where the lab belongs to another checkout that is still there */
@@ -83,8 +89,11 @@ export function mustBeOurs(lab: Lab): void {
   }
 }
 
-/** Deletes the lab's files; the last step of `down`. */
+/** Deletes the lab's files; the last step of `down`. Where this is killed, the lab can be found and ended again. */
 export function releaseLab(lab: Lab): void {
+  const entries = existsSync(lab.dir) ? readdirSync(lab.dir) : [];
+  for (const path of entries.map((entry) => join(lab.dir, entry)))
+    if (path !== ownerFile(lab)) rmSync(path, { recursive: true });
   rmSync(lab.dir, { recursive: true, force: true });
 }
 
