@@ -362,6 +362,20 @@ it('names that an API tells are brought into one form', () => {
   expect(asciiRecord(text)).toEqual({ ...text, name: 'example.org' });
 });
 
+it('an SRV has its priority in its content, which Cloudflare shows beside it', () => {
+  const imaps = wanted.find(({ name }) => name === '_imaps._tcp.example.org')!;
+  for (const content of ['1 993 mail.example.org', '1\t993\tMail.example.org.']) {
+    const told = asciiRecord(existing('SRV', imaps.name, content, { priority: 0 }));
+    expect(judge(told)).toEqual({ adopted: ['mail-example.org/imaps'], refused: [] });
+    expect(isReplaced(imaps, told, cloudflareDns)).toBe(false);
+    const another = asciiRecord(existing('SRV', imaps.name, content, { priority: 10 }));
+    expect(judge(another).adopted).toEqual([]);
+    expect(isReplaced(imaps, another, cloudflareDns)).toBe(true);
+  }
+  const whole = existing('SRV', imaps.name, '0 1 993 mail.example.org', { priority: 0 });
+  expect(asciiRecord(whole)).toEqual(whole);
+});
+
 it('nothing is made in the place of a record whose content only others know', () => {
   const tlsa = wanted.find(({ type }) => type === 'TLSA')!;
   expect(isReplaced(tlsa, existing('TLSA', tlsa.name, '3 1 1 00'), cloudflareDns)).toBe(false);
