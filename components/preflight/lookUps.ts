@@ -66,16 +66,29 @@ export function causeOf(error: Error): string {
 /** Why a look-up failed. */
 type Kind = 'token' | 'network' | 'answer' | 'provider';
 
+/** Something between this machine and the API answered in its place: a proxy, or a page of HTML. */
+const fromBetween = /\bproxy|<html|invalid character|unexpected token|end of JSON|valid JSON/i;
+
+const ofToken = /unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|\b40[13]\b/i;
+
+const ofNetwork = new RegExp(
+  [
+    /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|no such host|dial |connection|unreachable|broken pipe|hang up/,
+    /side closed|time(?:d )?out|deadline exceeded|context cancell?ed|fetch failed|\bEOF\b|GOAWAY|stream error/,
+    /\btls:|x509|certificate|rate.?limit|too many requests|internal server error|bad gateway|unavailable/,
+    /maintenance|ser(?:vice|ver)_error|\b(?:429|5[02]\d)\b/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'i',
+);
+
 /** @param about may itself hold a word of these */
 function kindOf({ message }: Error, about = ''): Kind {
   const text = about === '' ? message : message.replaceAll(about, '');
-  if (/unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|\b40[13]\b/i.test(text))
-    return 'token';
-  return /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|no such host|dial |connection|time(?:d )?out|fetch failed|\bEOF\b|rate.?limit|\b(?:429|50\d)\b/i.test(
-    text,
-  )
-    ? 'network'
-    : 'answer';
+  if (fromBetween.test(text)) return 'network';
+  if (ofToken.test(text)) return 'token';
+  return ofNetwork.test(text) ? 'network' : 'answer';
 }
 
 /** Look-ups that failed for one cause. */
