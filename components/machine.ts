@@ -3,7 +3,7 @@ import * as hcloud from '@pulumi/hcloud';
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { beforeCreate, explaining, keeping, type Loss } from './hooks';
-import { firewallRules, hostAddress, ownerLabel, userData } from './machineFiles';
+import { firewallRules, hostAddress, image, ownerLabel, userData } from './machineFiles';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
 import type { CertificateIssuer } from './settings/mailSettings';
@@ -178,7 +178,7 @@ export class Machine extends pulumi.ComponentResource {
         name: args.hostName,
         labels,
         serverType: args.serverType,
-        image: 'debian-13',
+        image,
         location: args.location,
         sshKeys: [cloudKey.id],
         publicNets: [

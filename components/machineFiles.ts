@@ -3,6 +3,9 @@ import { stringify } from 'yaml';
 import { readHostFile } from './hostFiles/files';
 import type { CertificateIssuer } from './settings/mailSettings';
 
+/** What the server is made from. */
+export const image = 'debian-13';
+
 /** SMTP, submissions, submission, IMAPS, ManageSieve. */
 const mailPorts = [25, 465, 587, 993, 4190];
 

@@ -128,6 +128,7 @@ let asked: string[] = [];
 const answers: Answers = (token, inputs) => {
   asked.push([token.split(':').at(-1), inputs.name].filter(Boolean).join(' '));
   if (token.endsWith(':getServerTypes')) return { serverTypes };
+  if (token.endsWith(':getVolumes')) return { volumes: [{ name: 'mail.example.org' }] };
   if (!token.endsWith(':getServerType')) return undefined;
   const found = serverTypes.find(({ name }) => name === inputs.name);
   if (found === undefined)
@@ -300,6 +301,18 @@ describe('the error of a server that was not made', () => {
     expect(await failure('create', 'too many (resource_limit_exceeded)')).toMatch(
       /limits of the project .*Raise them/,
     );
+  });
+
+  it.each([
+    ['image debian-13 for architecture x86 not found', /Take a newer version of this package/],
+    ['Image "debian-13" is unavailable and can no longer be ordered.', /Take a newer version/],
+    ['SSH key not found: 4711', /Run `pulumi refresh`.*then `pulumi up` again/],
+    ['primary_ip is assigned to another server (primary_ip_assigned)', /another server has it/],
+    ['firewall with ID 4711 not found (not_found)', /Run `pulumi refresh`/],
+  ])('is that of what it is made with: %s', async (error, words) => {
+    expect(await failure('create', error)).toMatch(words);
+    expect(await failure('create', error)).toMatch(/There is no server now/);
+    expect(await failure('delete', error)).toBeUndefined();
   });
 
   it('says nothing where Hetzner has another reason', async () => {

@@ -569,10 +569,27 @@ describe('the server', () => {
 
   it('is made in the place of another', async () => {
     const state = await steady();
-    const { found, warnings } = await plan({ ...acme, serverGeneration: 2 }, state);
+    const named = (...names: string[]) => names.map((name) => ({ name }));
+    const host = 'mail.example.org';
+    const there: Record<string, object> = {
+      getSshKeys: { sshKeys: named(host) },
+      getPrimaryIps: { primaryIps: named(`${host}-ipv4`, `${host}-ipv6`) },
+      getFirewalls: { firewalls: named(host) },
+      getVolumes: { volumes: named(host) },
+    };
+    const given: Answers = (token, inputs) =>
+      there[token.split(':').at(-1)!] ?? answers(token, inputs);
+    const { found, warnings } = await plan({ ...acme, serverGeneration: 2 }, state, given);
     expect(found!.serverMade).toBe(true);
     expect(warnings).toEqual([expect.stringContaining('another server takes the place')]);
     expect(questions('getServerType')).toEqual([{ name: 'cx23' }]);
+    // It could not be made without these.
+    there.getVolumes = { volumes: [] };
+    const { lines } = await plan({ ...acme, serverGeneration: 2 }, state, given);
+    expect(lines.slice(1)).toEqual([
+      expect.stringMatching(/^the server would be replaced, but a volume .* run `pulumi refresh`/),
+    ]);
+    expect((await plan(acme, state, given)).lines).toEqual(['']);
   });
 
   it('is warned of where a restore comes too late', async () => {
