@@ -86,6 +86,18 @@ it.each([
   );
 });
 
+it.each(['Resource monitor is terminating', 'Error: Channel has been shut down'])(
+  'says nothing of a plan that the engine has ended, which says why: %s',
+  async (message) => {
+    const lookUps = new LookUps({});
+    const fail = () => Promise.reject<object>(new Error(message));
+    const asked = [lookUps.ask({ api: hetzner, call: 'getServers' }, fail), lookUps.tryTo(fail)];
+    const later = new Promise((resolve) => setImmediate(() => resolve('later')));
+    expect(await Promise.race([...asked, later])).toBe('later');
+    expect(lookUps.mistakes()).toEqual([]);
+  },
+);
+
 /** Look-ups of a resource that has a provider of its own. */
 const ofGiven = () =>
   new LookUps({ parent: { getProvider: () => ({}) } as unknown as pulumi.Resource });

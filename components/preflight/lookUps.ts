@@ -66,6 +66,14 @@ export function causeOf(error: Error): string {
 /** Why a look-up failed. */
 type Kind = 'token' | 'network' | 'answer' | 'provider';
 
+/** Where the engine ends a plan it says why, and nothing that comes later reaches anybody: so nothing does. */
+export function unlessEnded(error: unknown): Error | Promise<never> {
+  const known = error instanceof Error ? error : new Error(String(error));
+  return /resource monitor is terminating|channel has been shut down/i.test(known.message)
+    ? new Promise(() => undefined)
+    : known;
+}
+
 /** Something between this machine and the API answered in its place: a proxy, or a page of HTML. */
 const fromBetween = /\bproxy|<html|invalid character|unexpected token|end of JSON|valid JSON/i;
 
@@ -124,14 +132,17 @@ export class LookUps {
       if (Object.keys(answer).length > 0) return answer;
       this.fail(lookUp, 'provider', '');
     } catch (error) {
-      this.note(lookUp, error instanceof Error ? error : new Error(String(error)));
+      this.note(lookUp, await unlessEnded(error));
     }
     return undefined;
   }
 
   /** As ask(), for what a plan can do without. */
   async tryTo<T>(query: (options: pulumi.InvokeOptions) => Promise<T>): Promise<T | undefined> {
-    return query(this.options).catch(() => undefined);
+    return query(this.options).catch(async (error: unknown) => {
+      await unlessEnded(error);
+      return undefined;
+    });
   }
 
   private note(lookUp: LookUp, error: Error): void {
