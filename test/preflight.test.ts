@@ -353,6 +353,28 @@ describe('a zone', () => {
     expect(questions('getDnsRecords')).toEqual([]);
   });
 
+  it.each(['partial', 'secondary', 'internal'])(
+    'that is %s stops the plan, as others answer for it',
+    async (type) => {
+      const of = (kind: string) =>
+        plan({}, {}, (token, inputs) =>
+          token.endsWith(':getZone')
+            ? {
+                zoneId: 'z',
+                name: (inputs.filter as { name: string }).name,
+                status: 'active',
+                type: kind,
+              }
+            : answers(token, inputs),
+        );
+      const { lines } = await of(type);
+      expect(lines).toContain(
+        `the zone example.org is ${type} at Cloudflare, and others answer for it: make it a full zone there, or set dns to manual`,
+      );
+      expect((await of('full')).lines.join()).not.toContain('answer for it');
+    },
+  );
+
   it('whose signature cannot be read stops the plan', async () => {
     const { lines } = await plan(one('example.org'), {}, (token, inputs) => {
       if (token.endsWith(':getZoneDnssec')) throw refusal('nothing here');

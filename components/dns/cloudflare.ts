@@ -67,7 +67,7 @@ async function findZone(
     (options) => zoneAt(zone, options),
   );
   if (found === undefined) return undefined;
-  const { zoneId, status, nameServers } = found;
+  const { zoneId, status, type, nameServers } = found;
   // The API tells the names of zones in Unicode, and those of records in ASCII.
   const name = asciiName(found.name);
   const signing = dnssec
@@ -85,7 +85,11 @@ async function findZone(
     id: zoneId,
     name,
     status,
-    nameServers: nameServers.map(asciiName),
+    // A zone that others answer for has none here.
+    nameServers: (nameServers as string[] | undefined)?.map(asciiName) ?? [],
+    problem: ['partial', 'secondary', 'internal'].includes(type)
+      ? `is ${type} at Cloudflare, and others answer for it: make it a full zone there, or set dns to manual`
+      : undefined,
     dnssec: signing?.status,
   };
 }
