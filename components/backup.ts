@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { Daemon, type HostAccess } from './daemon';
-import { hostCommand } from './hooks';
+import { hostCommand, keeping } from './hooks';
 import { backupFiles, backupSecrets } from './hostFiles/backupFiles';
 import { isOverSsh, type MailSettings } from './settings/mailSettings';
 
@@ -14,6 +14,8 @@ export interface BackupArgs {
   environment: pulumi.Input<Record<string, string>>;
   /** The snapshot that an empty volume is filled from. */
   restore?: string;
+  /** Whether the stack has its SSH key already. */
+  hasKey: boolean;
 }
 
 /** Backups of the volume each night; and, where it is asked for, the volume as a backup has it before any daemon runs. */
@@ -27,7 +29,23 @@ export class Backup extends pulumi.ComponentResource {
     const own = { parent: this };
     const { connection, triggers } = args.host;
     const sshKey = isOverSsh(args.mail.backup.repository)
-      ? new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own)
+      ? new tls.PrivateKey(
+          `${name}-ssh-key`,
+          { algorithm: 'ED25519' },
+          {
+            ...own,
+            hooks: keeping(
+              `${name}-ssh-key`,
+              args.hasKey
+                ? {
+                    message:
+                      'the SSH key of the backups would be made anew: their server refuses them until it lets in the new one (docs/backups.md)',
+                  }
+                : undefined,
+              this,
+            ),
+          },
+        )
       : undefined;
 
     this.push = new Daemon(

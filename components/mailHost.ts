@@ -227,6 +227,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
               mail: { ...mail, backup: mail.backup },
               ...checkedBackupSecrets(settings.backup),
               restore: settings.restore,
+              hasKey: keyHashOf('backup-ssh-key') !== undefined,
             },
             { ...own, dependsOn: [system] },
           )

@@ -6,7 +6,7 @@ import { LookUps } from '../components/preflight/lookUps';
 import { offerOf, serverFailure, type ServerType } from '../components/preflight/offers';
 import { preflight } from '../components/preflight/preflight';
 import { parseSettings } from '../components/settings/settings';
-import { example } from './example';
+import { example, sshKey } from './example';
 import { publicKey, record, type Answers, type StackState } from './mocks';
 
 const now = new Date('2026-06-01T12:00:00Z');
@@ -202,11 +202,18 @@ describe('the plan of a server', () => {
 });
 
 /** The hooks of a resource of a MailHost. */
-async function hooksOf(name: string, kind: string, preview: boolean, state: StackState) {
+async function hooksOf(
+  name: string,
+  kind: string,
+  preview: boolean,
+  state: StackState,
+  change: Partial<MailHostArgs> = {},
+) {
   // Where there is a server, nothing is asked of its type.
   const serverType = Object.keys(state).length > 0 ? 'cx23' : 'cx33';
   const resources = await record(
-    (opts) => void new MailHost('mail', { ...example, serverType, protect: false }, opts),
+    (opts) =>
+      void new MailHost('mail', { ...example, serverType, protect: false, ...change }, opts),
     preview,
     state,
     answers,
@@ -243,6 +250,24 @@ describe('what the engine is told to make anew', () => {
     );
     await run(hooks, 'mail-machine-volume');
     expect(warn.mock.calls[0]![0]).toContain('all mail on it is lost');
+  });
+
+  it('is warned of where no backup is taken in with it', async () => {
+    const warn = vi.spyOn(pulumi.log, 'warn').mockResolvedValue();
+    const repository = 'sftp:mail@backup.example:/mail';
+    const change = { backup: { repository, password: 'x', hostKey: sshKey } };
+    const name = 'mail-backup-ssh-key';
+    const key = 'tls:index/privateKey:PrivateKey';
+    await run(await hooksOf(name, key, true, hostState(), change), name);
+    expect(warn.mock.calls.flat().join()).not.toContain('SSH key of the backups');
+    const known = {
+      [`urn:pulumi:test::mailhost::mailhost:index:Backup$${key}::${name}`]: {
+        type: key,
+        outputs: { publicKeyPem: publicKey },
+      },
+    };
+    await run(await hooksOf(name, key, true, { ...hostState(), ...known }, change), name);
+    expect(warn.mock.calls.at(-1)![0]).toContain('the SSH key of the backups would be made anew');
   });
 
   it('is a server that Hetzner Cloud can make, or the preview fails', async () => {
