@@ -4,6 +4,7 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { beforeCreate, explaining, keeping, type Loss } from './hooks';
 import { firewallRules, hostAddress, image, ownerLabel, userData } from './machineFiles';
+import type { Blocker } from './preflight/findings';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
 import type { CertificateIssuer } from './settings/mailSettings';
@@ -32,6 +33,8 @@ export interface MachineArgs {
   present?: string[];
   /** Whether the checks before the plan know that it makes the server, or puts another in its place. Default: false. */
   serverMade?: boolean;
+  /** What a new server would miss of the parts that the stack has. Default: nothing. */
+  lost?: (lookUps: LookUps) => Promise<Blocker[]>;
 }
 
 /** What is lost with a part that is made anew. */
@@ -152,7 +155,8 @@ export class Machine extends pulumi.ComponentResource {
       const change = { serverType, location, replaced: true };
       const { mistakes, warnings } = await serverOffer(change, lookUps, new Date());
       for (const message of warnings) await pulumi.log.warn(message, this);
-      const all = [...lookUps.mistakes(), ...mistakes];
+      const lost = (await args.lost?.(lookUps)) ?? [];
+      const all = [...lookUps.mistakes(), ...mistakes, ...lost.map(({ message }) => message)];
       if (all.length > 0) throw new Error(all.join('; '));
     };
     // What the checks before the plan foresee they have judged; the engine alone knows what it is told to replace.

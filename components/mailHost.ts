@@ -146,13 +146,13 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const {
       summary,
       plannedAt,
-      machine: { present, serverMade },
+      machine: { present, serverMade, lost },
       dns: { provider, zones, records, made: madeRecords, hasTlsa },
       before: { zoneFile: zoneFileBefore = '', keyHashOf, changeOf },
     } = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
 
-    const machine = new Machine(`${name}-machine`, { ...settings, present, serverMade }, own);
+    const machine = new Machine(`${name}-machine`, { ...settings, present, serverMade, lost }, own);
     const now = new Date().toISOString();
     const host: HostAccess = {
       connection: machine.connection,

@@ -208,6 +208,7 @@ async function hooksOf(
   preview: boolean,
   state: StackState,
   change: Partial<MailHostArgs> = {},
+  given = answers,
 ) {
   // Where there is a server, nothing is asked of its type.
   const serverType = Object.keys(state).length > 0 ? 'cx23' : 'cx33';
@@ -216,7 +217,7 @@ async function hooksOf(
       void new MailHost('mail', { ...example, serverType, protect: false, ...change }, opts),
     preview,
     state,
-    answers,
+    given,
   );
   return resources.find((one) => one.name === name && one.type === kind)!.options.hooks ?? {};
 }
@@ -278,6 +279,16 @@ describe('what the engine is told to make anew', () => {
     await expect(run(hooks, 'mail-machine-server')).rejects.toThrow(
       'fsn1 has no room for a server of type cx23 now',
     );
+    const none: Answers = (token, inputs) =>
+      token.endsWith(':getVolumes') ? { volumes: [] } : answers(token, inputs);
+    const change = { serverType: 'cx33' };
+    const server = hostState(change);
+    const without = await hooksOf('mail-machine-server', kind, true, server, change, none);
+    await expect(run(without, 'mail-machine-server')).rejects.toThrow(
+      'a volume mail.example.org that it needs was deleted at Hetzner Cloud',
+    );
+    const whole = await hooksOf('mail-machine-server', kind, true, server, change);
+    await run(whole, 'mail-machine-server');
     // An `up` has deleted the old one by then, and tries.
     expect((await hooksOf('mail-machine-server', kind, false, hostState())).beforeCreate).toEqual(
       [],

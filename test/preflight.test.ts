@@ -307,7 +307,7 @@ describe('a zone', () => {
   const id = '0123456789abcdef'.repeat(2);
   /** Zones by what the API is asked for. */
   const zones =
-    (known: Record<string, { zoneId: string; name: string }>): Answers =>
+    (known: Record<string, { zoneId: string; name: string; type?: string }>): Answers =>
     (token, inputs) => {
       if (!token.endsWith(':getZone')) return answers(token, inputs);
       asked.push(['getZone', inputs]);
