@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import type { Daemon, HostAccess } from './daemon';
-import { hostCommand } from './hooks';
+import { hostCommand, keeping } from './hooks';
 import { isOverSsh } from './settings/derived';
 
 export interface BackupArgs {
@@ -12,6 +12,8 @@ export interface BackupArgs {
   push: (sshKey: pulumi.Output<string | undefined>, parent: pulumi.Resource) => Daemon;
   /** The snapshot that an empty volume is filled from. */
   restore?: string;
+  /** Whether the stack has its SSH key already. */
+  hasKey: boolean;
 }
 
 /** Backups of the volume each night; and, where it is asked for, the volume as a backup has it before any daemon runs. */
@@ -24,7 +26,23 @@ export class Backup extends pulumi.ComponentResource {
     const own = { parent: this };
     const { connection, triggers } = args.host;
     const sshKey = isOverSsh(args.repository)
-      ? new tls.PrivateKey(`${name}-ssh-key`, { algorithm: 'ED25519' }, own)
+      ? new tls.PrivateKey(
+          `${name}-ssh-key`,
+          { algorithm: 'ED25519' },
+          {
+            ...own,
+            hooks: keeping(
+              `${name}-ssh-key`,
+              args.hasKey
+                ? {
+                    message:
+                      'the SSH key of the backups would be made anew: their server refuses them until it lets in the new one (docs/backups.md)',
+                  }
+                : undefined,
+              this,
+            ),
+          },
+        )
       : undefined;
     const pushed = args.push(pulumi.output(sshKey?.privateKeyOpenssh), this);
     if (args.restore !== undefined) {

@@ -3,6 +3,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { mtaStsKey, type DnsRecord } from './dns/dnsRecords';
 import type { DnsProvider, MadeRecord } from './dns/provider';
 import { resourceName } from './dns/recordForms';
+import { explaining } from './hooks';
+import { causeOf } from './preflight/lookUps';
 
 export interface DnsArgs {
   provider: DnsProvider;
@@ -92,9 +94,18 @@ export function publish(
     return new Owner(`${name}-${ownerName}`, args, opts);
   });
   turns.tell(opts.parent);
+  const { title, token } = provider.api;
+  const hooks = explaining(
+    `${name}: signing at ${title}`,
+    ({ name: signing, errors: [error = ''] }) =>
+      Promise.resolve(
+        `the zone ${signing.slice(name.length + 1)} cannot be signed at ${title}: ${causeOf(new Error(error))}. Give the API token, ${token}, DNS:Edit for it, or set dnssec to false`,
+      ),
+    opts.parent!,
+  );
   const dsRecords = (dnssec ? allZones : []).map((zone) => {
     // As long as the parent has its DS record, nobody who validates would find an unsigned zone.
-    const signing = { ...opts, retainOnDelete: true };
+    const signing = { ...opts, hooks, retainOnDelete: true };
     return [zone, provider.sign(`${name}-${zone}`, zoneId(zone), signing)] as const;
   });
   return { owners, dsRecords: Object.fromEntries(dsRecords) };

@@ -110,6 +110,18 @@ export function explaining(
   return { onError: [hook] };
 }
 
+/** Words of Go's packages `net` and `ssh`. */
+const lostConnection = new RegExp(
+  [
+    /without exit status|connection lost|\bEOF\b|reset by peer|broken pipe|closed (?:network )?connection/,
+    /unexpected packet|i\/o timeout|connection timed out|keepalive|network is unreachable/,
+    /ssh: disconnect|ssh: rejected|open failed|must be connected/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'i',
+);
+
 /** An SSH connection as far as an error names it. */
 interface Endpoint {
   host: string;
@@ -140,11 +152,9 @@ export function connectionError(
     return `${at} does not accept this stack's SSH key: /root/.ssh/authorized_keys or sshd was changed by hand. Get in with a key of adminSshKeys or the Hetzner console and add \`pulumi stack output\`'s key again, or increment serverGeneration (${line})`;
   if (/failed attempts|dial tcp|no route to host|connection refused/i.test(line))
     return `${at} cannot be reached: the server is off or still boots, or a firewall between is closed (adminNetworks must hold the address that this machine comes from). Check the server in the Hetzner console, then run \`pulumi up\` again (${line})`;
-  if (
-    /without exit status|connection lost|\bEOF\b|reset by peer|broken pipe|closed network connection|unexpected packet|i\/o timeout|keepalive/i.test(
-      line,
-    )
-  )
+  if (/from signal \w+|exited with status (?:129|137|143)\b/.test(line))
+    return `\`${shown}\` was ended by a signal on ${at}: the host restarted, had no memory left, or somebody ended it. Check the host (journalctl --dmesg), then run \`pulumi up\` again: it repeats what did not end (${line})`;
+  if (lostConnection.test(line))
     return `the connection to ${at} was lost while \`${shown}\` ran: the host restarted, or the network between failed. Check that it is up (Hetzner console, or ssh ${user}@${host}), then run \`pulumi up\` again: it repeats what did not end (${line})`;
   return undefined;
 }

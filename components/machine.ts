@@ -5,7 +5,15 @@ import * as tls from '@pulumi/tls';
 import { portsOf } from './daemons/catalogue';
 import { ssh } from './daemons/ssh';
 import { beforeCreate, explaining, keeping, type Loss } from './hooks';
-import { firewallRules, hostAddress, ownerLabel, userData, type OpenPort } from './machineFiles';
+import {
+  firewallRules,
+  hostAddress,
+  image,
+  ownerLabel,
+  userData,
+  type OpenPort,
+} from './machineFiles';
+import type { Blocker } from './preflight/findings';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
 
@@ -31,6 +39,8 @@ export interface MachineArgs {
   present?: string[];
   /** Whether the checks before the plan know that it makes the server, or puts another in its place. Default: false. */
   serverMade?: boolean;
+  /** What a new server would miss of the parts that the stack has. Default: nothing. */
+  lost?: (lookUps: LookUps) => Promise<Blocker[]>;
 }
 
 /** What is lost with a part that is made anew. */
@@ -151,7 +161,8 @@ export class Machine extends pulumi.ComponentResource {
       const change = { serverType, location, replaced: true };
       const { mistakes, warnings } = await serverOffer(change, lookUps, new Date());
       for (const message of warnings) await pulumi.log.warn(message, this);
-      const all = [...lookUps.mistakes(), ...mistakes];
+      const lost = (await args.lost?.(lookUps)) ?? [];
+      const all = [...lookUps.mistakes(), ...mistakes, ...lost.map(({ message }) => message)];
       if (all.length > 0) throw new Error(all.join('; '));
     };
     // What the checks before the plan foresee they have judged; the engine alone knows what it is told to replace.
@@ -177,7 +188,7 @@ export class Machine extends pulumi.ComponentResource {
         name: args.hostName,
         labels,
         serverType: args.serverType,
-        image: 'debian-13',
+        image,
         location: args.location,
         sshKeys: [cloudKey.id],
         publicNets: [

@@ -3,6 +3,9 @@ import { stringify } from 'yaml';
 import type { Port } from './daemons/spec';
 import { readHostFile } from './hostFiles/files';
 
+/** What the server is made from. */
+export const image = 'debian-13';
+
 /** A TCP port that others can reach. */
 export type OpenPort = Pick<Port, 'number' | 'purpose' | 'from'>;
 

@@ -11,7 +11,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { apiAccess } from './apis';
 import { bundle } from './bundle';
 import { project } from './sources';
@@ -37,7 +37,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   // The user's plugin cache stays in use, and only read; the rest of the home is the lab's, and goes with it. In a shell of
   // a lab PULUMI_HOME is that lab's.
   const given = process.env.PULUMI_HOME;
-  const userHome = given && !given.startsWith(stateRoot) ? given : join(homedir(), '.pulumi');
+  const userHome =
+    given && !given.startsWith(stateRoot) ? resolve(given) : join(homedir(), '.pulumi');
   const cache = join(userHome, 'plugins');
   for (const entry of existsSync(cache) ? readdirSync(cache) : []) {
     linkPlugin(join(cache, entry), join(plugins, entry));
@@ -76,7 +77,8 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
 
 /** The engine takes no link for a plugin's folder, but links in it. What the folder has stays where it is the same. */
 function linkPlugin(from: string, to: string): void {
-  if (!statSync(from).isDirectory()) return;
+  // A link may lead nowhere.
+  if (!statSync(from, { throwIfNoEntry: false })?.isDirectory()) return;
   const links = readdirSync(from).map((file) => [join(to, file), join(from, file)] as const);
   if (links.every(([link, target]) => linkTarget(link) === target)) return;
   // Of links alone: nothing is ever written through one into the user's cache.

@@ -328,7 +328,7 @@ describe('data of CAA, SRV and TLSA', () => {
   it('becomes content', async () => {
     for (const [record, content] of [
       [caa, '0 issue "ca.test"'],
-      [srv, '2 1 993 mail.example.org'],
+      [srv, '1 993 mail.example.org'],
       [tlsa, '3 1 1 ab12'],
     ] as const) {
       const { type, data } = record;

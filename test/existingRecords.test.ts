@@ -362,6 +362,60 @@ it('names that an API tells are brought into one form', () => {
   expect(asciiRecord(text)).toEqual({ ...text, name: 'example.org' });
 });
 
+it.each([
+  ['_dmarc.example.org', 'v = DMARC1 ; p=none'],
+  ['_dmarc.example.org', '"v =DMARC1;" " p=none"'],
+  ['_dmarc.example.org', '"v=DM" "ARC1; p=none"'],
+  ['_dmarc.example.org', '"v=DMARC1"'],
+  ['_smtp._tls.example.org', '"v=TLSRPT" "v1; rua=mailto:x@other.example;"'],
+  ['example.org', '"v=s" "pf1 include:x.example ~all"'],
+  ['example.org', 'v=SPF1'],
+])('a text at %s that receivers read as one of a kind is in the way: %s', (name, content) => {
+  expect(judge(existing('TXT', name, content)).refused).toEqual([
+    expect.stringContaining('with two'),
+  ]);
+});
+
+it.each([
+  ['"text" "v=spf1 -all"', []],
+  ['"\\"v=spf1"', []],
+  ['"v=spf1x"', []],
+])('a text that only holds such words is not: %s', (content, refused) => {
+  expect(judge(existing('TXT', 'example.org', content)).refused).toEqual(refused);
+});
+
+it.each([
+  ['0 iodef "mailto:x@example.org"', 0],
+  ['0 contactemail "x@example.org"', 0],
+  ['0 issue "ca.other.example"', 1],
+  ['128 ISSUE ";"', 1],
+  ['0 issuewild "ca.other.example"', 1],
+])('a CAA record is in the way where it says who may issue: %s', (content, conflicts) => {
+  const name = 'mail.example.org';
+  const own = [
+    ['issue', 'ca.example'],
+    ['issuewild', ';'],
+  ].map(
+    ([tag, value]) => ({ ...wanted[0]!, type: 'CAA', name, flags: 0, tag, value }) as DnsRecord,
+  );
+  const found = existing('CAA', name, content);
+  expect(findRecords(own, [found], 'example.org').conflicts).toHaveLength(conflicts);
+});
+
+it('an SRV has its priority in its content, which Cloudflare shows beside it', () => {
+  const imaps = wanted.find(({ name }) => name === '_imaps._tcp.example.org')!;
+  for (const content of ['1 993 mail.example.org', '1\t993\tMail.example.org.']) {
+    const told = asciiRecord(existing('SRV', imaps.name, content, { priority: 0 }));
+    expect(judge(told)).toEqual({ adopted: ['mail-example.org/imaps'], refused: [] });
+    expect(isReplaced(imaps, told, cloudflareDns)).toBe(false);
+    const another = asciiRecord(existing('SRV', imaps.name, content, { priority: 10 }));
+    expect(judge(another).adopted).toEqual([]);
+    expect(isReplaced(imaps, another, cloudflareDns)).toBe(true);
+  }
+  const whole = existing('SRV', imaps.name, '0 1 993 mail.example.org', { priority: 0 });
+  expect(asciiRecord(whole)).toEqual(whole);
+});
+
 it('nothing is made in the place of a record whose content only others know', () => {
   const tlsa = wanted.find(({ type }) => type === 'TLSA')!;
   expect(isReplaced(tlsa, existing('TLSA', tlsa.name, '3 1 1 00'), cloudflareDns)).toBe(false);

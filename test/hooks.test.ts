@@ -14,6 +14,11 @@ describe('connectionError', () => {
     'Connection lost before the process exited',
     'ssh: unexpected packet in response to channel open: <nil>',
     'read tcp 192.0.2.9:5000->192.0.2.1:22: read: connection reset by peer',
+    'read tcp 192.0.2.9:5000->192.0.2.1:22: read: connection timed out',
+    'write tcp 192.0.2.9:5000->192.0.2.1:22: write: network is unreachable',
+    'ssh: rejected: administratively prohibited (open failed)',
+    'ssh: disconnect, reason 11: shutting down',
+    'use of closed connection',
     'EOF',
   ])('names host, cause and remedy of a connection that is lost: %s', (cause) => {
     const text = connectionError(`${cause}: running "${ran}":\nhalf a line`, host, ran);
@@ -39,6 +44,17 @@ describe('connectionError', () => {
     const text = connectionError(`after 10 failed attempts: ${cause}`, host, ran);
     expect(text).toContain(words);
     expect(text).toContain('192.0.2.1');
+  });
+
+  it.each([
+    'Process exited with status 143 from signal TERM',
+    'Process exited with status 143',
+    'Process exited with status 137 from signal KILL',
+  ])('names host, cause and remedy of a command that a signal ended: %s', (cause) => {
+    const text = connectionError(`${cause}: running "${ran}":\nhalf a line`, host, ran);
+    expect(text).toContain(`\`${ran}\` was ended by a signal on root@192.0.2.1`);
+    expect(text).toContain('run `pulumi up` again');
+    expect(text).toContain(`(${cause})`);
   });
 
   it('leaves a command alone that failed by itself, whatever it wrote', () => {

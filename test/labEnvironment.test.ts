@@ -6,10 +6,11 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import sdk from '@pulumi/tls/package.json';
 import { environment } from '../lab/env';
@@ -47,6 +48,15 @@ const content = () =>
       return [path, createHash('sha256').update(readFileSync(path)).digest('hex')];
     });
 
+it("passes over what is no plugin's folder in the user's cache", () => {
+  process.env.PULUMI_HOME = home;
+  writeFileSync(join(home, 'plugins', 'resource-x-v1.0.0.lock'), '');
+  symlinkSync(join(folder, 'nowhere'), join(home, 'plugins', 'resource-x-v1.0.0'));
+  environment(lab, undefined);
+  expect(readFileSync(used(), 'utf8')).toBe('the official plugin');
+  expect(readdirSync(join(lab.dir, 'pulumi-home/plugins')).join()).not.toContain('resource-x');
+});
+
 it("uses a plugin in the user's cache, and never writes through to it, whatever home is asked for later", () => {
   const before = content();
   process.env.PULUMI_HOME = home;
@@ -55,7 +65,8 @@ it("uses a plugin in the user's cache, and never writes through to it, whatever 
   process.env.PULUMI_HOME = join(folder, 'another');
   environment(lab, undefined);
   expect(readFileSync(used(), 'utf8')).toMatch(/^#!\/bin\/sh/);
-  process.env.PULUMI_HOME = home;
+  // From wherever it is written.
+  process.env.PULUMI_HOME = relative(process.cwd(), home);
   environment(lab, undefined);
   expect(readFileSync(used(), 'utf8')).toBe('the official plugin');
   expect(content()).toEqual(before);

@@ -55,6 +55,29 @@ it.each([
   'context deadline exceeded (Client.Timeout exceeded)',
   '429 Too Many Requests',
   '503 Service Unavailable',
+  'Get "https://api": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  'Get "https://api": x509: certificate has expired or is not yet valid',
+  'remote error: tls: handshake failure',
+  'unable to verify the first certificate',
+  "invalid character '<' looking for beginning of value",
+  'unexpected end of JSON input',
+  'Unexpected token \'<\', "<html>" is not valid JSON',
+  'Get "https://api": Proxy Authentication Required',
+  'dial tcp 192.0.2.1:443: connect: network is unreachable',
+  'write tcp 192.0.2.1:50123->192.0.2.2:443: write: broken pipe',
+  'http2: server sent GOAWAY and closed',
+  'stream error: stream ID 1; INTERNAL_ERROR; received from peer',
+  'socket hang up',
+  'other side closed',
+  'context canceled',
+  '520 Web Server Returned an Unknown Error',
+  'Too Many Requests',
+  'Bad Gateway',
+  'Service Unavailable',
+  'Internal Server Error',
+  'we are in maintenance (maintenance, 0123456789abcdef)',
+  'a service error occurred (service_error, 0123456789abcdef)',
+  'cluster is currently unavailable (unavailable, 0123456789abcdef)',
 ])('knows when the provider was not reached: %s', async (message) => {
   const lookUps = new LookUps({});
   await ask(lookUps, 'a.example', message, 'no zone a');
@@ -62,6 +85,18 @@ it.each([
     /^Cloudflare does not answer getZone of a\.example: .*Check the network/,
   );
 });
+
+it.each(['Resource monitor is terminating', 'Error: Channel has been shut down'])(
+  'says nothing of a plan that the engine has ended, which says why: %s',
+  async (message) => {
+    const lookUps = new LookUps({});
+    const fail = () => Promise.reject<object>(new Error(message));
+    const asked = [lookUps.ask({ api: hetzner, call: 'getServers' }, fail), lookUps.tryTo(fail)];
+    const later = new Promise((resolve) => setImmediate(() => resolve('later')));
+    expect(await Promise.race([...asked, later])).toBe('later');
+    expect(lookUps.mistakes()).toEqual([]);
+  },
+);
 
 /** Look-ups of a resource that has a provider of its own. */
 const ofGiven = () =>
@@ -121,7 +156,10 @@ it.each([
     'network',
     'ECONNRESET, ENOTFOUND, EAI_AGAIN, ETIMEDOUT, no such host, dial tcp, connection refused, timed out, timeout, fetch failed, EOF, rate limit, ratelimit, rate-limit, 429, 500, 503',
   ],
-  ['answer', '0 zones, 1401, 4030, 4290, 5000, 510, EOFS, nothing of that name'],
+  [
+    'answer',
+    '0 zones, 1401, 4030, 4290, 5000, 510, EOFS, nothing of that name, Resource (location) was not found: name="x", Could not route to /client/v4/zones/0, perhaps your object identifier is invalid?',
+  ],
 ])('takes for a matter of the %s: %s', async (kind, messages) => {
   for (const message of messages.split(', ')) expect(await kindOf(message), message).toBe(kind);
 });

@@ -254,6 +254,18 @@ describe('MailHost', () => {
     expect(zones(await build({ domains, dnssec: false }))).toEqual([]);
   });
 
+  it('says which setting to look at where a zone cannot be signed', async () => {
+    const log = vi.spyOn(pulumi.log, 'error').mockResolvedValue();
+    const [, signing] = (await build()).filter(({ type }) => type.endsWith(':ZoneDnssec'));
+    const failed = { name: signing!.name, errors: ['{"message":"Authentication error"}'] };
+    const [hook] = signing!.options.hooks!.onError!;
+    expect(await hook!.callback(failed as unknown as pulumi.ErrorHookArgs)).toBe(false);
+    expect(log.mock.calls[0]![0]).toBe(
+      'the zone example.net cannot be signed at Cloudflare: Authentication error. Give the API token, cloudflare:apiToken (or CLOUDFLARE_API_TOKEN), DNS:Edit for it, or set dnssec to false',
+    );
+    log.mockRestore();
+  });
+
   it('asks Cloudflare nothing where a person publishes the records, and lets the host look', async () => {
     const resources = await build({ dns: 'manual' });
     expect(resources.filter(({ type }) => type.startsWith('cloudflare:'))).toEqual([]);

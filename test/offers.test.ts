@@ -6,7 +6,7 @@ import { LookUps } from '../components/preflight/lookUps';
 import { offerOf, serverFailure, type ServerType } from '../components/preflight/offers';
 import { preflight } from '../components/preflight/preflight';
 import { parseSettings } from '../components/settings/parse';
-import { example } from './example';
+import { example, sshKey } from './example';
 import { publicKey, record, type Answers, type StackState } from './mocks';
 
 const now = new Date('2026-06-01T12:00:00Z');
@@ -128,6 +128,7 @@ let asked: string[] = [];
 const answers: Answers = (token, inputs) => {
   asked.push([token.split(':').at(-1), inputs.name].filter(Boolean).join(' '));
   if (token.endsWith(':getServerTypes')) return { serverTypes };
+  if (token.endsWith(':getVolumes')) return { volumes: [{ name: 'mail.example.org' }] };
   if (!token.endsWith(':getServerType')) return undefined;
   const found = serverTypes.find(({ name }) => name === inputs.name);
   if (found === undefined)
@@ -201,14 +202,22 @@ describe('the plan of a server', () => {
 });
 
 /** The hooks of a resource of a MailHost. */
-async function hooksOf(name: string, kind: string, preview: boolean, state: StackState) {
+async function hooksOf(
+  name: string,
+  kind: string,
+  preview: boolean,
+  state: StackState,
+  change: Partial<MailHostArgs> = {},
+  given = answers,
+) {
   // Where there is a server, nothing is asked of its type.
   const serverType = Object.keys(state).length > 0 ? 'cx23' : 'cx33';
   const resources = await record(
-    (opts) => void new MailHost('mail', { ...example, serverType, protect: false }, opts),
+    (opts) =>
+      void new MailHost('mail', { ...example, serverType, protect: false, ...change }, opts),
     preview,
     state,
-    answers,
+    given,
   );
   return resources.find((one) => one.name === name && one.type === kind)!.options.hooks ?? {};
 }
@@ -244,6 +253,25 @@ describe('what the engine is told to make anew', () => {
     expect(warn.mock.calls[0]![0]).toContain('all mail on it is lost');
   });
 
+  it('is warned of where no backup is taken in with it', async () => {
+    const warn = vi.spyOn(pulumi.log, 'warn').mockResolvedValue();
+    const repository = 'sftp:mail@backup.example:/mail';
+    const change = { backup: { repository, password: 'x', hostKey: sshKey } };
+    const name = 'mail-backup-ssh-key';
+    const key = 'tls:index/privateKey:PrivateKey';
+    await run(await hooksOf(name, key, true, hostState(), change), name);
+    const told = () => warn.mock.calls.map(([text]) => text).join();
+    expect(told()).not.toContain('SSH key of the backups');
+    const known = {
+      [`urn:pulumi:test::mailhost::mailhost:index:Backup$${key}::${name}`]: {
+        type: key,
+        outputs: { publicKeyPem: publicKey },
+      },
+    };
+    await run(await hooksOf(name, key, true, { ...hostState(), ...known }, change), name);
+    expect(told()).toContain('the SSH key of the backups would be made anew');
+  });
+
   it('is a server that Hetzner Cloud can make, or the preview fails', async () => {
     vi.spyOn(pulumi.log, 'warn').mockResolvedValue();
     const kind = 'hcloud:index/server:Server';
@@ -251,6 +279,16 @@ describe('what the engine is told to make anew', () => {
     await expect(run(hooks, 'mail-machine-server')).rejects.toThrow(
       'fsn1 has no room for a server of type cx23 now',
     );
+    const none: Answers = (token, inputs) =>
+      token.endsWith(':getVolumes') ? { volumes: [] } : answers(token, inputs);
+    const change = { serverType: 'cx33' };
+    const server = hostState(change);
+    const without = await hooksOf('mail-machine-server', kind, true, server, change, none);
+    await expect(run(without, 'mail-machine-server')).rejects.toThrow(
+      'a volume mail.example.org that it needs was deleted at Hetzner Cloud',
+    );
+    const whole = await hooksOf('mail-machine-server', kind, true, server, change);
+    await run(whole, 'mail-machine-server');
     // An `up` has deleted the old one by then, and tries.
     expect((await hooksOf('mail-machine-server', kind, false, hostState())).beforeCreate).toEqual(
       [],
@@ -300,6 +338,18 @@ describe('the error of a server that was not made', () => {
     expect(await failure('create', 'too many (resource_limit_exceeded)')).toMatch(
       /limits of the project .*Raise them/,
     );
+  });
+
+  it.each([
+    ['image debian-13 for architecture x86 not found', /Take a newer version of this package/],
+    ['Image "debian-13" is unavailable and can no longer be ordered.', /Take a newer version/],
+    ['SSH key not found: 4711', /Run `pulumi refresh`.*then `pulumi up` again/],
+    ['primary_ip is assigned to another server (primary_ip_assigned)', /another server has it/],
+    ['firewall with ID 4711 not found (not_found)', /Run `pulumi refresh`/],
+  ])('is that of what it is made with: %s', async (error, words) => {
+    expect(await failure('create', error)).toMatch(words);
+    expect(await failure('create', error)).toMatch(/There is no server now/);
+    expect(await failure('delete', error)).toBeUndefined();
   });
 
   it('says nothing where Hetzner has another reason', async () => {

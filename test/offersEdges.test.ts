@@ -139,11 +139,19 @@ describe('a server that is made or changed', () => {
 
   it('is asked for as far as it changes', async () => {
     const questions = async (change: Partial<ServerChange>) => (await offer(change)).asked;
-    expect(await questions({})).toEqual(['getLocation fsn1', 'getServerType cx23']);
+    expect(await questions({})).toEqual([
+      'getImage debian-13',
+      'getLocation fsn1',
+      'getServerType cx23',
+    ]);
     expect(await questions({ present })).toEqual([]);
     expect(await questions({ present: { location: 'fsn1' } })).toEqual([]);
-    expect(await questions({ present, replaced: true })).toEqual(['getServerType cx23']);
+    expect(await questions({ present, replaced: true })).toEqual([
+      'getImage debian-13',
+      'getServerType cx23',
+    ]);
     expect(await questions({ present: { ...present, location: 'nbg1' } })).toEqual([
+      'getImage debian-13',
       'getLocation fsn1',
       'getServerType cx23',
     ]);
@@ -172,6 +180,44 @@ describe('a server that is made or changed', () => {
     const replaced = { replaced: true, present: { ...present, serverType: 'cx33' } };
     expect(await offer(replaced)).toMatchObject(fine);
     expect(await offer({ ...replaced, serverType: 'cax11' })).toMatchObject(fine);
+  });
+
+  it('can be made only from an image that Hetzner Cloud has for its architecture', async () => {
+    const withImage =
+      (image: () => object): Answers =>
+      (token, inputs) => {
+        if (!token.endsWith(':getImage')) return answer(token, inputs);
+        expect(inputs).toEqual({
+          name: 'debian-13',
+          withArchitecture: 'x86',
+          includeDeprecated: true,
+        });
+        return image();
+      };
+    const of = (deprecated: string, change: Partial<ServerChange> = {}) =>
+      offer(
+        change,
+        withImage(() => ({ deprecated })),
+      );
+    expect(await of('')).toMatchObject(fine);
+    expect(await of('2026-05-01T00:00:00Z')).toMatchObject({
+      mistakes: [],
+      warnings: [
+        'the image debian-13 is deprecated since 2026-05-01, and no server can be made from it after 2026-08-01: a server that is lost could not be replaced. Take a newer version of this package before that day',
+      ],
+    });
+    const gone = await of('2026-03-01T12:00:00Z', { present, replaced: true });
+    expect(gone.mistakes).toEqual([
+      'no server can be made from the image debian-13 since 2026-06-01, when its deprecation took effect: take a newer version of this package',
+    ]);
+    const resized = { present: { ...present, serverType: 'full' } };
+    expect(await of('2026-03-01T12:00:00Z', resized)).toMatchObject(fine);
+    const unknown = withImage(() => {
+      throw refusal('Resource (image) was not found');
+    });
+    expect((await offer({}, unknown)).failed).toEqual([
+      expect.stringMatching(/^the image debian-13 for x86, .* is not known at Hetzner Cloud/),
+    ]);
   });
 
   it('can follow a type that is no more', async () => {

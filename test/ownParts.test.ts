@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ownerLabel } from '../components/machineFiles';
 import { LookUps } from '../components/preflight/lookUps';
-import { ownParts } from '../components/preflight/machineParts';
+import { lostParts, ownParts } from '../components/preflight/machineParts';
 import { OwnState, types } from '../components/preflight/state';
 import { parseSettings } from '../components/settings/parse';
 import { example, sshKey } from './example';
@@ -49,6 +49,7 @@ describe('parts of the machine', () => {
     key = sshKey,
     attached,
     of = settings,
+    missing = false,
   }: {
     there?: Partial<typeof all>;
     /** Resources of the state, by type and name. */
@@ -56,6 +57,8 @@ describe('parts of the machine', () => {
     key?: string | null;
     attached?: { serverId?: number; volumeId?: number };
     of?: typeof settings;
+    /** Whether it is asked what is missing of them. */
+    missing?: boolean;
   }) {
     const calls: string[] = [];
     const lookUps = new LookUps({});
@@ -73,7 +76,9 @@ describe('parts of the machine', () => {
     let running: ReturnType<typeof ownParts> | undefined;
     await record(
       () => {
-        running = ownParts(of, state, lookUps);
+        running = missing
+          ? lostParts(of, state, lookUps).then((lost) => ({ ids: new Map(), blockers: lost }))
+          : ownParts(of, state, lookUps);
       },
       true,
       {},
@@ -171,5 +176,44 @@ describe('parts of the machine', () => {
       expect(await calls(everything.filter((one) => one !== missing))).toEqual(every);
     const withoutIpv6 = parseSettings({ ...example, ipv6: false });
     expect(await calls([], withoutIpv6)).toEqual(every.slice(0, 2).concat(every.slice(3)));
+  });
+
+  describe('that a new server needs', () => {
+    const lost = async (there: Partial<typeof all>, known = everything) => {
+      const { mistakes } = await parts({ there, known, missing: true });
+      return mistakes.map((text) => / but (.*) that it needs was deleted/.exec(text)![1]).sort();
+    };
+
+    it('are there, under whatever name or label', async () => {
+      expect(await lost(all)).toEqual([]);
+      const renamed = {
+        getSshKeys: { sshKeys: [{ id: 1, name: 'old.example.org', labels: label }] },
+        getPrimaryIps: {
+          primaryIps: ['ipv4', 'ipv6'].map((family) => ({
+            name: `old.example.org-${family}`,
+            labels: label,
+          })),
+        },
+        getFirewalls: { firewalls: [{ id: 4, name: host }] },
+      };
+      expect(await lost({ ...all, ...renamed })).toEqual([]);
+    });
+
+    it('are missed where the state has them, and Hetzner does not', async () => {
+      expect(await lost({})).toEqual([
+        `a firewall ${host}`,
+        `a volume ${host}`,
+        `an SSH key ${host}`,
+        `an address ${host}-ipv4`,
+        `an address ${host}-ipv6`,
+      ]);
+      const one = { primaryIps: all.getPrimaryIps.primaryIps.slice(0, 1) };
+      expect(await lost({ ...all, getPrimaryIps: one })).toEqual([`an address ${host}-ipv6`]);
+      const foreign: (typeof all)['getSshKeys'] = {
+        sshKeys: [{ id: 9, name: 'other', labels: { mailhost: 'other' } }],
+      };
+      expect(await lost({ ...all, getSshKeys: foreign })).toEqual([`an SSH key ${host}`]);
+      expect(await lost({}, [])).toEqual([]);
+    });
   });
 });

@@ -310,7 +310,7 @@ describe('a zone', () => {
   const id = '0123456789abcdef'.repeat(2);
   /** Zones by what the API is asked for. */
   const zones =
-    (known: Record<string, { zoneId: string; name: string }>): Answers =>
+    (known: Record<string, { zoneId: string; name: string; type?: string }>): Answers =>
     (token, inputs) => {
       if (!token.endsWith(':getZone')) return answers(token, inputs);
       asked.push(['getZone', inputs]);
@@ -355,6 +355,19 @@ describe('a zone', () => {
     expect(questions('getZone')).toHaveLength(1);
     expect(questions('getDnsRecords')).toEqual([]);
   });
+
+  it.each(['partial', 'secondary', 'internal', 'full'])(
+    'is %s, and stops the plan if others answer for it',
+    async (type) => {
+      const { lines } = await plan(
+        one('example.org'),
+        {},
+        zones({ 'example.org': { zoneId: 'z', name: 'example.org', type } }),
+      );
+      const words = `the zone example.org is ${type} at Cloudflare, and others answer for it: make it a full zone there, or set dns to manual`;
+      expect(lines.slice(1)).toEqual(type === 'full' ? [] : [words]);
+    },
+  );
 
   it('whose signature cannot be read stops the plan', async () => {
     const { lines } = await plan(one('example.org'), {}, (token, inputs) => {
@@ -572,10 +585,26 @@ describe('the server', () => {
 
   it('is made in the place of another', async () => {
     const state = await steady();
-    const { found, warnings } = await plan({ ...acme, serverGeneration: 2 }, state);
+    const named = (...ends: string[]) => ends.map((end) => ({ name: `mail.example.org${end}` }));
+    const there: Record<string, object> = {
+      getSshKeys: { sshKeys: named('') },
+      getPrimaryIps: { primaryIps: named('-ipv4', '-ipv6') },
+      getFirewalls: { firewalls: named('') },
+      getVolumes: { volumes: named('') },
+    };
+    const given: Answers = (token, inputs) =>
+      there[token.split(':').at(-1)!] ?? answers(token, inputs);
+    const { found, warnings } = await plan({ ...acme, serverGeneration: 2 }, state, given);
     expect(found!.serverMade).toBe(true);
     expect(warnings).toEqual([expect.stringContaining('another server takes the place')]);
     expect(questions('getServerType')).toEqual([{ name: 'cx23' }]);
+    // It could not be made without these.
+    there.getVolumes = { volumes: [] };
+    const { lines } = await plan({ ...acme, serverGeneration: 2 }, state, given);
+    expect(lines.slice(1)).toEqual([
+      expect.stringMatching(/^the server would be replaced, but a volume .* run `pulumi refresh`/),
+    ]);
+    expect((await plan(acme, state, given)).lines).toEqual(['']);
   });
 
   it('is warned of where a restore comes too late', async () => {

@@ -161,7 +161,7 @@ it('uses providers that are given for every look-up that there is in the code', 
   await hooks!.onError![0]!.callback(failed as unknown as pulumi.ErrorHookArgs);
   const callOf = ({ token }: Use) => token.split(':').at(-1)!;
   const byHooks = runs[2]!.uses.slice(before).map(callOf);
-  expect(byHooks.sort()).toEqual(['getLocation', 'getServerType', 'getServerTypes']);
+  expect(byHooks.sort()).toEqual(['getImage', 'getLocation', 'getServerType', 'getServerTypes']);
 
   const uses = runs.flatMap((run) => run.uses);
   expect(uses.filter(({ byGiven }) => !byGiven)).toEqual([]);

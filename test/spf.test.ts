@@ -114,8 +114,13 @@ it.each([
   ['-a', false],
   ['~include:a.example', false],
   ['a b', false],
-  ['exists:%{I}.a.example', false],
-  ['exists:%{D2}.a.example', false],
+  ['exists:%{I}.a.example', true],
+  ['exists:%{D2R-+}.a.example', true],
+  ['exists:%{l1r-}.%_x%%.%-.a.example', true],
+  ['exists:%{x}.a.example', false],
+  ['exists:%{c}.a.example', false],
+  ['exists:%{t}.a.example', false],
+  ['exists:%x.a.example', false],
   [`exists:${'%{i}.'.repeat(12)}a.example`, true],
 ])('takes %s for a mechanism to merge: %s', (text, is) => {
   expect(normalSpfMechanism(text)).toBe(is ? text : undefined);
@@ -127,6 +132,7 @@ it.each([
   ['a:bücher.example/24//64', 'a:xn--bcher-kva.example/24//64'],
   ['mx:bücher.example', 'mx:xn--bcher-kva.example'],
   ['exists:%{i}._spf.bücher.example', 'exists:%{i}._spf.xn--bcher-kva.example'],
+  ['exists:%{L}%%._x.Bücher.example', 'exists:%{L}%%._x.xn--bcher-kva.example'],
   ['include:%{d2}.bücher.example', 'include:%{d2}.xn--bcher-kva.example'],
   ['include:_spf.example.com.', 'include:_spf.example.com'],
   ['Include:_SPF.Example.com', 'include:_spf.example.com'],

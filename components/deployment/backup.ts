@@ -8,7 +8,7 @@ import type { Pushes } from './pushes';
 
 /** Backups, where the settings have any. */
 export function makeBackup(
-  { name, settings, own }: Deployment,
+  { name, settings, found, own }: Deployment,
   host: HostAccess,
   system: Host,
   pushes: Pushes,
@@ -23,6 +23,7 @@ export function makeBackup(
       push: (sshKey, parent) =>
         pushes.push(backup, { backup: pulumi.output({ password, environment, sshKey }) }, parent),
       restore: settings.restore,
+      hasKey: found.before.keyHashOf('backup-ssh-key') !== undefined,
     },
     { ...own, dependsOn: [system] },
   );

@@ -11,8 +11,7 @@ export const makeMachine = ({ name, settings, mail, found, own }: Deployment): M
     {
       ...settings,
       ports: openPorts(mail),
-      present: found.machine.present,
-      serverMade: found.machine.serverMade,
+      ...found.machine,
     },
     own,
   );

@@ -67,7 +67,7 @@ async function findZone(
     (options) => zoneAt(zone, options),
   );
   if (found === undefined) return undefined;
-  const { zoneId, status, nameServers } = found;
+  const { zoneId, status, type, nameServers } = found;
   // The API tells the names of zones in Unicode, and those of records in ASCII.
   const name = asciiName(found.name);
   const signing = dnssec
@@ -85,7 +85,11 @@ async function findZone(
     id: zoneId,
     name,
     status,
-    nameServers: nameServers.map(asciiName),
+    // A zone that others answer for has none here.
+    nameServers: (nameServers as string[] | undefined)?.map(asciiName) ?? [],
+    problem: ['partial', 'secondary', 'internal'].includes(type)
+      ? `is ${type} at Cloudflare, and others answer for it: make it a full zone there, or set dns to manual`
+      : undefined,
     dnssec: signing?.status,
   };
 }
@@ -117,16 +121,27 @@ async function listRecords(
 /** Types whose content is, or ends in, the name of a host. */
 const hostTypes = ['CNAME', 'MX', 'NS', 'PTR', 'SRV'];
 
-/** The record with its names as an ExistingRecord has them, whatever form the API told them in. */
-export const asciiRecord = <R extends Omit<ExistingRecord, 'content'> & { content?: string }>({
+/**
+ * The record as an ExistingRecord has it, whatever form the API told it in. Cloudflare shows the priority of an SRV beside
+ * its content, and not in it.
+ */
+export const asciiRecord = <
+  R extends Omit<ExistingRecord, 'content'> & { content?: string; priority?: number },
+>({
   name,
   content = '',
   ...record
-}: R) => ({
-  ...record,
-  name: asciiName(name),
-  content: hostTypes.includes(record.type) ? content.replace(/\S+$/, asciiName) : content,
-});
+}: R) => {
+  const { type, priority } = record;
+  const lacksPriority =
+    type === 'SRV' && priority !== undefined && content.split(/\s+/).length === 3;
+  const data = lacksPriority ? `${priority} ${content}` : content;
+  return {
+    ...record,
+    name: asciiName(name),
+    content: hostTypes.includes(type) ? data.replace(/\S+$/, asciiName) : data,
+  };
+};
 
 /** What a record is made from, the zone aside. */
 interface RecordInputs<V> {

@@ -10,6 +10,8 @@ export interface Zone {
   /** `active` once the domain is delegated to the provider's name servers. */
   status: string;
   nameServers: string[];
+  /** Why its records are not answered as they are there; unset where they are. */
+  problem?: string;
   /** Status of DNSSEC: `active` once the parent zone has the DS record. Unset if it was not looked up. */
   dnssec?: string;
 }

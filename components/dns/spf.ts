@@ -6,7 +6,9 @@ const maximumLookups = 10;
 /** How many of these may find nothing. */
 const maximumVoidLookups = 2;
 
-const label = String.raw`(?:[A-Za-z0-9_-]|%\{[a-z]\d*r?[.-]?\})+`;
+/** Macros (RFC 7208, section 7.1) but for those of explanations, and with no `/`, which would begin a length. */
+const macro = String.raw`%(?:\{[slodiphvSLODIPHV]\d*[rR]?[-.+,_=]*\}|[%_-])`;
+const label = `(?:[A-Za-z0-9_-]|${macro})+`;
 const named = new RegExp(`^(?:include|exists|a|mx):${label}(?:\\.${label})+$`);
 
 /**
@@ -29,7 +31,7 @@ export function normalSpfMechanism(text: string): string | undefined {
 function spfName(name: string): string {
   const macros: string[] = [];
   // One stands in for each while the rest is made lower-case and ASCII.
-  const bare = name.replace(/%\{[^}]*\}/g, (macro) => `%${macros.push(macro) - 1}%`);
+  const bare = name.replace(/%(?:\{[^}]*\}|[%_-])/g, (macro) => `%${macros.push(macro) - 1}%`);
   return asciiName(bare).replace(/%(\d+)%/g, (all, i: string) => macros[Number(i)] ?? all);
 }
 

@@ -11,9 +11,16 @@ export interface FoundRecords {
   conflicts: Blocker[];
 }
 
-/** Texts of which a name may have one only; of other texts it may have many. */
-const singleText = (content = ''): string | undefined =>
-  /^"?(v=(?:spf1|DMARC1|DKIM1|TLSRPTv1|STSv1))\b/i.exec(content)?.[1]?.toLowerCase();
+/** Texts of which a name may have one only, however they are cut and spaced; of other texts it may have many. */
+function singleText(content = ''): string | undefined {
+  const strings = content.match(/"(?:[^"\\]|\\.)*"/g)?.map((quoted) => quoted.slice(1, -1));
+  const text = strings?.join('') ?? content;
+  const [, version] = /^\s*v\s*=\s*(spf1|DMARC1|DKIM1|TLSRPTv1|STSv1)\b/i.exec(text) ?? [];
+  return version && `v=${version.toLowerCase()}`;
+}
+
+/** What of the issuing of certificates a CAA record is about, such as `issue`: others say nothing of it. */
+const caaTag = (content = ''): string | undefined => content.split(/\s+/)[1]?.toLowerCase();
 
 /** As an ExistingRecord has it; undefined while only the plan's own resources can say. */
 const contentOf = (record: DnsRecord): string | undefined =>
@@ -35,6 +42,7 @@ function clashes(
     return !isFlattened || ['A', 'AAAA', 'CNAME'].includes(wanted.type);
   }
   if (existing.type !== wanted.type) return false;
+  if (wanted.type === 'CAA') return caaTag(existing.content) === wanted.tag;
   return (
     wanted.type !== 'TXT' ||
     isDkimName(wanted.name) ||

@@ -66,16 +66,37 @@ export function causeOf(error: Error): string {
 /** Why a look-up failed. */
 type Kind = 'token' | 'network' | 'answer' | 'provider';
 
+/** Where the engine ends a plan it says why, and nothing that comes later reaches anybody: so nothing does. */
+export function unlessEnded(error: unknown): Error | Promise<never> {
+  const known = error instanceof Error ? error : new Error(String(error));
+  return /resource monitor is terminating|channel has been shut down/i.test(known.message)
+    ? new Promise(() => undefined)
+    : known;
+}
+
+/** Something between this machine and the API answered in its place: a proxy, or a page of HTML. */
+const fromBetween = /\bproxy|<html|invalid character|unexpected token|end of JSON|valid JSON/i;
+
+const ofToken = /unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|\b40[13]\b/i;
+
+const ofNetwork = new RegExp(
+  [
+    /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|no such host|dial |connection|unreachable|broken pipe|hang up/,
+    /side closed|time(?:d )?out|deadline exceeded|context cancell?ed|fetch failed|\bEOF\b|GOAWAY|stream error/,
+    /\btls:|x509|certificate|rate.?limit|too many requests|internal server error|bad gateway|unavailable/,
+    /maintenance|ser(?:vice|ver)_error|\b(?:429|5[02]\d)\b/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'i',
+);
+
 /** @param about may itself hold a word of these */
 function kindOf({ message }: Error, about = ''): Kind {
   const text = about === '' ? message : message.replaceAll(about, '');
-  if (/unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|\b40[13]\b/i.test(text))
-    return 'token';
-  return /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|no such host|dial |connection|time(?:d )?out|fetch failed|\bEOF\b|rate.?limit|\b(?:429|50\d)\b/i.test(
-    text,
-  )
-    ? 'network'
-    : 'answer';
+  if (fromBetween.test(text)) return 'network';
+  if (ofToken.test(text)) return 'token';
+  return ofNetwork.test(text) ? 'network' : 'answer';
 }
 
 /** Look-ups that failed for one cause. */
@@ -111,14 +132,17 @@ export class LookUps {
       if (Object.keys(answer).length > 0) return answer;
       this.fail(lookUp, 'provider', '');
     } catch (error) {
-      this.note(lookUp, error instanceof Error ? error : new Error(String(error)));
+      this.note(lookUp, await unlessEnded(error));
     }
     return undefined;
   }
 
   /** As ask(), for what a plan can do without. */
   async tryTo<T>(query: (options: pulumi.InvokeOptions) => Promise<T>): Promise<T | undefined> {
-    return query(this.options).catch(() => undefined);
+    return query(this.options).catch(async (error: unknown) => {
+      await unlessEnded(error);
+      return undefined;
+    });
   }
 
   private note(lookUp: LookUp, error: Error): void {

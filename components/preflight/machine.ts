@@ -1,7 +1,7 @@
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker, type Findings } from './findings';
 import type { LookUps } from './lookUps';
-import { ownParts } from './machineParts';
+import { lostParts, ownParts } from './machineParts';
 import { serverOffer } from './offers';
 import { types, type OwnState } from './state';
 
@@ -46,8 +46,14 @@ export async function judgeMachine(
     isNew || server
       ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
       : { mistakes: [], warnings: [] };
+  const lost = replaced && server ? await lostParts(settings, state, lookUps) : [];
   return {
-    blockers: [...machineLosses(volume, settings), ...blockers(offer.mistakes), ...parts.blockers],
+    blockers: [
+      ...machineLosses(volume, settings),
+      ...blockers(offer.mistakes),
+      ...parts.blockers,
+      ...lost,
+    ],
     warnings: offer.warnings,
     present: lasting.flatMap(([type, part]) => (state.has(type, `machine-${part}`) ? [part] : [])),
     adopted: parts.ids,

@@ -121,3 +121,32 @@ export async function ownParts(
   }
   return { ids, blockers: blockers(foreign) };
 }
+
+/**
+ * What a new server needs, the state has, and Hetzner does not: the server before it would be deleted first, and none could
+ * be made.
+ */
+export async function lostParts(
+  settings: Settings,
+  state: OwnState,
+  lookUps: LookUps,
+): Promise<Blocker[]> {
+  const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
+  const label = publicKey && ownerLabel(publicKey).mailhost;
+  const lost = await Promise.all(
+    kinds(settings, lookUps)
+      .filter(({ type, resource }) => type !== types.server && state.has(type, resource))
+      .map(async ({ type, resource, title, called, list }) => {
+        const items = await list();
+        const family = type === types.primaryIp ? resource.replace('machine', '') : '';
+        const isOurs = ({ name = '', labels }: Part) =>
+          name === called || (labels?.mailhost === label && name.endsWith(family));
+        return items === undefined || items.some(isOurs)
+          ? []
+          : [
+              `the server would be replaced, but ${title} ${called} that it needs was deleted at Hetzner Cloud: run \`pulumi refresh\`, which notices that, then \`pulumi up\` again`,
+            ];
+      }),
+  );
+  return blockers(lost.flat());
+}

@@ -1,4 +1,5 @@
 import * as hcloud from '@pulumi/hcloud';
+import { image } from '../machineFiles';
 import { causeOf, hetzner, type LookUps } from './lookUps';
 
 /** Until when something can still be ordered; texts are empty where it is not deprecated. */
@@ -86,6 +87,34 @@ export function offerOf(
   };
 }
 
+/** From an image that is deprecated, Hetzner makes servers for that long (hcloud-go, Image.UnavailableAfter). */
+const imageMonths = 3;
+
+/**
+ * Whether a server can be made from the image now.
+ *
+ * @param deprecated ISO date; empty if it is not
+ */
+export function imageOffer(deprecated: string | undefined, now: Date): Offer {
+  if (!deprecated) return { mistakes: [], warnings: [] };
+  const end = new Date(deprecated);
+  end.setUTCMonth(end.getUTCMonth() + imageMonths);
+  const last = day(end.toISOString());
+  return end <= now
+    ? {
+        mistakes: [
+          `no server can be made from the image ${image} since ${last}, when its deprecation took effect: take a newer version of this package`,
+        ],
+        warnings: [],
+      }
+    : {
+        mistakes: [],
+        warnings: [
+          `the image ${image} is deprecated since ${day(deprecated)}, and no server can be made from it after ${last}: a server that is lost could not be replaced. Take a newer version of this package before that day`,
+        ],
+      };
+}
+
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Types that can be had at a location now in the place of another, in words. */
@@ -146,6 +175,9 @@ export async function serverOffer(
       : undefined,
   ]);
   if (next === undefined) return nothing;
+  const isMade = present === undefined || replaced || moved;
+  const source = isMade ? await lookUpImage(next.architecture, lookUps) : undefined;
+  const ofImage = imageOffer(source?.deprecated, now);
   const judged = offerOf(next, location, now);
   const { mistakes, warnings } =
     judged.mistakes.length + judged.warnings.length > 0
@@ -155,7 +187,10 @@ export async function serverOffer(
     before && !replaced
       ? resizeMistakes({ ...before, name: present!.serverType }, { ...next, name: serverType })
       : [];
-  return { mistakes: [...mistakes, ...misfits], warnings };
+  return {
+    mistakes: [...mistakes, ...misfits, ...ofImage.mistakes],
+    warnings: [...warnings, ...ofImage.warnings],
+  };
 }
 
 const lookUpLocation = (name: string, lookUps: LookUps) =>
@@ -178,6 +213,21 @@ const lookUpType = (name: string, lookUps: LookUps): Promise<ServerType | undefi
       mistake: `the server type ${name} is not known at Hetzner Cloud: it never was, or is no more; set serverType to one of its own`,
     },
     (options) => hcloud.getServerType({ name }, options),
+  );
+
+const lookUpImage = (architecture: string, lookUps: LookUps) =>
+  lookUps.ask(
+    {
+      api: hetzner,
+      call: 'getImage',
+      about: image,
+      mistake: `the image ${image} for ${architecture}, from which the server is made, is not known at Hetzner Cloud: take a newer version of this package`,
+    },
+    (options) =>
+      hcloud.getImage(
+        { name: image, withArchitecture: architecture, includeDeprecated: true },
+        options,
+      ),
   );
 
 const allTypes = async (lookUps: LookUps): Promise<readonly ServerType[]> =>
@@ -212,9 +262,12 @@ export async function serverFailure(
   now: Date,
   lookUps: LookUps,
 ): Promise<string | undefined> {
+  const isOf = (what: RegExp) => operation === 'create' && what.test(error);
+  const isImage = isOf(/\bimage\b/i);
+  const isPart = isOf(/ssh[ _-]?key|primary[ _-]?ip|firewall/i);
   const isOffer =
     /resource_unavailable|placement|invalid_server_type|unsupported location|server type .*not found|can no longer be ordered|location disabled|resource_limit_exceeded|server_type/i;
-  if (operation === 'delete' || !isOffer.test(error)) return undefined;
+  if (operation === 'delete' || !(isOffer.test(error) || isImage || isPart)) return undefined;
   const left =
     operation === 'create'
       ? 'There is no server now: where it was to replace another, that is deleted; the volume with the mail, the addresses and the keys are kept, and other mail systems try again for days'
@@ -222,6 +275,10 @@ export async function serverFailure(
   const gone = `Hetzner Cloud ${operation === 'create' ? 'made no server' : 'did not change the server to one'} of type ${serverType} in ${location} (${causeOf(new Error(error))})`;
   if (/resource_limit_exceeded/.test(error))
     return `${gone}: the limits of the project are reached. Raise them in the Hetzner console, or delete what the project does not need, then run \`pulumi up\` again. ${left}`;
+  if (isImage)
+    return `${gone}: it is made from the image ${image}, which Hetzner Cloud does not offer any more. ${left}. Take a newer version of this package, and run \`pulumi up\` again`;
+  if (isPart)
+    return `${gone}: a part that it needs was deleted by hand, or another server has it, which has to let it go first. ${left}. Run \`pulumi refresh\`, which notices what is gone, then \`pulumi up\` again`;
   const types = await allTypes(lookUps);
   const type = types.find(({ name }) => name === serverType);
   const remedy = type

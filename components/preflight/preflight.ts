@@ -8,9 +8,10 @@ import { enableHooks } from '../hooks';
 import { argumentNames, type FrontEnd } from '../settings/mistakes';
 import type { Settings } from '../settings/settings';
 import { judgeChanges } from './changes';
-import { blockers, report } from './findings';
+import { blockers, report, type Blocker } from './findings';
 import { LookUps } from './lookUps';
 import { judgeMachine, type MachineFindings } from './machine';
+import { lostParts } from './machineParts';
 import { judgeRecords, type RecordFindings } from './records';
 import { judgeSpf } from './spf';
 import { OwnState } from './state';
@@ -30,7 +31,10 @@ export interface Preflight {
     /** Whether the server is among it. */
     server: boolean;
   };
-  machine: Pick<MachineFindings, 'present' | 'serverMade'>;
+  machine: Pick<MachineFindings, 'present' | 'serverMade'> & {
+    /** What a new server would miss. */
+    lost: (lookUps: LookUps) => Promise<Blocker[]>;
+  };
   dns: Pick<RecordFindings, 'made' | 'hasTlsa'> & {
     /** Undefined if a person publishes the records. */
     provider?: DnsProvider;
@@ -108,7 +112,11 @@ export async function preflight(
       ids: new Map([...machine.adopted, ...inZones.adopted]),
       server: machine.serverAdopted,
     },
-    machine: { present: machine.present, serverMade: machine.serverMade },
+    machine: {
+      present: machine.present,
+      serverMade: machine.serverMade,
+      lost: (later) => lostParts(settings, state, later),
+    },
     dns: { provider, zones, records, made: inZones.made, hasTlsa: inZones.hasTlsa },
     before: {
       zoneFile: state.zoneFile,

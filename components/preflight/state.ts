@@ -13,6 +13,7 @@ import { dnsProviders } from '../dns/providers';
 import { hostAddress } from '../machineFiles';
 import type { KeptWithKeys } from '../summary';
 import { PreflightError } from './findings';
+import { unlessEnded } from './lookUps';
 
 /** Types of the resources that a mail host's state is asked for. */
 export const types = {
@@ -67,10 +68,11 @@ export class OwnState {
     const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
     const { outputs } = (await pulumi.runtime
       .invoke('pulumi:pulumi:readStackResourceOutputs', { stackName }, { async: true })
-      .catch((error: Error) => {
+      .catch(async (error: unknown) => {
+        const { message } = await unlessEnded(error);
         throw new PreflightError([
           {
-            message: `the stack's own state cannot be read, so no change can be judged (${error.message})`,
+            message: `the stack's own state cannot be read, so no change can be judged (${message})`,
           },
         ]);
       })) as { outputs: Record<string, Omit<StateResource, 'urn'>> };

@@ -35,9 +35,11 @@ export async function findZones(
     if (there && !liesIn(name, there.name))
       mistakes.push(`${name} does not lie in its zone, ${zone}: that is ${there.name}`);
   }
-  for (const [zone, { id, name }] of found)
+  for (const [zone, { id, name, problem }] of found) {
+    if (problem !== undefined) mistakes.push(`the zone ${name} ${problem}`);
     if ([...found].some(([other, { id: otherId }]) => otherId === id && other < zone))
       mistakes.push(`the zone ${name} is named in two ways, also as ${zone}: write it in one`);
+  }
   // In an order that does not hang on who answers first.
   const sorted = [...found].sort(([, a], [, b]) => (a.name < b.name ? -1 : 1));
   return { zones: new Map(sorted), blockers: blockers(mistakes.sort()), warnings: [] };

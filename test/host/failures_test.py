@@ -8,7 +8,7 @@ import types
 import unittest
 from unittest import mock
 
-from mailhost import backup, failures, notices
+from mailhost import backup, failures, notices, pauses
 from mailhost.failure import Failure
 from on_host import OnHost
 
@@ -26,6 +26,9 @@ class Units(OnHost):
             succeeded_since=lambda unit, since: unit in self.succeeded, wanted=lambda: [types.SimpleNamespace(unit="opensmtpd")],
             put_private=lambda path, text: path.write_text(text), time=mock.Mock(wraps=time, time=lambda: self.time), TELL={},
         )  # fmt: skip
+
+        self.noted = []
+        self.replace(pauses, note=lambda: self.noted.append(1))
 
     def notify(self, subject, text):
         self.sent.append((subject, text))
@@ -62,6 +65,8 @@ class Units(OnHost):
     def test_that_run_well_are_nothing(self):
         self.assertEqual((self.report(), failures.warnings()), ([], []))
         self.assertFalse(failures.ENTRIES.exists())
+        # What an operator has paused is noted with each report.
+        self.assertEqual(self.noted, [1])
 
     def test_are_mailed_once_for_all_failures_in_a_row_and_again_after_a_success(self):
         self.fails(self.RULES)

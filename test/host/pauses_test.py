@@ -136,16 +136,18 @@ class Pauses(OnHost):
     def restart(self):
         """As the unit does, with the drop-in."""
         pauses.keep()
-        options = pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split() if pauses.OPTIONS.exists() else []
-        self.smtpd.start(options)
+        self.smtpd.start(self.options())
         pauses.restore()
 
     def crash(self):
         self.smtpd.runs = False
         with contextlib.suppress(Failure):
             pauses.keep()
-        self.smtpd.start()
+        self.smtpd.start(self.options())
         pauses.restore()
+
+    def options(self):
+        return pauses.OPTIONS.read_text().strip().removeprefix("PAUSES=").split() if pauses.OPTIONS.exists() else []
 
     def relay(self):
         with pauses.relaying_paused():
@@ -238,6 +240,26 @@ class Pauses(OnHost):
         self.assertEqual(self.smtpd.paused, set())
         self.restart()
         self.assertEqual(self.smtpd.paused, set())
+
+    def test_that_were_noted_outlive_a_crash_of_opensmtpd(self):
+        self.smtpd.paused, self.smtpd.blocks = {"smtp"}, [("192.0.2.1", "x.example")]
+        envelope = self.smtpd.add(1)
+        self.smtpd.envelopes[envelope][0] = True
+        pauses.note()
+        self.crash()
+        self.assertEqual((self.smtpd.paused, self.smtpd.blocks), ({"smtp"}, [("192.0.2.1", "x.example")]))
+        self.assertEqual(self.smtpd.envelopes[envelope], [True, False])
+
+    def test_that_were_resumed_before_a_note_do_not_come_back_after_a_crash(self):
+        self.smtpd.paused = {"mta"}
+        pauses.note()
+        self.smtpd.run("smtpctl", "resume", "mta")
+        pauses.note()
+        self.crash()
+        self.assertEqual(self.smtpd.paused, set())
+        self.smtpd.runs = False
+        pauses.note()
+        self.assertFalse(pauses.KEPT.exists())
 
     def test_that_were_resumed_do_not_come_back(self):
         self.smtpd.paused = {"mta"}

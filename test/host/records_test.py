@@ -48,6 +48,8 @@ class OthersRecords(unittest.TestCase):
             '"v = DMARC1 ;"',
             '"v=DMARC1; rua=mailto:x@b.example"',
             '"v=DMA" "RC1;"',
+            '"V=DMARC1;;"',
+            '"v=DMARC1\t;\trua=mailto:x@b.example,mailto:y@b.example!10m"',
         ]:
             self.assertEqual(warnings(self.record, '"another text"', text), "", text)
 

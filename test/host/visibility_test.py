@@ -21,11 +21,14 @@ def dns_of_test(answers, servers):
     """
     What of dnspython is used, which only the host has.
 
-    `answers` has (rcode, flags, records) by address and type; `servers` the IPv4 addresses of each name server.
+    `answers` has (rcode, flags, records) by address and type, or by these and the name; `servers` the IPv4 addresses of each
+    name server.
     """
 
     def ask(query, address, timeout):
-        rcode, flags, records = answers.get((address, query[1]), ("NOERROR", AA, []))
+        name, kind = query
+        nothing = ("NOERROR", AA, [])
+        rcode, flags, records = answers.get((address, kind, name)) or answers.get((address, kind), nothing)
         rrset = SetOfRecords(records)
         rrset.rdtype, rrset.ttl = query[1], 300
         return SimpleNamespace(rcode=lambda: rcode, flags=flags, answer=[rrset]), False
@@ -64,7 +67,9 @@ class NameServers(unittest.TestCase):
     servers = {"ns1": ["192.0.2.1"]}
 
     def look(self, texts, soa=soa, servers=servers):
-        answers = {("192.0.2.1", "SOA"): soa} | {("192.0.2.1", "TXT"): texts}
+        return self.look_of({("192.0.2.1", "SOA"): soa} | {("192.0.2.1", "TXT"): texts}, servers)
+
+    def look_of(self, answers, servers=servers):
         with dns_of_test(answers, servers):
             name = "s1._domainkey.example.org"
             return visibility.look(visibility.Query("example.org", name, "TXT", dkim.are_key("QUFB")))
@@ -98,6 +103,25 @@ class NameServers(unittest.TestCase):
         seen = self.look(self.right, servers={"ns6": []})
         self.assertIn("none of ns6 has an IPv4 address", seen.missing)
         self.assertFalse(seen.certain)
+
+    def test_may_have_an_alias_that_leads_to_the_record(self):
+        name, target = "s1._domainkey.example.org", "key.example.net."
+        alias = ("NOERROR", AA, [SimpleNamespace(target=target)])
+        answers = {
+            ("192.0.2.1", "SOA"): self.soa,
+            ("192.0.2.1", "CNAME", name): alias,
+            ("192.0.2.1", "TXT", target): self.right,
+        }
+        self.assertIsNone(self.look_of(answers).missing)
+        answers["192.0.2.1", "TXT", target] = ("NOERROR", AA, [Text("p=AAAA")])
+        self.assertIn("p=AAAA", self.look_of(answers).missing)
+        answers["192.0.2.1", "TXT", target] = ("SERVFAIL", 0, [])
+        self.assertFalse(self.look_of(answers).certain)
+        # One that leads back to itself has no record.
+        answers["192.0.2.1", "CNAME", target] = alias
+        answers["192.0.2.1", "TXT", target] = ("NOERROR", AA, [])
+        seen = self.look_of(answers)
+        self.assertEqual((seen.missing, seen.certain), ("name server ns1 answers nothing instead", True))
 
     def test_have_one_record_of_a_key(self):
         right, other = Text("v=DKIM1; k=rsa; p=QU", "FB"), Text("v=DKIM1; k=rsa; p=AAAA")

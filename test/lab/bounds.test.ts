@@ -247,6 +247,8 @@ describe('a message that a mail program has from other systems', () => {
     for (const [subject, lines] of [
       ['own', []],
       ['of others', [earlier]],
+      // As a webmail writes it.
+      ['of a webmail', ['X-Originating-IP: [203.0.113.66]', 'X-SenderIP: 203.0.113.66']],
     ] as const) {
       await submit(host.login(bert), 465, {
         from: bert,
@@ -265,11 +267,9 @@ describe('a message that a mail program has from other systems', () => {
       statuses.push(testsOf(headers.get('x-spam-status')).sort());
       expect(headers.has('dkim-signature')).toBe(true);
       // It is still in the message.
-      expect(JSON.stringify(headers.get('received')).includes('203.0.113.66')).toBe(
-        lines.length > 0,
-      );
+      expect(JSON.stringify([...headers]).includes('203.0.113.66')).toBe(lines.length > 0);
     }
-    expect(statuses[1]).toEqual(statuses[0]);
+    expect(statuses.slice(1)).toEqual([statuses[0], statuses[0]]);
   });
 
   it('is judged by all of it where it comes from outside', async ({ host }) => {

@@ -33,7 +33,7 @@ describe('the check of a mail host', () => {
        mv /run/key ${key}`,
     );
     expect(output).toContain(
-      'amavis signs with another key than that of s1._domainkey.example.org: pulumi config set mailhost:drift mend',
+      'amavis signs with another key than that of s1._domainkey.example.org: set drift to mend',
     );
   });
 

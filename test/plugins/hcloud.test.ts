@@ -120,6 +120,14 @@ describe('hcloud', () => {
     await expect(getServerType('cx21')).rejects.toThrow(
       'Resource (server type) was not found: name="cx21"',
     );
+    const getImage = (name: string) =>
+      running.plugin.invoke('hcloud:index/getImage:getImage', { name, withArchitecture: 'arm' });
+    const image = await getImage('debian-13');
+    expect(image).toMatchObject({ name: 'debian-13', architecture: 'arm' });
+    expect(image).not.toHaveProperty('deprecated');
+    await expect(getImage('debian-12')).rejects.toThrow(
+      'Resource (image) was not found: name="debian-12"',
+    );
     const { serverTypes } = await running.plugin.invoke(
       'hcloud:index/getServerTypes:getServerTypes',
       {},

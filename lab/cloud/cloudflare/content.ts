@@ -50,7 +50,9 @@ function dataContent(type: 'CAA' | 'SRV' | 'TLSA', data: RecordData): string {
     case 'CAA':
       return `${field('flags')} ${field('tag')} ${quote(Buffer.from(String(field('value'))))}`;
     case 'SRV':
-      return `${field('priority')} ${field('weight')} ${field('port')} ${withoutDot(String(field('target')))}`;
+      // The priority stands beside it alone.
+      field('priority');
+      return `${field('weight')} ${field('port')} ${withoutDot(String(field('target')))}`;
     case 'TLSA':
       if (!/^(?:[0-9a-f]{2})+$/i.test(String(field('certificate')))) {
         return refuse(9101, 'certificate must be hexadecimal.');

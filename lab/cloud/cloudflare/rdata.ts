@@ -34,9 +34,8 @@ export function recordData(record: DnsRecord): string {
     case 'CNAME':
       return absolute(record.content);
     case 'MX':
-      return `${record.priority} ${absolute(record.content)}`;
     case 'SRV':
-      return absolute(record.content);
+      return `${record.priority} ${absolute(record.content)}`;
     case 'TXT':
       return (txtStrings(record.content) ?? []).join(' ');
     default:

@@ -24,6 +24,7 @@ interface Zone {
   id: string;
   name: string;
   status: string;
+  type: string;
   name_servers: string[];
 }
 
@@ -67,8 +68,8 @@ const dnssecResult = (zoneId: unknown, told: Dnssec): Properties => ({
 });
 
 const zoneOutputs = (args: Properties, zone: Zone): Properties => {
-  const { id, name, status, name_servers: nameServers } = zone;
-  return { ...args, id, zoneId: id, name, status, nameServers };
+  const { id, name, status, type, name_servers: nameServers } = zone;
+  return { ...args, id, zoneId: id, name, status, type, nameServers };
 };
 
 /** Asks for the status, which the state then has whatever the API tells: only a refresh takes that over. */

@@ -14,6 +14,15 @@ export async function getLocation(args: Properties): Promise<Properties> {
   return { ...location, networkZone };
 }
 
+export async function getImage(args: Properties): Promise<Properties> {
+  const name = String(args.name);
+  const [found] = await list('images', { name, architecture: String(args.withArchitecture) });
+  if (found === undefined) throw notFound('image', name);
+  const { id, architecture, description, labels, created, deprecated } = found;
+  const told = { id, name, architecture, description, labels, created };
+  return { ...args, ...told, ...(deprecated !== null && { deprecated }) };
+}
+
 export async function getServerType(args: Properties): Promise<Properties> {
   const name = String(args.name);
   const [found] = await serverTypes(name);

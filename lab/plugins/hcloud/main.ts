@@ -1,7 +1,7 @@
 import { serve } from '../resourceProvider';
 import { api } from './api';
 import { firewall } from './firewall';
-import { getLocation, getServerType, getServerTypes, listing } from './lookUps';
+import { getImage, getLocation, getServerType, getServerTypes, listing } from './lookUps';
 import { primaryIp } from './primaryIp';
 import { rdns } from './rdns';
 import { server } from './server';
@@ -23,6 +23,7 @@ serve({
     'hcloud:index/volumeAttachment:VolumeAttachment': volumeAttachment,
   },
   functions: {
+    'hcloud:index/getImage:getImage': getImage,
     'hcloud:index/getLocation:getLocation': getLocation,
     'hcloud:index/getServerType:getServerType': getServerType,
     'hcloud:index/getServerTypes:getServerTypes': getServerTypes,

@@ -224,7 +224,7 @@ def signing_reasons(name: str, selector: str, subject: str) -> Iterator[str]:
     if not any(f"d={name};" in value and f"s={selector};" in value for value in signatures):
         yield f"{name}: an outbound message is not signed with selector {selector} (signatures: {signatures or 'none'})"
     elif not dkim.has_announced_key(name, selector):
-        yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: pulumi config set mailhost:drift mend && pulumi up"
+        yield f"{name}: amavis signs with another key than that of {selector}._domainkey.{name}: set drift to mend, and run `pulumi up`"
 
 
 def message(sender: str, subject: str, text: str) -> str:

@@ -13,7 +13,7 @@ import pathlib
 import time
 from typing import TypeVar
 
-from mailhost import backup
+from mailhost import backup, pauses
 from mailhost.daemons import wanted
 from mailhost.documents import parsed, plain
 from mailhost.failure import ERRORS, Failure
@@ -73,6 +73,7 @@ def report() -> None:
     """
     with locked(HOST_LOCK):
         note()
+        pauses.note()
     with locked(LOCK):
         now = time.time()
         entries = {

@@ -2,7 +2,8 @@
 Pauses of OpenSMTPD: those of an operator, which survive a restart, and those of the host program, which end.
 
 smtpd keeps what `smtpctl pause` sets in memory alone. So its unit has `keep` run before each stop, and `restore` after
-each start; in between the options of `smtpd -P` let nothing out (smtpd(8), smtpctl(8)).
+each start; in between the options of `smtpd -P` let nothing out (smtpd(8), smtpctl(8)). For a crash, `mailhost failures`
+notes it every ten minutes.
 """
 
 import contextlib
@@ -165,7 +166,7 @@ def blocks() -> list[tuple[str, str]]:
 
 
 def keep() -> None:
-    """Before OpenSMTPD stops."""
+    """What is paused now. Before OpenSMTPD stops."""
     subsystems = sorted(paused() - own())
     suspended = [id_of(envelope) for envelope in queue() if is_suspended(envelope)]
     kept = Kept(tuple(subsystems), tuple(suspended), tuple(blocks()))
@@ -177,6 +178,14 @@ def keep() -> None:
     start = [*subsystems, *(["mda", "mta"] if kept.envelopes or kept.blocks else [])]
     put_private(KEPT, json.dumps(kept, default=plain))
     put_private(OPTIONS, f"PAUSES={' '.join(f'-P {subsystem}' for subsystem in sorted({*start}))}\n")
+
+
+def note() -> None:
+    """While OpenSMTPD runs, now and then: a crash has nobody to ask."""
+    if is_active(UNIT):
+        # It may end this moment.
+        with contextlib.suppress(Failure):
+            keep()
 
 
 def restore() -> None:

@@ -46,9 +46,9 @@ def means(found: "bytes | dns.rdata.Rdata", wanted: "bytes | dns.rdata.Rdata") -
 
 
 def tags(text: bytes) -> dict[bytes, bytes]:
-    """The tags of a text such as `v=DMARC1; p=none;`, in order; space around them means nothing."""
+    """The tags of a text such as `v=DMARC1; p=none;`, in order; space around them and letter case of names mean nothing."""
     pairs = [part.partition(b"=") for part in text.split(b";") if part.strip()]
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 def content(record: "dns.rdata.Rdata") -> "bytes | dns.rdata.Rdata":

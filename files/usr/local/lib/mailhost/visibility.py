@@ -11,6 +11,7 @@ from mailhost.resolver import ADDRESS
 if TYPE_CHECKING:
     import dns.name
     import dns.rdata
+    from dns.rdtypes.ANY.CNAME import CNAME
     from dns.rdtypes.ANY.SOA import SOA
     from dns.rdtypes.nsbase import NSBase
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 WORKERS = 64
 #: Seconds for one question.
 TIMEOUT = 3
+#: Aliases that lead from a name to its records at most: one of them may lead back.
+ALIASES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ def look_at_all(queries: Iterable[Query]) -> list[Look]:
         return list(pool.map(look, queries))
 
 
-def look(query: Query) -> Look:
+def look(query: Query, aliases: int = ALIASES) -> Look:
     # Installed with the daemons, after this program.
     import dns.exception
 
@@ -61,12 +64,20 @@ def look(query: Query) -> Look:
         try:
             records = [record for record, _ in ask(address, query.name, query.kind)]
             soas = ask(address, zone, "SOA")
+            # Others' name servers have what an alias leads to.
+            targets = [] if records or not aliases else ask(address, query.name, "CNAME")
         except (dns.exception.DNSException, OSError) as error:
             return Look(f"name server {server} does not answer ({error})", certain=False)
         if not soas:
             return Look(f"name server {server} does not know the zone {zone}", certain=False)
         negative_ttl = max([negative_ttl, *(min(ttl, cast("SOA", soa).minimum) for soa, ttl in soas)])
-        if not query.are_right(records):
+        for alias, _ in targets:
+            target = str(cast("CNAME", alias).target)
+            elsewhere = look(dataclasses.replace(query, owner=target, name=target), aliases - 1)
+            if elsewhere.missing is not None:
+                return elsewhere
+            negative_ttl = max(negative_ttl, elsewhere.negative_ttl)
+        if not targets and not query.are_right(records):
             return Look(f"name server {server} answers {[str(record) for record in records] or 'nothing'} instead")
     return Look(negative_ttl=negative_ttl)
 

@@ -30,7 +30,8 @@ sub limits {
 sub post_message_parse {
   my ($self, $opts) = @_;
   my $message = $opts->{message};
-  hide_earlier_hops($message) if $message->{suppl_attrib} && $message->{suppl_attrib}->{originating};
+  hide_earlier_hops($message, @{ $self->{main}->{conf}->{originating_ip_headers} || [] })
+    if $message->{suppl_attrib} && $message->{suppl_attrib}->{originating};
   $message->{mailhost_cut} = render($message, limits()->{render});
   return;
 }
@@ -58,17 +59,24 @@ sub render {
   return $cut;
 }
 
-# As if the message began here: the Received lines below our own were written by the user's own systems.
+# As if the message began here: the Received lines below our own were written by the user's own systems, and so were the
+# fields such as X-Originating-IP, which a webmail adds, and which count as Received lines.
 sub hide_earlier_hops {
-  my ($message) = @_;
+  my ($message, @fields) = @_;
+  my %hidden = map { lc($_) => 1 } @fields;
   for my $kind (qw(headers raw_headers)) {
+    delete @{ $message->{$kind} }{ keys %hidden };
     my $hops = $message->{$kind}->{received} or next;
     splice @$hops, 1;
   }
   my $seen = 0;
-  $message->{header_order} = [grep { lc ne 'received' || !$seen++ } @{ $message->{header_order} }];
+  my $is_shown = sub {
+    my $name = lc shift;
+    return !$hidden{$name} && ($name ne 'received' || !$seen++);
+  };
+  $message->{header_order} = [grep { $is_shown->($_) } @{ $message->{header_order} }];
   $seen = 0;
-  $message->{pristine_headers} =~ s/^(Received[ \t]*:.*\n(?:[ \t].*\n)*)/$seen++ ? '' : $1/gime;
+  $message->{pristine_headers} =~ s/^(([!-9;-~]+)[ \t]*:.*\n(?:[ \t].*\n)*)/$is_shown->($2) ? $1 : ''/gme;
   $message->{pristine_msg} = $message->{pristine_headers} . $message->{pristine_body};
   return;
 }
