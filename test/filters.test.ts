@@ -445,6 +445,7 @@ describe('the inbound filter', () => {
     for (const to of [
       'anna@example.org',
       'both@example.org',
+      'ours@example.org',
       'postmaster@example.net',
       'bert+x@example.net',
     ]) {
@@ -531,6 +532,8 @@ describe('the inbound filter', () => {
     for (const to of [
       'Team+x@Example.org',
       'all@example.org',
+      'apart@example.org',
+      'many@example.org',
       '@relay.example,@other.example:team@example.org',
       'SRS0=abcd=AB=remote.example=erika@example.org',
       'SRS1=abcd=x==y@example.org',

@@ -21,6 +21,8 @@ const oNeillHash = execFileSync(
   ['passwd', '-6', '-salt', 'x'.repeat(16), oNeillPassword],
   { encoding: 'utf8' },
 ).trim();
+/** More than one line of OpenSMTPD's table takes. */
+const everybody = Array.from({ length: 80 }, (_, i) => `bert+one-of-a-long-list-${i}@example.net`);
 const someone = 'someone@elsewhere.example';
 /** A text in UTF-8, as a dialogue sends it and as the remote system keeps it: one character for each octet. */
 const octetsOf = (text: string) => Buffer.from(text).toString('latin1');
@@ -32,9 +34,12 @@ const it = hostTest({
   'accounts[1].sendAs[0]': 'team@example.org',
   'accounts[2].address': oNeill,
   'accounts[2].passwordHash': { secret: oNeillHash },
+  'accounts[2].aliases[0]': 'neill@example.org',
   'aliases[1].address': 'sales@example.org',
   'aliases[1].recipients[0]': 'anna+Sales@example.org',
   'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
+  'aliases[2].address': 'everybody@example.org',
+  ...Object.fromEntries(everybody.map((to, i) => [`aliases[2].recipients[${i}]`, to])),
   'domains[1].catchAll': bert,
   messageSize: '1',
   newRecipientsPerDay: '12',
@@ -725,10 +730,21 @@ describe('clients that are odd, and clients that mean harm', () => {
     ]);
     await host.receive({ to: "O'Neill&Co+x@Example.org", subject: 'to signs' });
     await waitForMail(own, 'to signs');
+    await host.receive({ to: 'neill@example.org', subject: 'to signs by an alias' });
+    await waitForMail(own, 'to signs by an alias');
     await host.receive({ to: 'sales@example.org', subject: 'to sales' });
     await waitForMail(host.login(anna), 'to sales');
     expect((await waitForReceived(host.lab, 'to sales')).to).toEqual([
       'Erika.Muster@remote.example',
     ]);
+  });
+
+  it('delivers to everybody in a long list', async ({ host }) => {
+    await host.receive({ to: 'everybody@example.org', subject: 'to everybody' });
+    await host.queueIsEmpty();
+    const got = (await readMailbox(host.login(bert))).filter(
+      ({ subject }) => subject === 'to everybody',
+    );
+    expect(got).toHaveLength(everybody.length);
   });
 });
