@@ -270,6 +270,35 @@ describe('the submission filter', () => {
     expect(await filter.send({})).toMatch(/^mail-from: 550 /);
   });
 
+  it('tells at once of an own address that nobody has', async () => {
+    const to = (...to: string[]) => filter.send({ login: 'anna@example.org', to });
+    for (const known of [
+      'bert@example.net',
+      'Bert+X@Example.net',
+      'caught@example.net',
+      'team@example.org',
+      'root@example.org',
+      'postmaster@mail.example.org',
+      'postmaster',
+      "o'example@elsewhere.example",
+      'x@sub.example.org',
+    ]) {
+      expect(await to(known), known).toBe('accepted');
+    }
+    for (const unknown of [
+      'Nobody@example.org',
+      'berd+x@example.org',
+      'SRS0=a=b=c=d@example.org',
+    ]) {
+      expect(await to('erika@remote.example', unknown)).toBe(
+        `rcpt-to: 550 5.1.1 nobody here has the address ${unknown.toLowerCase()}: check how it is spelled`,
+      );
+    }
+    expect(await to('nobody')).toBe(
+      'rcpt-to: 550 5.1.1 nobody here has the address nobody@mail.example.org: check how it is spelled',
+    );
+  });
+
   it('refuses a message that is too big', async () => {
     const lines = [...headerOf('From: anna@example.org'), 'x'.repeat(9_999)];
     expect(await filter.send({ login: 'anna@example.org', lines })).toMatch(
@@ -532,6 +561,7 @@ describe('the inbound filter', () => {
     for (const to of [
       'Team+x@Example.org',
       'all@example.org',
+      'team',
       'apart@example.org',
       'many@example.org',
       '@relay.example,@other.example:team@example.org',

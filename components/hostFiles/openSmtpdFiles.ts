@@ -71,6 +71,7 @@ export function openSmtpdFiles(mail: MailSettings): HostFiles {
     ...fileAsItIs(`${filters}/pipelining.py`),
     ...fileAsItIs(`${filters}/logins.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
+    ...fileAsItIs(`${filters}/targets.py`),
     ...fileAsItIs('/usr/libexec/opensmtpd/table-scanner', '0755'),
     ...serviceFiles('opensmtpd'),
   };

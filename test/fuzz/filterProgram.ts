@@ -53,6 +53,8 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       'new-recipients-per-day': 1e9,
       identities: join(folder, 'identities'),
       logins: join(folder, 'logins'),
+      domains: join(folder, 'domains'),
+      virtuals: join(folder, 'virtuals'),
       database: join(folder, 'sent.sqlite'),
     },
     inbound: {
