@@ -200,6 +200,28 @@ describe('the submission filter', () => {
   });
 
   it.each([
+    [
+      'anna@b\u00c3\u00bccher.example',
+      '"anna@b?cher.example" instead of anna@xn--bcher-kva.example',
+    ],
+    ['Anna <anna@Example.org.>', '"anna@Example.org." instead of anna@example.org'],
+    ['"anna"@example.org', 'an address in quotes, or with a blank before the @'],
+    ['anna @example.org', 'an address in quotes, or with a blank before the @'],
+    ['anna@example.org,', 'no address where there has to be one'],
+    ['', 'no address where there has to be one'],
+    [
+      'Example, Anna <anna@example.org>',
+      '"Example", a name without an address (a comma in a name takes quotes)',
+    ],
+    ['Anna: Sales <anna@example.org>', '": Sales <anna@exampl", which can be read in two ways'],
+    ['<mailto:anna@example.org>', '"mailto:anna@example.org", which is no address'],
+  ])('says what is wrong with %s', async (value, words) => {
+    expect(await anna(`From: ${value}`)).toBe(
+      `commit: 550 5.6.0 From has ${words}: write it as in Anna Example <anna@example.org>`,
+    );
+  });
+
+  it.each([
     ['a space before the colon', 'FROM : anna@example.org'],
     ['a tab before the colon', 'From\t: anna@example.org'],
     ['a line end before the colon', 'From', ' : anna@example.org'],
