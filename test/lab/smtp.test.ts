@@ -689,6 +689,7 @@ describe('clients that are odd, and clients that mean harm', () => {
     ['coded close', 'From: =?utf-8?Q?Anna_M=C3=BCller?=<anna@example.org>', 'Anna Müller'],
     ['twice', 'From: anna@example.org <anna@example.org>', 'anna@example.org'],
     ['raw', `From: ${octetsOf('Müller')} <anna@example.org>`, octetsOf('Müller')],
+    ['raw and not UTF-8', 'From: M\u00fcller <anna@example.org>', 'M\u00fcller'],
     ['company', 'From: Example Inc. <anna@example.org>', 'Example Inc.'],
   ])(
     'sends without Date as with it, signed and without a notice: %s',
@@ -705,7 +706,7 @@ describe('clients that are odd, and clients that mean harm', () => {
       expect(signed).toEqual(expect.arrayContaining(['date', 'message-id', 'from']));
       expect(mail.date).toBeInstanceOf(Date);
       expect(mail.messageId).toMatch(/@mail\.example\.org>$/);
-      expect(raw).not.toContain('X-Amavis-Alert: BAD HEADER SECTION, Missing');
+      expect(raw).not.toContain('X-Amavis-Alert');
       await host.queueIsEmpty();
       const notices = (await subjects(host)).filter((each) => /header|BAD/i.test(each ?? ''));
       expect(notices).toEqual([]);
