@@ -384,13 +384,41 @@ function aliasLoops(estate: Estate): Mistake[] {
     };
     return visit(start, [start]);
   };
-  return aliases.flatMap(({ path, address }) => {
+  const loops = aliases.flatMap(({ path, address }) => {
     const loop = address && loopFrom(address.value);
     return loop
       ? [
           {
             path: `${path}.recipients`,
             message: `lead in a circle, ${loop.join(' -> ')}: take one of them out`,
+          },
+        ]
+      : [];
+  });
+  return loops.length > 0 ? loops : longChains(estate);
+}
+
+/**
+ * Aliases in a row. OpenSMTPD 7.6 follows 9 steps (EXPAND_DEPTH), of which a catch-all, a long list, an account's own alias,
+ * its address, and the user of the mailbox take one each.
+ */
+const mostAliases = 5;
+
+function longChains(estate: Estate): Mistake[] {
+  const next = nextHops(estate);
+  const further = (addresses: string[]) => [
+    ...new Set(
+      addresses.flatMap((address) => next.get(address) ?? []).filter((to) => next.has(to)),
+    ),
+  ];
+  return estate.aliases.flatMap(({ path, address }) => {
+    let step = address ? [address.value] : [];
+    for (let steps = 0; steps < mostAliases; steps++) step = further(step);
+    return step.length > 0
+      ? [
+          {
+            path: `${path}.recipients`,
+            message: `lead through more than ${mostAliases} aliases in a row, and OpenSMTPD gives up: name the addresses behind them`,
           },
         ]
       : [];
