@@ -642,7 +642,7 @@ describe('the inbound filter', () => {
   describe('where the sender is rewritten', () => {
     const send = (sender: string, ...to: string[]) =>
       filter.send({ from: sender, to, lines: headerOf('From: erika@remote.example') });
-    const tooLong = "data: 550 5.1.7 team@example.org leads elsewhere: the sender's address";
+    const refused = "data: 550 5.1.7 team@example.org leads elsewhere: the sender's address";
 
     it.each([
       ['one of 255 octets', `${'b'.repeat(215)}@remote.example`, true],
@@ -670,9 +670,22 @@ describe('the inbound filter', () => {
       expect(await send(sender, 'anna@example.org')).toBe('accepted');
       const result = await send(sender, 'anna@example.org', 'team@example.org');
       if (fits) expect(result).toBe('accepted');
-      else expect(result.startsWith(tooLong), result).toBe(true);
+      else expect(result.startsWith(refused), result).toBe(true);
       const plain = sender.replace(/^@x\.example:/, '');
       expect(rewritten(plain, 'example.org') !== undefined).toBe(fits);
+    });
+
+    it.each([
+      [`${'b'.repeat(216)}@remote.example`, 'is too long for that (SRS)'],
+      ['x@[192.0.2.1]', 'has no domain name, which it needs for that (SRS)'],
+      ['x@[IPv6:2001:db8::1]', 'has no domain name, which it needs for that (SRS)'],
+      [
+        'SRS1=x@remote.example',
+        'begins with SRS1= and is no rewritten one, as it has to be for that (SRS)',
+      ],
+    ])('says what is wrong with %s', async (sender, words) => {
+      expect(await send(sender, 'team@example.org')).toBe(`${refused} ${words}`);
+      expect(await send(sender, 'anna@example.org')).toBe('accepted');
     });
 
     it('takes none that OpenSMTPD cannot rewrite', async () => {
@@ -692,7 +705,7 @@ describe('the inbound filter', () => {
           const sender = `${words.join('')}@remote.example`;
           const result = await send(sender, 'team@example.org');
           if (rewritten(sender, 'example.org') === undefined) {
-            expect(result.startsWith(tooLong), sender).toBe(true);
+            expect(result.startsWith(refused), sender).toBe(true);
           } else if (!/^srs1=/i.test(sender)) expect(result, sender).toBe('accepted');
         }),
         { numRuns: 300 },
