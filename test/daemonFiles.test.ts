@@ -35,6 +35,23 @@ const lines = (files: HostFiles, path: string) => files[path]!.text.trimEnd().sp
 const directives = (files: HostFiles, path: string) =>
   lines(files, path).filter((line) => line !== '' && !line.startsWith('#'));
 
+/** What expand_line() of OpenSMTPD 7.6 reads in the targets of an alias, a buffer of 2048 octets; undefined where it gives up. */
+function expanded(targets: string): string[] | undefined {
+  if (targets.length >= 2048) return undefined;
+  const found = [''];
+  let quote: string | undefined;
+  for (const [character] of targets.matchAll(/\\?./g)) {
+    if (character === ',' && quote === undefined) {
+      found.push('');
+      continue;
+    }
+    found[found.length - 1] += character.replace(/^\\/, '');
+    if (character === quote) quote = undefined;
+    else if (quote === undefined && `'"`.includes(character)) quote = character;
+  }
+  return quote === undefined ? found : undefined;
+}
+
 describe('OpenSMTPD', () => {
   const files = filesOf(openSmtpd, mail());
   const rules = directives(files, '/etc/smtpd.conf').filter((line) => line.startsWith('match '));
@@ -172,6 +189,49 @@ describe('OpenSMTPD', () => {
     expect(lines(many, '/etc/smtpd/recipients').filter((a) => a.startsWith('@'))).toEqual([
       '@example.net',
     ]);
+  });
+
+  it('leads to every address that settings allow, in lines that OpenSMTPD can read', () => {
+    const remote = (i: number) => `somebody-with-a-long-name-${i}@remote.example`;
+    const lists: string[][] = [
+      ["o'neill@example.org"],
+      ['anna@example.org', "o'neill@example.org", 'bert@example.net'],
+      ["o'brien+work@remote.example", 'r&d@example.org'],
+      ...[40, 47, 48, 200].map((length) => Array.from({ length }, (_, i) => remote(i))),
+    ];
+    const [anna] = exampleMail().accounts;
+    const many = filesOf(
+      openSmtpd,
+      exampleMail({
+        accounts: [
+          ...["o'neill@example.org", 'r&d@example.org', 'bert@example.net'],
+          ...['anna@example.org'],
+        ].map((address, i) => ({
+          ...anna!,
+          address,
+          passwordHash: hash,
+          aliases: i === 0 ? ['oneill@example.org'] : [],
+        })),
+        aliases: lists.map((recipients, i) => ({ address: `list-${i}@example.org`, recipients })),
+        postmaster: "o'neill@example.org",
+      }),
+    );
+    const virtuals = new Map(
+      lines(many, '/etc/smtpd/virtuals').map((line) => line.split(' ') as [string, string]),
+    );
+    const reached = (name: string): string[] | undefined =>
+      expanded(virtuals.get(name)!)?.flatMap((to) =>
+        to.includes('@') ? [to] : (reached(to) ?? ['nothing']),
+      );
+    for (const [i, recipients] of lists.entries()) {
+      expect(reached(`list-${i}@example.org`)).toEqual([...recipients].sort());
+    }
+    expect(reached('oneill@example.org')).toEqual(["o'neill@example.org"]);
+    expect(reached('postmaster@example.net')).toEqual(["o'neill@example.org"]);
+    // What no client can name, because a local part does not begin with a dot.
+    const further = [...virtuals.keys()].filter((name) => name.startsWith('.'));
+    expect(further.length).toBeGreaterThan(2);
+    expect(lines(many, '/etc/smtpd/recipients').filter((to) => to.startsWith('.'))).toEqual([]);
   });
 
   it('lets an account send as what it is given besides its own', () => {

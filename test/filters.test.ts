@@ -200,6 +200,28 @@ describe('the submission filter', () => {
   });
 
   it.each([
+    [
+      'anna@b\u00c3\u00bccher.example',
+      '"anna@b?cher.example" instead of anna@xn--bcher-kva.example',
+    ],
+    ['Anna <anna@Example.org.>', '"anna@Example.org." instead of anna@example.org'],
+    ['"anna"@example.org', 'an address in quotes, or with a blank before the @'],
+    ['anna @example.org', 'an address in quotes, or with a blank before the @'],
+    ['anna@example.org,', 'no address where there has to be one'],
+    ['', 'no address where there has to be one'],
+    [
+      'Example, Anna <anna@example.org>',
+      '"Example", a name without an address (a comma in a name takes quotes)',
+    ],
+    ['Anna: Sales <anna@example.org>', '": Sales <anna@exampl", which can be read in two ways'],
+    ['<mailto:anna@example.org>', '"mailto:anna@example.org", which is no address'],
+  ])('says what is wrong with %s', async (value, words) => {
+    expect(await anna(`From: ${value}`)).toBe(
+      `commit: 550 5.6.0 From has ${words}: write it as in Anna Example <anna@example.org>`,
+    );
+  });
+
+  it.each([
     ['a space before the colon', 'FROM : anna@example.org'],
     ['a tab before the colon', 'From\t: anna@example.org'],
     ['a line end before the colon', 'From', ' : anna@example.org'],
@@ -268,6 +290,35 @@ describe('the submission filter', () => {
     expect(await from('@example.net:anna@example.org')).toMatch(/^mail-from: 550 /);
     expect(await from('anna@example.org', 'ANNA@example.org')).toBe('accepted');
     expect(await filter.send({})).toMatch(/^mail-from: 550 /);
+  });
+
+  it('tells at once of an own address that nobody has', async () => {
+    const to = (...to: string[]) => filter.send({ login: 'anna@example.org', to });
+    for (const known of [
+      'bert@example.net',
+      'Bert+X@Example.net',
+      'caught@example.net',
+      'team@example.org',
+      'root@example.org',
+      'postmaster@mail.example.org',
+      'postmaster',
+      "o'example@elsewhere.example",
+      'x@sub.example.org',
+    ]) {
+      expect(await to(known), known).toBe('accepted');
+    }
+    for (const unknown of [
+      'Nobody@example.org',
+      'berd+x@example.org',
+      'SRS0=a=b=c=d@example.org',
+    ]) {
+      expect(await to('erika@remote.example', unknown)).toBe(
+        `rcpt-to: 550 5.1.1 nobody here has the address ${unknown.toLowerCase()}: check how it is spelled`,
+      );
+    }
+    expect(await to('nobody')).toBe(
+      'rcpt-to: 550 5.1.1 nobody here has the address nobody@mail.example.org: check how it is spelled',
+    );
   });
 
   it('refuses a message that is too big', async () => {
@@ -445,6 +496,7 @@ describe('the inbound filter', () => {
     for (const to of [
       'anna@example.org',
       'both@example.org',
+      'ours@example.org',
       'postmaster@example.net',
       'bert+x@example.net',
     ]) {
@@ -531,6 +583,9 @@ describe('the inbound filter', () => {
     for (const to of [
       'Team+x@Example.org',
       'all@example.org',
+      'team',
+      'apart@example.org',
+      'many@example.org',
       '@relay.example,@other.example:team@example.org',
       'SRS0=abcd=AB=remote.example=erika@example.org',
       'SRS1=abcd=x==y@example.org',
@@ -587,7 +642,7 @@ describe('the inbound filter', () => {
   describe('where the sender is rewritten', () => {
     const send = (sender: string, ...to: string[]) =>
       filter.send({ from: sender, to, lines: headerOf('From: erika@remote.example') });
-    const tooLong = "data: 550 5.1.7 team@example.org leads elsewhere: the sender's address";
+    const refused = "data: 550 5.1.7 team@example.org leads elsewhere: the sender's address";
 
     it.each([
       ['one of 255 octets', `${'b'.repeat(215)}@remote.example`, true],
@@ -615,9 +670,22 @@ describe('the inbound filter', () => {
       expect(await send(sender, 'anna@example.org')).toBe('accepted');
       const result = await send(sender, 'anna@example.org', 'team@example.org');
       if (fits) expect(result).toBe('accepted');
-      else expect(result.startsWith(tooLong), result).toBe(true);
+      else expect(result.startsWith(refused), result).toBe(true);
       const plain = sender.replace(/^@x\.example:/, '');
       expect(rewritten(plain, 'example.org') !== undefined).toBe(fits);
+    });
+
+    it.each([
+      [`${'b'.repeat(216)}@remote.example`, 'is too long for that (SRS)'],
+      ['x@[192.0.2.1]', 'has no domain name, which it needs for that (SRS)'],
+      ['x@[IPv6:2001:db8::1]', 'has no domain name, which it needs for that (SRS)'],
+      [
+        'SRS1=x@remote.example',
+        'begins with SRS1= and is no rewritten one, as it has to be for that (SRS)',
+      ],
+    ])('says what is wrong with %s', async (sender, words) => {
+      expect(await send(sender, 'team@example.org')).toBe(`${refused} ${words}`);
+      expect(await send(sender, 'anna@example.org')).toBe('accepted');
     });
 
     it('takes none that OpenSMTPD cannot rewrite', async () => {
@@ -637,7 +705,7 @@ describe('the inbound filter', () => {
           const sender = `${words.join('')}@remote.example`;
           const result = await send(sender, 'team@example.org');
           if (rewritten(sender, 'example.org') === undefined) {
-            expect(result.startsWith(tooLong), sender).toBe(true);
+            expect(result.startsWith(refused), sender).toBe(true);
           } else if (!/^srs1=/i.test(sender)) expect(result, sender).toBe('accepted');
         }),
         { numRuns: 300 },

@@ -505,6 +505,22 @@ describe('parseSettings', () => {
     ]);
   });
 
+  it('allows as many aliases in a row as OpenSMTPD follows', () => {
+    const chain = (length: number) =>
+      Array.from({ length }, (_, i) => ({
+        address: `a${i}@example.org`,
+        recipients: i + 1 < length ? [`a${i + 1}+x@example.org`] : ['anna@example.org'],
+      }));
+    expect(mistakesOf({ ...good, aliases: chain(5) })).toEqual([]);
+    expect(mistakesOf({ ...good, aliases: chain(7) })).toEqual(
+      [0, 1].map((i) => ({
+        path: `aliases[${i}].recipients`,
+        message:
+          ' lead through more than 5 aliases in a row, which OpenSMTPD does not follow; name the addresses behind them',
+      })),
+    );
+  });
+
   it('leaves the case of a local part elsewhere as it is, and of no other', () => {
     const recipients = ['Erika.Muster+X@Elsewhere.EXAMPLE', 'Anna+X@Example.org'];
     const aliases = [{ address: 'Team@example.org', recipients }];

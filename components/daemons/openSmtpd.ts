@@ -94,7 +94,7 @@ function files({ mail, ports }: Plan): HostFiles {
     }),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
     '/etc/smtpd/recipients': table([...aliases.keys()].filter((a) => a.includes('@'))),
-    '/etc/smtpd/virtuals': table([...aliases, [probeAddress, account] as const].map(mapLine(mail))),
+    '/etc/smtpd/virtuals': table(mapLines(mail, [...aliases, [probeAddress, account]])),
     '/etc/smtpd/identities': table(
       mail.accounts.map(
         ({ address, aliases: own, sendAs }) =>
@@ -113,6 +113,7 @@ function files({ mail, ports }: Plan): HostFiles {
     ...fileAsItIs(`${filters}/pipelining.py`),
     ...fileAsItIs(`${filters}/logins.py`),
     ...fileAsItIs(`${filters}/protocol.py`),
+    ...fileAsItIs(`${filters}/targets.py`),
     ...fileAsItIs('/usr/libexec/opensmtpd/table-scanner', '0755'),
     ...serviceFiles('opensmtpd'),
   };
@@ -177,9 +178,40 @@ function aliasTargets(mail: MailSettings): Map<string, Target> {
   return targets;
 }
 
-const mapLine =
-  (mail: MailSettings) =>
-  ([address, target]: readonly [string, Target]) => {
-    const user = mail.accountKind === 'virtual' ? 'vmail' : localPartOf(address);
-    return `${address} ${target === account ? user : target.join(',')}`;
+/** Octets of the targets of one entry: OpenSMTPD has room for a line of 2048 (expand_line() of 7.6). */
+const longestTargets = 2047;
+
+/** Entries of a table of aliases. Where the targets of one are too long, they are in further entries, which it names. */
+function mapLines(mail: MailSettings, targets: (readonly [string, Target])[]): string[] {
+  const further: string[] = [];
+  const inParts = (addresses: string[]) => {
+    const parts = partsOf(addresses.map(escaped));
+    if (parts.length === 1) return parts[0]!;
+    return parts
+      .map((part) => {
+        // No local part of a client's begins with a dot, so mail to everybody in the list is all that there is.
+        const name = `.${further.length + 1}`;
+        further.push(`${name} ${part}`);
+        return name;
+      })
+      .join(',');
   };
+  const lines = targets.map(([address, target]) => {
+    const user = mail.accountKind === 'virtual' ? 'vmail' : localPartOf(address);
+    return `${address} ${target === account ? user : inParts(target)}`;
+  });
+  return [...lines, ...further];
+}
+
+/** OpenSMTPD takes an apostrophe for the begin or end of a quotation. */
+const escaped = (address: string): string => address.replaceAll("'", "\\'");
+
+function partsOf(addresses: string[]): string[] {
+  const parts: string[] = [];
+  for (const address of addresses) {
+    const longer = `${parts.at(-1)},${address}`;
+    if (parts.length > 0 && longer.length <= longestTargets) parts[parts.length - 1] = longer;
+    else parts.push(address);
+  }
+  return parts;
+}

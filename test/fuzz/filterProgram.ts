@@ -23,6 +23,18 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
         { address: 'team@example.org', recipients: ['bert@example.net', 'erika@remote.example'] },
         { address: 'all@example.org', recipients: ['team@example.org'] },
         { address: 'both@example.org', recipients: ['anna@example.org', 'bert@example.net'] },
+        { address: 'apart@example.org', recipients: ["o'brien@remote.example"] },
+        {
+          address: 'many@example.org',
+          recipients: [
+            ...Array.from({ length: 100 }, (_, i) => `bert+a-long-tag-${i}@example.net`),
+            'zoe@remote.example',
+          ],
+        },
+        {
+          address: 'ours@example.org',
+          recipients: Array.from({ length: 100 }, (_, i) => `bert+a-long-tag-${i}@example.net`),
+        },
       ],
       domains: [
         { name: 'example.org' },
@@ -42,6 +54,8 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       'new-recipients-per-day': 1e9,
       identities: join(folder, 'identities'),
       logins: join(folder, 'logins'),
+      domains: join(folder, 'domains'),
+      virtuals: join(folder, 'virtuals'),
       database: join(folder, 'sent.sqlite'),
     },
     inbound: {

@@ -116,6 +116,35 @@ describe('a message that is slow to scan', () => {
     });
   }
 
+  it('waits for all keys of its signatures together, of which there are a few', async ({
+    host,
+  }) => {
+    await host.queueIsEmpty();
+    // As where name servers do not answer: amavis asks the host's resolver, and then those that the machine came with.
+    host.shell(
+      `nft -f - <<'E'
+       table inet silent {
+         chain in { type filter hook input priority 0; iifname "lo" udp dport 53 drop; }
+         chain out { type filter hook output priority 0; oifname != "lo" meta skuid amavis udp dport 53 drop; }
+       }
+E`,
+    );
+    try {
+      const signatures = Array.from(
+        { length: 50 },
+        (_, i) =>
+          `DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=d${i}.remote.example; s=s; h=from; bh=AAAA; b=AAAA`,
+      );
+      await deliver(host, 'many signatures', signatures, ['x']);
+      const { headers } = await arrived(host, 'many signatures');
+      const verdicts = headers.get('authentication-results') as string;
+      expect(verdicts).toContain('no time left for keys');
+      expect(verdicts.match(/header\.d=/g)).toHaveLength(10);
+    } finally {
+      host.shell('nft delete table inet silent');
+    }
+  });
+
   it('is marked by this host alone', async ({ host }) => {
     await deliver(host, 'marked elsewhere', ['X-Spam-Scan: incomplete'], ['x']);
     const message = await arrived(host, 'marked elsewhere');

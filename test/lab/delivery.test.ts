@@ -40,6 +40,16 @@ describe('a mail host', () => {
     expect(host.shell('smtpctl show queue')).toBe('');
   });
 
+  it('tells a user at once of an own address that nobody has', async ({ host }) => {
+    const message = { from: 'anna@example.org', subject: 'x', text: 'x' };
+    for (const to of ['berd@example.net', 'nobody@mail.example.org']) {
+      await expect(submit(host.login('anna@example.org'), 465, { ...message, to })).rejects.toThrow(
+        `550 5.1.1 nobody here has the address ${to}: check how it is spelled`,
+      );
+    }
+    expect(host.shell('smtpctl show queue')).toBe('');
+  });
+
   it('signs for who has logged in', async ({ host }) => {
     const bert = host.login('bert@example.net');
     const subject = 'to a colleague';

@@ -21,6 +21,8 @@ const oNeillHash = execFileSync(
   ['passwd', '-6', '-salt', 'x'.repeat(16), oNeillPassword],
   { encoding: 'utf8' },
 ).trim();
+/** More than one line of OpenSMTPD's table takes. */
+const everybody = Array.from({ length: 80 }, (_, i) => `bert+one-of-a-long-list-${i}@example.net`);
 const someone = 'someone@elsewhere.example';
 /** A text in UTF-8, as a dialogue sends it and as the remote system keeps it: one character for each octet. */
 const octetsOf = (text: string) => Buffer.from(text).toString('latin1');
@@ -32,9 +34,12 @@ const it = hostTest({
   'accounts[1].sendAs[0]': 'team@example.org',
   'accounts[2].address': oNeill,
   'accounts[2].passwordHash': { secret: oNeillHash },
+  'accounts[2].aliases[0]': 'neill@example.org',
   'aliases[1].address': 'sales@example.org',
   'aliases[1].recipients[0]': 'anna+Sales@example.org',
   'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
+  'aliases[2].address': 'everybody@example.org',
+  ...Object.fromEntries(everybody.map((to, i) => [`aliases[2].recipients[${i}]`, to])),
   'domains[1].catchAll': bert,
   messageSize: '1',
   newRecipientsPerDay: '12',
@@ -687,6 +692,7 @@ describe('clients that are odd, and clients that mean harm', () => {
     ['coded close', 'From: =?utf-8?Q?Anna_M=C3=BCller?=<anna@example.org>', 'Anna Müller'],
     ['twice', 'From: anna@example.org <anna@example.org>', 'anna@example.org'],
     ['raw', `From: ${octetsOf('Müller')} <anna@example.org>`, octetsOf('Müller')],
+    ['raw and not UTF-8', 'From: M\u00fcller <anna@example.org>', 'M\u00fcller'],
     ['company', 'From: Example Inc. <anna@example.org>', 'Example Inc.'],
   ])(
     'sends without Date as with it, signed and without a notice: %s',
@@ -703,7 +709,7 @@ describe('clients that are odd, and clients that mean harm', () => {
       expect(signed).toEqual(expect.arrayContaining(['date', 'message-id', 'from']));
       expect(mail.date).toBeInstanceOf(Date);
       expect(mail.messageId).toMatch(/@mail\.example\.org>$/);
-      expect(raw).not.toContain('X-Amavis-Alert: BAD HEADER SECTION, Missing');
+      expect(raw).not.toContain('X-Amavis-Alert');
       await host.queueIsEmpty();
       const notices = (await subjects(host)).filter((each) => /header|BAD/i.test(each ?? ''));
       expect(notices).toEqual([]);
@@ -728,10 +734,21 @@ describe('clients that are odd, and clients that mean harm', () => {
     ]);
     await host.receive({ to: "O'Neill&Co+x@Example.org", subject: 'to signs' });
     await waitForMail(own, 'to signs');
+    await host.receive({ to: 'neill@example.org', subject: 'to signs by an alias' });
+    await waitForMail(own, 'to signs by an alias');
     await host.receive({ to: 'sales@example.org', subject: 'to sales' });
     await waitForMail(host.login(anna), 'to sales');
     expect((await waitForReceived(host.lab, 'to sales')).to).toEqual([
       'Erika.Muster@remote.example',
     ]);
+  });
+
+  it('delivers to everybody in a long list', async ({ host }) => {
+    await host.receive({ to: 'everybody@example.org', subject: 'to everybody' });
+    await host.queueIsEmpty();
+    const got = (await readMailbox(host.login(bert))).filter(
+      ({ subject }) => subject === 'to everybody',
+    );
+    expect(got).toHaveLength(everybody.length);
   });
 });

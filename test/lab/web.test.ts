@@ -257,6 +257,9 @@ describe('autodiscovery', () => {
     ['info@example.org', request('info@example.org', outlook)],
     ['info@example.org', request('info@example.org')],
     ['ANNA+x@Example.org', request('ANNA+x@Example.org', `\n  ${outlook}\n`)],
+    ["o'neill@example.org", request("o'neill@example.org", outlook)],
+    ['r&amp;d@example.org', request('r&amp;d@example.org', outlook)],
+    ['r&#38;d@example.org', request('r&#38;d@example.org', outlook)],
     ['anna@bücher.example', request('\n anna@bücher.example ', outlook, 'a:')],
   ])('gives Outlook the settings of %s', async ([address, body], { host }) => {
     const { status, headers, text } = await post(host, body!);
@@ -271,6 +274,8 @@ describe('autodiscovery', () => {
     ['no address', '600', request('', outlook)],
     ['what is no address', '600', request('info', outlook)],
     ['markup for an address', '600', request('a@b<x/>', outlook)],
+    ['an entity for an address', '600', request('a&x;b@example.org', outlook)],
+    ['a quotation mark for an address', '600', request('a"b@example.org', outlook)],
     ['no XML', '600', 'x=y'],
     ['nothing', '600', ''],
   ])('answers %s with the error %s', async ([, code, body], { host }) => {

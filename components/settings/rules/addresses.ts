@@ -147,6 +147,32 @@ function loopFrom(start: string, next: Map<string | undefined, string[]>): strin
   return visit(start, [start]);
 }
 
+/**
+ * Aliases in a row. OpenSMTPD 7.6 follows 9 steps (EXPAND_DEPTH), of which a catch-all, a long list, an account's own alias,
+ * its address, and the user of the mailbox take one each.
+ */
+const maximumAliasesInARow = 5;
+
+export const aliasChainsEnd: Rule = function* (draft) {
+  const next = nextHops(draft);
+  const isLoop = aliasesOf(draft).some(({ address }) => address && loopFrom(address, next));
+  if (isLoop) return;
+  const further = (addresses: string[]) => [
+    ...new Set(
+      addresses.flatMap((address) => next.get(address) ?? []).filter((to) => next.has(to)),
+    ),
+  ];
+  for (const { path, address } of aliasesOf(draft)) {
+    let step = address ? [address] : [];
+    for (let steps = 0; steps < maximumAliasesInARow; steps++) step = further(step);
+    if (step.length > 0)
+      yield {
+        path,
+        problem: `lead through more than ${maximumAliasesInARow} aliases in a row, which OpenSMTPD does not follow; name the addresses behind them`,
+      };
+  }
+};
+
 /** Users of Debian's base system and of the packages on the host. */
 const systemNames = new Set(
   (

@@ -21,6 +21,7 @@ export const rules: Rule[] = [
   addresses.addressesAreInDomains,
   addresses.recipientsExist,
   addresses.aliasesHaveNoLoop,
+  addresses.aliasChainsEnd,
   addresses.systemUsersAreValid,
   keys.compromisedKeysDoNotSign,
   keys.signaturesOutlastTheQueue,

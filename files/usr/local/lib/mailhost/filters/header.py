@@ -109,7 +109,7 @@ def plain_addresses(text: str) -> set[str]:
     while position < len(text):
         part = PART.match(text, position)
         if part is None or part.lastgroup is None:
-            raise ValueError(f'"{text[position : position + 20]}", which can be read in two ways,')
+            raise ValueError(f'"{text[position : position + 20]}", which can be read in two ways')
         position = part.end()
         if part.lastgroup == "comma":
             found |= addresses_of_mailbox(mailbox)
@@ -121,11 +121,21 @@ def plain_addresses(text: str) -> set[str]:
 
 def addresses_of_mailbox(parts: list[Part]) -> set[str]:
     kinds = [kind for kind, _ in parts if kind not in ("space", "comment")]
+    if not kinds:
+        raise ValueError("no address where there has to be one")
+    if any(kind == "word" and text.startswith("@") for kind, text in parts) and "angle" not in kinds:
+        raise ValueError("an address in quotes, or with a blank before the @")
     if kinds != ["word"] and (kinds.count("angle") != 1 or kinds[-1] != "angle"):
         raise ValueError("a name without an address, or more than one (a comma in a name takes quotes)")
     address = next(text for kind, text in parts if kind == kinds[-1]).strip(" \t\n")
+    if "@" not in address:
+        raise ValueError(f'"{address[:60]}", a name without an address (a comma in a name takes quotes)')
     if not ADDRESS.fullmatch(address):
-        raise ValueError(f'"{address[:60]}", which is no address,')
+        local, _, domain = address.rpartition("@")
+        plain = f"{local}@{ascii_domain(domain)}"
+        if ADDRESS.fullmatch(plain):
+            raise ValueError(f'"{address[:60]}" instead of {plain}')
+        raise ValueError(f'"{address[:60]}", which is no address')
     found = {address.lower()}
     if kinds != ["word"]:
         found |= mentioned("".join(as_word(*part) for part in parts), apart=True)

@@ -153,6 +153,9 @@ class Filter:
     def check_sender(self, session: Session, message: Message) -> None:
         pass
 
+    def check_recipient(self, recipient: str) -> None:
+        pass
+
     def check_recipients(self, message: Message) -> None:
         pass
 
@@ -254,6 +257,7 @@ class Filter:
             elif step == b"rcpt-to":
                 if len(value) > LONGEST_PATH:
                     raise Refused(f"501 5.1.3 the recipient's address has more than {LONGEST_PATH} octets")
+                self.check_recipient(text_of(value))
             elif step == b"data":
                 self.check_recipients(message_of(session))
             elif step == b"commit":
