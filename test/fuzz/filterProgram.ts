@@ -155,7 +155,7 @@ export class FilterProgram {
       if (session === undefined) continue;
       if (line.length >= answerBuffer) session.fail(`${line.length} octets for an answer`);
       else if (given !== token) session.fail(`no token in ${line}`);
-      else session.take(kind!, rest.join('|'));
+      else session.take(kind, rest.join('|'));
     }
   }
 }

@@ -31,11 +31,19 @@ export function ledBack(sender: string): string | undefined {
   return `${sender.startsWith('SRS0=') ? local : `SRS0${local}`}@${encoded.slice(0, end)}`;
 }
 
-/** Whether it is an address that every system takes: dot-atoms, and none of more octets than OpenSMTPD has room for. */
+/** Whether it is an address that every system takes, and none of more octets than OpenSMTPD has room for. */
 export const isPlain = (address: string | undefined): address is string =>
-  address !== undefined &&
-  address.length <= longest &&
-  /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(?:\.[\w-]+)*$/.test(address);
+  address !== undefined && address.length <= longest && isTaken(address) && !address.endsWith(']');
+
+/** Whether OpenSMTPD takes a sender: dot-atoms at a host name, or at an address literal. */
+export function isTaken(address: string): boolean {
+  const [user, domain] = split(address);
+  return (
+    user.length <= longest &&
+    /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/.test(user) &&
+    /^(?:(?!-)[\w-]+(?:\.[\w-]+)*|\[(?:192\.0\.2\.1|IPv6:::1)\])$/.test(domain)
+  );
+}
 
 function split(address: string): [user: string, domain: string] {
   const at = address.lastIndexOf('@');
