@@ -35,7 +35,8 @@ const signs = fc.constantFrom(
 const words = fc.constantFrom(
   'Anna', 'Example', 'From:', 'bert', 'example', 'org', 'net', '\u00c3\u00a1', '\u00ef\u00bc\u00a0', '\u00e2\u0080\u008b', 'us',
   '=?', '?=', '?q?', '?b?', '=40', '=?utf-8?q?bert=40example.net?=', '=?utf-8?q?M=C3=BCller?=', '=?utf-8?q?=40?=',
-  '=?utf-7?q?+AEA-?=', '=?utf-16be?b?AEA=?=', '=?x?b?YmVydEBleGFtcGxlLm5ldA==?=', 'x'.repeat(80),
+  '=?utf-7?q?+AEA-?=', '=?utf-16be?b?AEA=?=', '=?x?b?YmVydEBleGFtcGxlLm5ldA==?=', '=?undefined?q?x?=',
+  '=?idna?q?=E4..x?=', '=?punycode?q?-=40?=', '=?hex?q?x?=', 'x'.repeat(80),
 ); // prettier-ignore
 const folds = fc.constantFrom('\n ', '\n\t', '\n \n ');
 const parts = (maxLength: number) =>
