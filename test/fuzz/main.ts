@@ -115,7 +115,8 @@ async function play(filter: FilterProgram, login: string | undefined, of: Client
     if (login !== undefined) session.report('link-auth', `pass|${login}`);
     for (let left = of.repeats ? 2 : 1; left > 0; left--) {
       counts.messages++;
-      const result = (await begun(session, of)) ?? (await session.data(of.message));
+      const result =
+        (await begun(session, of, login === undefined)) ?? (await session.data(of.message));
       if (result === undefined) {
         counts.accepted++;
         await judge(login !== undefined, of);
@@ -131,7 +132,11 @@ async function play(filter: FilterProgram, login: string | undefined, of: Client
 }
 
 /** The envelope, as far as the client comes. */
-async function begun(session: Session, of: Client): Promise<string | undefined> {
+async function begun(
+  session: Session,
+  of: Client,
+  isInbound: boolean,
+): Promise<string | undefined> {
   let left = of.end;
   const go = () => {
     if (left-- <= 0) throw new Left();
@@ -147,6 +152,7 @@ async function begun(session: Session, of: Client): Promise<string | undefined> 
   }
   go();
   const full = await session.step('data');
+  if (isInbound) judgeSender(of, full);
   if (full) return full;
   if (left < of.message.length) {
     for (const text of of.message.slice(0, left)) session.ask('data-line', text);
@@ -169,9 +175,24 @@ function compare(sent: string[], passed: string[]): void {
   if (rest.length > 0) throw new Error(`added: ${rest.join('\n')}`);
 }
 
+/** Whether the inbound filter is right to take the sender, or to refuse it. */
+function judgeSender({ sender, recipients }: Client, refusal: string | undefined): void {
+  const bare = withoutRoute(sender);
+  if (!isTaken(bare)) return;
+  const can = outsideOf(recipients).every((to) => isPlain(rewritten(bare, domainOf(to))));
+  const isRefused = refusal?.startsWith('data: 550 5.1.7 ') ?? false;
+  if (!isRefused && !can) throw new Error(`forwarded, though ${sender} cannot be rewritten`);
+  // Some that begin so would become addresses by chance.
+  if (isRefused && can && !/^srs1=/i.test(bare))
+    throw new Error(`${refusal}, though ${sender} can be rewritten`);
+}
+
+const outsideOf = (recipients: string[]) =>
+  recipients.filter((to) => !/^(?:anna@|postmaster)/.test(to));
+
 /** Whether what was taken may be taken. */
 async function judge(isSubmission: boolean, of: Client): Promise<void> {
-  const outside = of.recipients.filter((to) => !/^(?:anna@|postmaster)/.test(to));
+  const outside = outsideOf(of.recipients);
   const end = of.message.indexOf('');
   const head = of.message
     .slice(0, end < 0 ? undefined : end)
@@ -191,10 +212,6 @@ async function judge(isSubmission: boolean, of: Client): Promise<void> {
   if (ours.length > 0) throw new Error(`forwarded, though from ${ours.join()}`);
   // An address without one gets the host name, which is hosted.
   if (!of.sender.includes('@') && of.sender !== '') throw new Error(`forwarded, from ${of.sender}`);
-  const bare = withoutRoute(of.sender);
-  if (isTaken(bare) && !outside.every((to) => isPlain(rewritten(bare, domainOf(to))))) {
-    throw new Error(`forwarded, though ${of.sender} cannot be rewritten`);
-  }
 }
 
 const domainOf = (recipient: string) => recipient.split('@').slice(1).at(-1) ?? 'mail.example.org';
