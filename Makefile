@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz mutate
+.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz fuzz-host mutate
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 	@echo 'make fuzz    fuzz the mail filters for an hour; MINUTES=5 SEED=7 for less, and from another seed'
+	@echo 'make fuzz-host  fuzz the senders of mail that a mail host in the lab forwards, for a quarter of an hour; MINUTES and SEED too'
 	@echo 'make mutate  mutate what decides about mail, keys and files, and write docs/mutation.md: about an hour; AREA=dns for one'
 
 install: node_modules/.package-lock.json
@@ -83,6 +84,11 @@ faults: install
 
 fuzz: install
 	node --import tsx test/fuzz/main.ts --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
+
+fuzz-host: install
+	./lab/bootstrap
+	./lab/engine/build
+	node --import tsx test/fuzz/host.ts --minutes $(or $(MINUTES),15) --seed $(or $(SEED),1)
 
 mutate: install
 	node --import tsx test/mutation/main.ts $(AREA)

@@ -100,8 +100,9 @@ export class FilterProgram {
 
   constructor(name: string, options: Options) {
     const args = Object.entries(options).flatMap(([key, value]) => [`--${key}`, `${value}`]);
-    this.process = spawn('python3', ['-B', join(programs, name), ...args]);
-    this.process.stderr.on('data', (text) => (this.errors += `${text}`));
+    // With its errors in the order of its answers.
+    const command = ['-c', 'exec "$@" 2>&1', 'filter', 'python3', '-B', join(programs, name)];
+    this.process = spawn('sh', [...command, ...args]);
     this.process.stdout.setEncoding('latin1').on('data', (text: string) => this.read(text));
     this.process.on('close', () => {
       for (const session of this.open.values()) session.fail(`the filter ended: ${this.errors}`);
@@ -145,6 +146,11 @@ export class FilterProgram {
     this.process.stdin.end();
   }
 
+  /** Ends it whatever it does. */
+  kill(): void {
+    this.process.kill('SIGKILL');
+  }
+
   private read(text: string): void {
     const lines = (this.pending + text).split('\n');
     this.pending = lines.pop()!;
@@ -155,12 +161,16 @@ export class FilterProgram {
         continue;
       }
       const [kind, id, given, ...rest] = line.split('|');
+      if (kind !== 'filter-result' && kind !== 'filter-dataline') {
+        this.errors += `${line}\n`;
+        continue;
+      }
       const session = this.open.get(id!);
       // One that has gone may still be answered.
       if (session === undefined) continue;
       if (line.length >= answerBuffer) session.fail(`${line.length} octets for an answer`);
       else if (given !== token) session.fail(`no token in ${line}`);
-      else session.take(kind!, rest.join('|'));
+      else session.take(kind, rest.join('|'));
     }
   }
 }
@@ -253,26 +263,4 @@ export class Session {
       await new Promise<void>((resolve) => (this.change = resolve));
     }
   }
-}
-
-/** What srs_encode() of OpenSMTPD 7.6 makes of a sender, in buffers of 256 octets; undefined where it gives up. */
-export function rewritten(sender: string, to: string): string | undefined {
-  const fits = (text: string) => (text.length < 256 ? text : undefined);
-  const split = (text: string) => {
-    const at = text.lastIndexOf('@');
-    return [text.slice(0, at), text.slice(at + 1)] as const;
-  };
-  const scheme = sender.slice(0, 5).toUpperCase();
-  if (scheme === 'SRS0=') {
-    const [user, domain] = split(sender.slice(5));
-    const text = fits(`${domain}==${user}@${to}`);
-    return text && fits(`SRS1=HHHH=${text}`);
-  }
-  if (scheme === 'SRS1=') {
-    const text = fits(`${split(sender.slice(5))[0]}@${to}`);
-    return text && /^.{4}[=+-]/.test(text) ? fits(`SRS1=HHHH=${text.slice(5)}`) : undefined;
-  }
-  const [user, domain] = split(sender);
-  const text = fits(`TT=${domain}=${user}@${to}`);
-  return text && fits(`SRS0=HHHH=${text}`);
 }

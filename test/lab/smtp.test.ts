@@ -9,6 +9,7 @@ import { passwords } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import { waitFor } from '../../lab/state';
 import { example, exampleMail, filesOf, secretFilesOf } from '../example';
+import { Forwarding, forwardingAliases, someCases } from '../fuzz/forwarding';
 import { erika, hostTest, type Host } from './hosts';
 import { SmtpDialogue, type Target } from './smtpDialogue';
 
@@ -40,6 +41,7 @@ const it = hostTest({
   'aliases[1].recipients[1]': 'Erika.Muster@Remote.Example',
   'aliases[2].address': 'everybody@example.org',
   ...Object.fromEntries(everybody.map((to, i) => [`aliases[2].recipients[${i}]`, to])),
+  ...forwardingAliases(3),
   'domains[1].catchAll': bert,
   messageSize: '1',
   newRecipientsPerDay: '12',
@@ -534,6 +536,18 @@ describe('clients that are odd, and clients that mean harm', () => {
     for (const [i, [, expected]] of senders.entries()) {
       expect(ofSubject(host, `srs ${i}\r`)).toHaveLength(expected ? 1 : 0);
     }
+  });
+
+  it('rewrites each sender that it forwards for to an address that leads back to it', async ({
+    host,
+  }) => {
+    const forwarding = await Forwarding.begin(host.lab, host.outputs.ipv4);
+    await forwarding.play(someCases(1, 40), 8);
+    await host.queueIsEmpty();
+    forwarding.finish();
+    expect(forwarding.faults).toEqual([]);
+    for (const what of ['no addresses', 'refused', 'arrived', 'led back'] as const)
+      expect(forwarding.counts[what], what).toBeGreaterThan(2);
   });
 
   it.for([25, 465] as const)('goes on after lines of any length, on %d', async (port, { host }) => {
