@@ -3,7 +3,7 @@ import { getDomain } from 'tldts';
 import ipaddr from 'ipaddr.js';
 
 const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
-const localPart = /^(?!.*\.\.)[a-z0-9](?:[a-z0-9._'&-]{0,62}[a-z0-9])?$/;
+const localPart = /^(?!.*\.\.)[a-z0-9_](?:[a-z0-9._'&-]{0,62}[a-z0-9_-])?$/;
 
 /** Octets that the longest name published below each domain adds to it. */
 const room = '_submissions._tcp.'.length;
