@@ -204,6 +204,10 @@ describe('the submission filter', () => {
       'anna@b\u00c3\u00bccher.example',
       '"anna@b?cher.example" instead of anna@xn--bcher-kva.example',
     ],
+    [
+      'anna@stra\u00c3\u009fe.example',
+      '"anna@stra?e.example" instead of anna@xn--strae-oqa.example',
+    ],
     ['Anna <anna@Example.org.>', '"anna@Example.org." instead of anna@example.org'],
     ['"anna"@example.org', 'an address in quotes, or with a blank before the @'],
     ['anna @example.org', 'an address in quotes, or with a blank before the @'],
@@ -560,6 +564,10 @@ describe('the inbound filter', () => {
     'erika@remote.example (x <anna@example.org>',
     'anna\u00ef\u00bc\u00a0example\u00e3\u0080\u0082org <erika@remote.example>',
     'anna@\r\n example.org',
+    'x@xn--strae-oqa.example',
+    'x@stra\u00c3\u009fe.example',
+    'x@STRA\u00c3\u009fE.example',
+    'x@ga\u00c3\u009fe.example',
   ])('refuses what could be taken for ours and would go out again: %s', async (author) => {
     expect(await from(author, 'anna@example.org', 'team@example.org')).toMatch(
       /^commit: 550 5\.7\.1 team@example\.org leads elsewhere: mail from \S+ has to come with a login$/,

@@ -221,7 +221,7 @@ def domains(value: bytes) -> set[str]:
                 pieces = match[1].split()
                 for end in range(1, min(len(pieces), MOST_PIECES) + 1):
                     domain = "".join(pieces[:end])
-                    found |= {ascii_domain(domain), ascii_domain(re.split("[^0-9A-Za-z.-]", domain, maxsplit=1)[0])}
+                    found |= ascii_domains(domain) | ascii_domains(re.split("[^0-9A-Za-z.-]", domain, maxsplit=1)[0])
     return found - {""}
 
 
@@ -260,8 +260,16 @@ def without(text: str, opening: str, closing: str, escape: str = "") -> str:
 
 
 def ascii_domain(domain: str) -> str:
+    """The A-labels of a domain, of any form, as readers of today have them (UTS #46)."""
+    labels = shown_as(domain).lower().strip("-_.").split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+def ascii_domains(domain: str) -> set[str]:
+    """As older readers have them, too: to these a sharp s is two of another."""
     plain = domain.lower().strip("-_.")
     try:
-        return plain.encode("idna").decode().lower() if len(plain) < 256 else plain
+        older = plain.encode("idna").decode().lower() if len(plain) < 256 else plain
     except UnicodeError:
-        return plain
+        older = plain
+    return {ascii_domain(domain), older}
