@@ -27,7 +27,7 @@ PART = re.compile(
     r"""
       (?P<space>[ \t\n]+)
     | "(?P<quoted>(?:\\.|[^"\\])*)"
-    | \((?P<comment>(?:[^()"\\<>]|\([^()"\\<>]*\))*)\)
+    | \((?P<comment>(?:[^()"\\<>]|"[^()"\\<>]*"|\((?:[^()"\\<>]|"[^()"\\<>]*")*\))*)\)
     | <(?P<angle>[^<>"]*)>
     | (?P<comma>,)
     | (?P<word>[^ \t\n"()<>,:;\\]+)
@@ -160,7 +160,8 @@ def mentioned(text: str, apart: bool = False) -> set[str]:
             raise ValueError("control characters in a name")
         pieces = " ".join(shown_as(view).split()).split("@")
         for before, after in itertools.pairwise(pieces):
-            local = SPECIALS.split(before.rstrip(" ") if apart else before)[-1].strip("'`")
+            # A quoted local part counts as its last word.
+            local = SPECIALS.split((before.rstrip(" ") if apart else before).rstrip('"'))[-1].strip("'`")
             domain = DOMAIN.match(after)
             if local and domain and (apart or not after.startswith(" ")):
                 found.add(f"{local}@{domain[1].replace(' ', '')}".lower())
