@@ -79,6 +79,9 @@ describe('the submission filter', () => {
     'anna@example.org (Anna)',
     'anna@example.org (Anna (Sales))',
     '(Sales) Anna <anna@example.org> (at work)',
+    'anna@example.org (Anna "Annie" Example)',
+    'anna@example.org (Anna (the "boss"))',
+    'anna@example.org (Scanner, 2nd floor: [HP])',
     'Anna (Sales, Support) <anna@example.org>',
     'anna+news@example.org',
     'anna@example.org, Info <info@example.org>',
@@ -159,6 +162,11 @@ describe('the submission filter', () => {
     ['one in a comment', '(bert@example.net) anna@example.org'],
     ['one in a comment behind', 'anna@example.org (bert@example.net)'],
     ['one in a comment in a comment', 'anna@example.org (x (bert@example.net))'],
+    ['one in a comment, its local part quoted', 'anna@example.org ("bert"@example.net)'],
+    ['one in a name, its local part quoted', '"\\"bert\\"@example.net" <anna@example.org>'],
+    ['a quote that a comment does not end', 'anna@example.org (17" screen)'],
+    ['a comment that a quote does not end', 'anna@example.org (x ")" y)'],
+    ['angles in quotes in a comment', 'anna@example.org ("<bert@example.net>")'],
     ['angles in a comment', '(<bert@example.net>) anna@example.org'],
     ['a comment without an end', 'anna@example.org (bert'],
     ['an end without a comment', 'anna@example.org) (bert'],
@@ -204,6 +212,10 @@ describe('the submission filter', () => {
     [
       'anna@b\u00c3\u00bccher.example',
       '"anna@b?cher.example" instead of anna@xn--bcher-kva.example',
+    ],
+    [
+      'anna@stra\u00c3\u009fe.example',
+      '"anna@stra?e.example" instead of anna@xn--strae-oqa.example',
     ],
     ['Anna <anna@Example.org.>', '"anna@Example.org." instead of anna@example.org'],
     ['"anna"@example.org', 'an address in quotes, or with a blank before the @'],
@@ -561,6 +573,10 @@ describe('the inbound filter', () => {
     'erika@remote.example (x <anna@example.org>',
     'anna\u00ef\u00bc\u00a0example\u00e3\u0080\u0082org <erika@remote.example>',
     'anna@\r\n example.org',
+    'x@xn--strae-oqa.example',
+    'x@stra\u00c3\u009fe.example',
+    'x@STRA\u00c3\u009fE.example',
+    'x@ga\u00c3\u009fe.example',
   ])('refuses what could be taken for ours and would go out again: %s', async (author) => {
     expect(await from(author, 'anna@example.org', 'team@example.org')).toMatch(
       /^commit: 550 5\.7\.1 team@example\.org leads elsewhere: mail from \S+ has to come with a login$/,

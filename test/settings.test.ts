@@ -532,6 +532,15 @@ describe('parseSettings', () => {
     ]);
   });
 
+  it.each(['_anna_@example.org', 'anna-@example.org'])(
+    'takes a sign at either end: %s',
+    (address) => {
+      expect(
+        mistakesOf({ ...good, accounts: [{ ...anna, address }], postmaster: address }),
+      ).toEqual([]);
+    },
+  );
+
   it.each(["o'example@example.org", 'r&d@example.org'])('takes %s as an own address', (address) => {
     const account = { ...anna, address, aliases: [`x${address}`] };
     expect(mistakesOf({ ...good, accounts: [account], postmaster: address })).toEqual([]);

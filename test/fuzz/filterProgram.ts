@@ -39,6 +39,8 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       domains: [
         { name: 'example.org' },
         { name: 'example.net', catchAll: 'bert@example.net' },
+        { name: 'straße.example' },
+        { name: 'gasse.example' },
         { name: 'parked.example', parked: true },
       ],
     }),

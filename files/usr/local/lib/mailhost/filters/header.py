@@ -27,7 +27,7 @@ PART = re.compile(
     r"""
       (?P<space>[ \t\n]+)
     | "(?P<quoted>(?:\\.|[^"\\])*)"
-    | \((?P<comment>(?:[^()"\\<>]|\([^()"\\<>]*\))*)\)
+    | \((?P<comment>(?:[^()"\\<>]|"[^()"\\<>]*"|\((?:[^()"\\<>]|"[^()"\\<>]*")*\))*)\)
     | <(?P<angle>[^<>"]*)>
     | (?P<comma>,)
     | (?P<word>[^ \t\n"()<>,:;\\]+)
@@ -160,7 +160,8 @@ def mentioned(text: str, apart: bool = False) -> set[str]:
             raise ValueError("control characters in a name")
         pieces = " ".join(shown_as(view).split()).split("@")
         for before, after in itertools.pairwise(pieces):
-            local = SPECIALS.split(before.rstrip(" ") if apart else before)[-1].strip("'`")
+            # A quoted local part counts as its last word.
+            local = SPECIALS.split((before.rstrip(" ") if apart else before).rstrip('"'))[-1].strip("'`")
             domain = DOMAIN.match(after)
             if local and domain and (apart or not after.startswith(" ")):
                 found.add(f"{local}@{domain[1].replace(' ', '')}".lower())
@@ -221,7 +222,7 @@ def domains(value: bytes) -> set[str]:
                 pieces = match[1].split()
                 for end in range(1, min(len(pieces), MOST_PIECES) + 1):
                     domain = "".join(pieces[:end])
-                    found |= {ascii_domain(domain), ascii_domain(re.split("[^0-9A-Za-z.-]", domain, maxsplit=1)[0])}
+                    found |= ascii_domains(domain) | ascii_domains(re.split("[^0-9A-Za-z.-]", domain, maxsplit=1)[0])
     return found - {""}
 
 
@@ -260,8 +261,16 @@ def without(text: str, opening: str, closing: str, escape: str = "") -> str:
 
 
 def ascii_domain(domain: str) -> str:
+    """The A-labels of a domain, of any form, as readers of today have them (UTS #46)."""
+    labels = shown_as(domain).lower().strip("-_.").split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+def ascii_domains(domain: str) -> set[str]:
+    """As older readers have them, too: to these a sharp s is two of another."""
     plain = domain.lower().strip("-_.")
     try:
-        return plain.encode("idna").decode().lower() if len(plain) < 256 else plain
+        older = plain.encode("idna").decode().lower() if len(plain) < 256 else plain
     except UnicodeError:
-        return plain
+        older = plain
+    return {ascii_domain(domain), older}
