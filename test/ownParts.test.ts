@@ -146,6 +146,22 @@ describe('parts of the machine', () => {
     expect(half.found).not.toHaveProperty(`hcloud:index/volume:Volume mail-machine-volume`);
   });
 
+  it('are in another project where there is neither the server nor the volume of the state', async () => {
+    const attached = { serverId: 6, volumeId: 5 };
+    const none = await parts({ known: everything, attached });
+    expect(none.mistakes).toEqual([
+      'Hetzner Cloud has neither the server nor the volume of this stack: if hcloud:token (or HCLOUD_TOKEN) is a token of another project, set that of this one; if both were deleted by hand, run `pulumi refresh` first',
+    ]);
+    const { getServers, getVolumes } = all;
+    for (const there of [{ getServers }, { getVolumes }, { getServers, getVolumes }])
+      expect((await parts({ there, known: everything, attached })).mistakes).toEqual([]);
+    expect((await parts({ known: everything })).mistakes).toEqual([]);
+    // Under another name they are the same.
+    const old = 'old.example.org';
+    const renamed = { getServers: { servers: [{ id: 6, name: old }] } };
+    expect((await parts({ there: renamed, known: everything, attached })).mistakes).toEqual([]);
+  });
+
   it('are attached only where the volume is at the server', async () => {
     const at = (serverId?: number) => ({
       ...all,

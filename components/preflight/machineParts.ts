@@ -96,26 +96,31 @@ export async function ownParts(
 
   const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
   const label = publicKey && ownerLabel(publicKey).mailhost;
-  const parts = await Promise.all(
-    asked.map(async ({ type, resource, title, called, list }) => {
-      const items = (await list()) ?? [];
-      const part = items.find((item) => item.name === called);
-      if (part?.id === undefined) return undefined;
-      if (label !== undefined && part.labels?.mailhost === label) {
-        // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
-        if (![attached?.serverId, attached?.volumeId].includes(part.id))
-          ids.set(`${type} ${mailHost}-${resource}`, String(part.id));
-        return part;
-      }
-      if (!state.has(type, resource)) {
-        foreign.push(
-          `Hetzner has ${title} ${called} that this stack did not make: delete it, give it another name, or use a project of its own`,
-        );
-      }
-      return undefined;
-    }),
-  );
+  const lists: (Part[] | undefined)[] = await Promise.all(asked.map(({ list }) => list()));
+  const parts = asked.map(({ type, resource, title, called }, i) => {
+    const part = lists[i]?.find((item) => item.name === called);
+    if (part?.id === undefined) return undefined;
+    if (label !== undefined && part.labels?.mailhost === label) {
+      // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
+      if (![attached?.serverId, attached?.volumeId].includes(part.id))
+        ids.set(`${type} ${mailHost}-${resource}`, String(part.id));
+      return part;
+    }
+    if (!state.has(type, resource)) {
+      foreign.push(
+        `Hetzner has ${title} ${called} that this stack did not make: delete it, give it another name, or use a project of its own`,
+      );
+    }
+    return undefined;
+  });
   const [volume, server] = parts.slice(-2);
+  const isGone = (items: Part[] | undefined, id: unknown) =>
+    id !== undefined && items?.some((item) => item.id === id) === false;
+  const [volumes, servers] = lists.slice(-2);
+  if (isGone(volumes, attached?.volumeId) && isGone(servers, attached?.serverId))
+    foreign.push(
+      `Hetzner Cloud has neither the server nor the volume of this stack: if ${hetzner.token} is a token of another project, set that of this one; if both were deleted by hand, run \`pulumi refresh\` first`,
+    );
   if (volume && server && volume.serverId === server.id && attached?.serverId !== server.id) {
     ids.set(`${types.attachment} ${mailHost}-machine-volume`, String(volume.id));
   }
