@@ -51,5 +51,19 @@ class MaildirTest(unittest.TestCase):
         self.assertEqual((tmp.st_mode, tmp.st_uid), (cur.stat().st_mode, cur.stat().st_uid))
 
 
+class OrderTest(unittest.TestCase):
+    def test_is_that_of_arrival_whatever_the_flags(self):
+        messages = [
+            "new/1764524000.M9999P77.mail,S=512,W=530",
+            "cur/1764524000.M10000P77.mail,S=512,W=530:2,S",
+            "new/1764524000.M987654P77.mail,S=512,W=530",
+            "cur/1764524001.M5P77.mail,S=512,W=530:2,",
+            "new/1764524001.R1764524001000000123.mail,S=512",
+            "cur/without-time:2,S",
+        ]
+        paths = [pathlib.Path("/scratch", message) for message in messages]
+        self.assertEqual(sorted(reversed(paths), key=restore.arrival), [paths[5], *paths[:5]])
+
+
 if __name__ == "__main__":
     unittest.main()

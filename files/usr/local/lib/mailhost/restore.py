@@ -102,7 +102,7 @@ def restore_account(address: str, snapshot: str, folder: str | None = None, mess
         restic("restore", f"{snapshot}:{COPY / home.relative_to(ROOT)}", "--target", str(SCRATCH))
         wanted_ones = [
             message
-            for message in sorted(messages_below(SCRATCH / "mail"))
+            for message in sorted(messages_below(SCRATCH / "mail"), key=arrival)
             if (folder is None or folder_of(message) == folders.stored(folder))
             and (message_id is None or id_of(message) == message_id.strip("<>"))
         ]
@@ -154,6 +154,11 @@ def put_back(message: pathlib.Path, home: pathlib.Path) -> None:
     now = time.time_ns()
     rest = re.sub("^[^,:]*", "", message.name)
     message.rename(folder / message.parent.name / f"{now // 10**9}.R{now}.{os.uname().nodename}{rest}")
+
+
+def arrival(message: pathlib.Path) -> list[int]:
+    """When a message came, by its name: seconds, microseconds without leading zeros, process (maildir(5))."""
+    return [int(number) for number in re.findall(r"\d+", message.name)]
 
 
 def restored_folders(home: pathlib.Path) -> list[str]:
