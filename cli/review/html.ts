@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Change, Edit } from './changes';
-import { changedLines, hunksOf, visible, type Hunk, type Line } from './lines';
-import type { Review, Section } from './review';
-import type { Verdict } from './risk';
+import { hunksOf, visible, type Hunk, type Line } from './lines';
+import { linesOf, verdictOf, type Review, type Section } from './review';
+import type { Mark, Verdict } from './risk';
 import { css } from './style';
 import { editNote, headline, heading, markTitles, plural, timeOf } from './words';
 
@@ -11,7 +11,7 @@ class Html {
   constructor(readonly text: string) {}
 }
 
-type Content = Html | string | number | undefined | Content[];
+type Content = Html | string | number | false | undefined | Content[];
 
 const entities: Record<string, string> = {
   '&': '&amp;',
@@ -22,48 +22,40 @@ const entities: Record<string, string> = {
 };
 
 function textOf(content: Content): string {
-  if (content === undefined) return '';
+  if (content === undefined || content === false) return '';
   if (Array.isArray(content)) return content.map(textOf).join('');
   if (content instanceof Html) return content.text;
   return visible(String(content)).replaceAll(/[&<>"']/g, (character) => entities[character]!);
 }
 
 /** HTML in which everything that is filled in is escaped, unless it is HTML itself. */
-const html = (literals: TemplateStringsArray, ...contents: Content[]): Html =>
+const markup = (literals: TemplateStringsArray, ...contents: Content[]): Html =>
   new Html(literals.map((literal, i) => literal + textOf(contents[i])).join(''));
 
 /** The review as one page that loads nothing. */
 export function htmlReview(review: Review): string {
   const [mark, compared] = headline(review);
   const hash = createHash('sha256').update(css).digest('base64');
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta
-          http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'"
-        />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>${mark}: review of ${review.stack || 'a mail host'}</title>
-        <style>
-          ${new Html(css)}
-        </style>
-      </head>
-      <body>
-        <header>
-          <p>Mail host review</p>
-          <h1><span class="mark ${review.mark}">${mark}</span> ${review.stack}</h1>
-          <p>${sentence(compared)}</p>
-        </header>
-        <main>
-          ${messages('Blocked', review.blockers)} ${messages('Warnings', review.warnings)}
-          ${overview(review)} ${timeline(review)} ${calendar(review)}
-          ${review.sections.map(section)} ${messages('Messages', review.notes)}
-        </main>
-      </body>
-    </html> `.text;
+  return markup`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${new Html(hash)}'; base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${mark}: review of ${review.stack || 'a mail host'}</title>
+<style>${new Html(css)}</style>
+</head>
+<body>
+<header>
+<p>Mail host review</p>
+<h1><span class="mark ${review.mark}">${mark}</span> ${review.stack}</h1>
+<p>${sentence(compared)}</p>
+</header>
+<main>
+${messages('Blocked', 'blocked', review.blockers)}${messages('Warnings', 'risky', review.warnings)}${timeline(review)}${overview(review)}${calendar(review)}${review.sections.map(section)}${messages('Messages', 'plain', review.notes)}</main>
+</body>
+</html>
+`.text;
 }
 
 /** The second part of the headline by itself. */
@@ -74,182 +66,170 @@ const sentence = (text: string) => {
 
 const idOf = (title: string) => title.toLowerCase().replaceAll(/\W+/g, '-');
 
-const messages = (title: string, all: string[]) =>
-  all.length === 0
-    ? undefined
-    : html`<section aria-labelledby="${idOf(title)}">
-        <h2 id="${idOf(title)}">${title}</h2>
-        ${all.map((message) => html`<pre class="message ${title.toLowerCase()}">${message}</pre> `)}
-      </section>`;
+/** A part of the page with its heading. */
+const part = (
+  title: string,
+  content: Content,
+): Html => markup`<section aria-labelledby="${idOf(title)}">
+<h2 id="${idOf(title)}">${title}</h2>
+${content}</section>
+`;
 
-const markOf = ({ mark }: Verdict) => html`<span class="mark ${mark}">${markTitles[mark]}</span>`;
+function table(kind: string, columns: string[], rows: Content[][]): Html {
+  const heads = columns.map((column) => markup`<th scope="col">${column}</th>`);
+  const lines = rows.map((cells) => {
+    const [first, ...rest] = cells;
+    return markup`<tr><th scope="row">${first}</th>${rest.map((cell, i) => markup`<td data-label="${columns[i + 1]}">${cell}</td>`)}</tr>
+`;
+  });
+  return markup`<table class="${kind}">
+<thead><tr>${heads}</tr></thead>
+<tbody>
+${lines}</tbody>
+</table>
+`;
+}
 
-/** Every change with its mark and reason. */
+const messages = (title: string, mark: string, all: string[]) =>
+  all.length > 0 &&
+  part(
+    title,
+    all.map(
+      (message) => markup`<pre class="message ${mark}">${message}</pre>
+`,
+    ),
+  );
+
+const markOf = (mark: Mark) => markup`<span class="mark ${mark}">${markTitles[mark]}</span>`;
+
+/** One line for each part: how much changes, and what to look at. */
 const overview = ({ sections }: Review) =>
-  sections.length === 0
-    ? undefined
-    : html`<section aria-labelledby="marks">
-        <h2 id="marks">Marks</h2>
-        <table class="marks">
-          <thead>
-            <tr>
-              <th scope="col">Part</th>
-              <th scope="col">Change</th>
-              <th scope="col">Mark</th>
-              <th scope="col">Reason</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${sections.flatMap(({ title, changes }) =>
-              changes.map(
-                (change) =>
-                  html`<tr>
-                    <td><a href="#${idOf(title)}">${title}</a></td>
-                    <td>${nameOf(change)}</td>
-                    <td>${markOf(change)}</td>
-                    <td>${change.reason}</td>
-                  </tr> `,
-              ),
-            )}
-          </tbody>
-        </table>
-      </section>`;
-
-const nameOf = (change: Change) =>
-  change.record
-    ? `${change.action} ${(change.record.after ?? change.record.before)?.title ?? change.name}`
-    : heading(change) || `${change.action} ${change.name}`;
+  sections.length > 0 &&
+  part(
+    'Changes',
+    table(
+      'list',
+      ['Part', 'Resources', 'Lines', 'Mark', 'Reason'],
+      sections.map(({ title, changes }) => {
+        const { mark, reasons } = verdictOf(changes);
+        return [
+          markup`<a href="#${idOf(title)}">${title}</a>`,
+          changes.length,
+          linesOf(changes),
+          markOf(mark),
+          reasons.join(' '),
+        ];
+      }),
+    ),
+  );
 
 /** What the change does to mail, in time. */
 const timeline = ({ effects }: Review) =>
-  effects.length === 0
-    ? undefined
-    : html`<section aria-labelledby="effects">
-        <h2 id="effects">Effects</h2>
-        <ol class="timeline">
-          ${effects.map((effect) => html`<li><span class="time">${timeOf(effect).replace(/: $/, '') || 'during the update'}</span> <span>${effect.what}</span></li> `)}
-        </ol>
-      </section>`;
+  effects.length > 0 &&
+  part(
+    'Effects',
+    markup`<ol class="timeline">
+${effects.map((effect, i) => {
+  const time = timeOf(effect) || 'during the update';
+  const isSame = i > 0 && effect.after === effects[i - 1]!.after;
+  return markup`<li><span class="time">${!isSame && time}</span> <span>${effect.what}</span></li>
+`;
+})}</ol>
+`,
+  );
+
+/** Of a time in ISO form. */
+const minute = (time: string) => time.replace(/^(.{10})T(.{5}).*$/, '$1 $2 UTC');
 
 const calendar = ({ calendar: dates }: Review) =>
-  dates.length === 0
-    ? undefined
-    : html`<section aria-labelledby="calendar">
-        <h2 id="calendar">DKIM keys before the change</h2>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Domain</th>
-              <th scope="col">Signs</th>
-              <th scope="col">Since</th>
-              <th scope="col">Next</th>
-              <th scope="col">Removed from</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${dates.map(
-              ({ domain, signs, since, next, retired }) =>
-                html`<tr>
-                  <td>${domain}</td>
-                  <td>${signs}</td>
-                  <td>${since}</td>
-                  <td>${next}</td>
-                  <td>
-                    ${Object.entries(retired)
-                      .map(([selector, from]) => `${selector}: ${from}`)
-                      .join(', ')}
-                  </td>
-                </tr> `,
-            )}
-          </tbody>
-        </table>
-      </section>`;
+  dates.length > 0 &&
+  part(
+    'DKIM keys before the change',
+    table(
+      'list',
+      ['Domain', 'Signs', 'Since', 'Next', 'Retired'],
+      dates.map(({ domain, signs, since, next, retired }) => [
+        domain,
+        signs,
+        since && minute(since),
+        next,
+        Object.entries(retired)
+          .map(([selector, from]) => `${selector}: removed by a rotation after ${minute(from)}`)
+          .join(', '),
+      ]),
+    ),
+  );
 
 function section({ title, changes }: Section): Html {
-  const lines = changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
   const records = changes.filter(({ record }) => record);
   const others = changes.filter(({ record }) => !record);
-  return html`<section aria-labelledby="${idOf(title)}">
-    <details open>
-      <summary>
-        <h2 id="${idOf(title)}">${title}</h2>
-        <span class="count">${plural(lines, 'changed line')}</span>
-      </summary>
-      ${records.length > 0 ? recordTable(records) : undefined} ${others.map(changeBlock)}
-    </details>
-  </section> `;
+  return markup`<section aria-labelledby="${idOf(title)}">
+<details open>
+<summary><h2 id="${idOf(title)}">${title}</h2> <span class="faint">${plural(linesOf(changes), 'changed line')}</span></summary>
+${records.length > 0 && recordTable(records)}${others.map(changeBlock)}</details>
+</section>
+`;
 }
 
-const recordTable = (changes: Section['changes']) =>
-  html`<table class="records">
-      <thead>
-        <tr>
-          <th scope="col">Record</th>
-          <th scope="col">Before</th>
-          <th scope="col">After</th>
-          <th scope="col">TTL</th>
-          <th scope="col">Mark</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${changes.map((change) => {
-          const { before, after } = change.record!;
-          return html`<tr>
-            <th scope="row">${(after ?? before)?.title ?? change.name}</th>
-            <td class="removed">${before?.data}</td>
-            <td class="added">${after?.data}</td>
-            <td>${(after ?? before)?.ttl}</td>
-            <td>${markOf(change)}</td>
-          </tr> `;
-        })}
-      </tbody>
-    </table>
-    ${changes.flatMap(({ record, edits }) => edits.filter(({ at }) => at !== (record!.after ?? record!.before)?.title).map((edit) => diff(edit, edit.at)))}`;
+const recordTable = (changes: Section['changes']) => [
+  table(
+    'list records',
+    ['Record', 'Before', 'After', 'TTL', 'Mark'],
+    changes.map(({ record, name, mark, reason }) => {
+      const { before, after } = record!;
+      return [
+        (after ?? before)?.title ?? name,
+        before && markup`<del>${before.data}</del>`,
+        after && markup`<ins>${after.data}</ins>`,
+        [...new Set([before?.ttl, after?.ttl])].filter((ttl) => ttl !== undefined).join(' → '),
+        [markOf(mark), ' ', reason],
+      ];
+    }),
+  ),
+  ...changes.flatMap(({ edits, record, name }) =>
+    edits
+      .filter(({ at }) => ![record!.before?.title, record!.after?.title].includes(at))
+      .map((edit) => diff(edit, `${name}: ${edit.at}`)),
+  ),
+];
 
 function changeBlock(change: Change & Verdict): Html {
   const what = heading(change);
-  return html`<div class="change">
-    ${what || change.mark !== 'harmless' ? html`<p>${markOf(change)} ${what ? html`<b>${what}</b>. ` : undefined}${change.reason}</p> ` : undefined}${change.edits.map((edit) => diff(edit, editNote(change, edit)))}
-  </div> `;
+  return markup`<div class="change">
+<p>${markOf(change.mark)} ${what && markup`<b>${what}</b>. `}${change.reason}</p>
+${change.edits.map((edit) => diff(edit, editNote(change, edit)))}</div>
+`;
 }
 
-const diff = (edit: Edit, note: string): Html =>
-  html`<div class="edit">
-    ${note ? html`<h3>${note}</h3> ` : undefined}${hunksOf(edit, 3).map(sideBySide)}
-  </div> `;
+const diff = (edit: Edit, note: string): Html => markup`<figure>
+<figcaption>${note}</figcaption>
+${hunksOf(edit, 3).map(sideBySide)}</figure>
+`;
 
 /** Before on the left, after on the right; lines that change stand beside each other. */
 function sideBySide({ oldStart, newStart, lines }: Hunk): Html {
   let [oldNumber, newNumber] = [oldStart, newStart];
   const rows: Html[] = [];
-  const row = (old: Line | undefined, next: Line | undefined) => {
-    const kind = old?.sign === ' ' ? 'same' : 'differs';
-    rows.push(
-      html`<tr class="${kind}">
-        ${side(old, old && oldNumber++, 'removed')}${side(next, next && newNumber++, 'added')}
-      </tr> `,
-    );
-  };
+  const row = (old: Line | undefined, next: Line | undefined) =>
+    rows.push(markup`<tr class="${old?.sign === ' ' ? 'same' : 'differs'}">${[
+      side(old, oldNumber, 'removed'),
+      side(next, newNumber, 'added'),
+    ]}</tr>
+`) && [(oldNumber += old ? 1 : 0), (newNumber += next ? 1 : 0)];
   for (const group of groups(lines)) {
     if (group[0]!.sign === ' ') group.forEach((line) => row(line, line));
     else {
-      const [old, next] = (['-', '+'] as const).map((sign) => marked(group, sign));
-      for (let i = 0; i < Math.max(old!.length, next!.length); i++) row(old![i], next![i]);
+      const [old, next] = [marked(group, '-'), marked(group, '+')];
+      for (let i = 0; i < Math.max(old.length, next.length); i++) row(old[i], next[i]);
     }
   }
-  return html`<div class="scroll" tabindex="0">
-    <table class="diff">
-      <thead>
-        <tr>
-          <th scope="col" colspan="2">Before</th>
-          <th scope="col" colspan="2">After</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div> `;
+  return markup`<table class="diff">
+<colgroup><col class="numbers"><col><col class="numbers"><col></colgroup>
+<thead><tr><th scope="col" colspan="2">Before</th><th scope="col" colspan="2">After</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>
+`;
 }
 
 /** Lines that are kept, and lines that change, by turns. */
@@ -267,15 +247,12 @@ function groups(lines: Line[]): Line[][] {
 const marked = (group: Line[], sign: '-' | '+'): Line[] =>
   group.flatMap((line, i): Line[] => {
     if (line.sign !== sign) return [];
-    const isLast = group[i + 1]?.sign === '\\';
-    return [isLast ? { sign, text: `${line.text} (no newline at the end)` } : line];
+    const isRemarked = group[i + 1]?.sign === '\\';
+    return [{ sign, text: `${line.text}${isRemarked ? ' (no newline at the end)' : ''}` }];
   });
 
-const side = (line: Line | undefined, number: number | undefined, kind: string): Html =>
-  line === undefined
-    ? html`<td class="number"></td>
-        <td class="none"></td>`
-    : html`<td class="number">${number}</td>
-        <td class="${line.sign === ' ' ? 'kept' : kind}">
-          ${line.sign === ' ' ? undefined : html`<span class="sign">${line.sign}</span>`}${line.text}
-        </td>`;
+function side(line: Line | undefined, number: number, kind: string): Html {
+  if (line === undefined) return markup`<td class="number"></td><td class="none"></td>`;
+  if (line.sign === ' ') return markup`<td class="number">${number}</td><td>${line.text}</td>`;
+  return markup`<td class="number">${number}</td><td class="${kind}"><span class="sign">${line.sign}</span>${line.text}</td>`;
+}

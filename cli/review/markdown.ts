@@ -1,7 +1,7 @@
 import type { Edit } from './changes';
-import { changedLines, hunksOf, visible } from './lines';
-import type { Review, Section } from './review';
-import { editNote, headline, heading, markTitles, plural, timeOf } from './words';
+import { hunksOf, visible } from './lines';
+import { linesOf, verdictOf, type Review, type Section } from './review';
+import { editNote, effectLine, headline, heading, markTitles, plural } from './words';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
 export const commentLimit = 65_536;
@@ -22,10 +22,7 @@ export function markdownReview(review: Review): string {
   const parts = [
     messagePart('Blocked', review.blockers),
     messagePart('Warnings', review.warnings),
-    listPart(
-      'Effects',
-      review.effects.map((effect) => `${timeOf(effect)}${effect.what}`),
-    ),
+    listPart('Effects', review.effects.map(effectLine)),
     ...review.sections.map(sectionPart),
     messagePart('Messages', review.notes),
   ].filter((part) => part !== undefined);
@@ -37,19 +34,12 @@ const icons = { blocked: '⛔', risky: '⚠️', harmless: '✅' };
 function summaryTable({ sections }: Review): string {
   if (sections.length === 0) return '';
   const rows = sections.map(({ title, changes }) => {
-    const worst = worstOf(changes);
-    const reasons = [
-      ...new Set(changes.filter(({ mark }) => mark === worst.mark).map(({ reason }) => reason)),
-    ];
-    const why = reasons.length > 2 ? [...reasons.slice(0, 2), '…'] : reasons;
-    const lines = changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
-    return `| ${title} | ${changes.length} | ${lines} | ${icons[worst.mark]} ${markTitles[worst.mark]} | ${escaped(why.join(' ').slice(0, 300))} |\n`;
+    const { mark, reasons } = verdictOf(changes);
+    const why = reasons.length > 3 ? [...reasons.slice(0, 2), '…'] : reasons;
+    return `| ${title} | ${changes.length} | ${linesOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${escaped(why.join(' '))} |\n`;
   });
   return `| Part | Resources | Lines | Mark | Reason |\n| --- | ---: | ---: | --- | --- |\n${rows.join('')}\n`;
 }
-
-const worstOf = (changes: Section['changes']) =>
-  changes.find(({ mark }) => mark === 'risky') ?? changes[0]!;
 
 function listPart(title: string, items: string[]): Part | undefined {
   if (items.length === 0) return undefined;
@@ -70,8 +60,7 @@ const leftOut = (title: string, count: number | string) =>
   `**${title}**: ${count}, left out for lack of room\n\n`;
 
 function sectionPart({ title, changes }: Section): Part {
-  const lines = changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
-  const count = plural(lines, 'changed line');
+  const count = plural(linesOf(changes), 'changed line');
   const inner = changes.map((change) => {
     const parts = change.edits.map((edit) => {
       const note = editNote(change, edit);
@@ -82,7 +71,7 @@ function sectionPart({ title, changes }: Section): Part {
     const what = heading(change);
     return `${what ? `${code(what)}\n\n` : ''}${risk}${parts.join('')}`;
   });
-  const mark = icons[worstOf(changes).mark];
+  const mark = icons[verdictOf(changes).mark];
   return {
     full: `<details>\n<summary>${mark} <b>${title}</b>: ${count}</summary>\n\n${inner.join('')}</details>\n\n`,
     short: `${mark} ${leftOut(title, count)}`,

@@ -1,4 +1,5 @@
 import { changesIn, type Action, type Change } from './changes';
+import { changedLines } from './lines';
 import { dkimCalendar, effectsOf, type Effect, type KeyDates } from './effects';
 import type { Plan } from './plan';
 import { pushes, tasks } from './pushes';
@@ -79,16 +80,12 @@ function sectionsOf(changes: Section['changes']): Section[] {
     if (type.startsWith('hcloud:')) return 'Server';
     return type.startsWith('tls:') ? 'Keys and certificates' : 'Other resources';
   };
+  // The effects name what is pushed or checked again without a change of its own; what is checked follows from the rest.
   const shown = changes.filter(
-    ({ push, action, edits }, _, all) =>
-      // What is checked follows from the rest, and the command of a push says nothing beside what it brings.
-      !(push === 'check' || push === 'records') &&
-      !(
-        action === 'change' &&
-        edits.length === 0 &&
-        push !== undefined &&
-        all.some((other) => other.push === push && other.edits.length > 0)
-      ),
+    ({ push, edits, action }) =>
+      push === undefined ||
+      action === 'remove' ||
+      (edits.length > 0 && push !== 'check' && push !== 'records'),
   );
   const order = ({ record, name }: Change) => (record?.after ?? record?.before)?.title ?? name;
   return subjects
@@ -99,4 +96,14 @@ function sectionsOf(changes: Section['changes']): Section[] {
         .sort((a, b) => (order(a) < order(b) ? -1 : 1)),
     }))
     .filter(({ changes: own }) => own.length > 0);
+}
+
+export const linesOf = (changes: Change[]): number =>
+  changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
+
+/** The worst mark, and the reasons of the changes that have it. */
+export function verdictOf(changes: Verdict[]): { mark: Mark; reasons: string[] } {
+  const mark = marks.find((one) => changes.some((change) => change.mark === one))!;
+  const worst = changes.filter((change) => change.mark === mark);
+  return { mark, reasons: [...new Set(worst.map(({ reason }) => reason))] };
 }

@@ -36,33 +36,27 @@ function verdictOnPush({ action }: Change, push: string): Verdict {
   return harmless('The host checks the files first, and puts the old ones back if a daemon fails.');
 }
 
-/** Without one of these mail is lost, bounced or distrusted. */
-const vital: Record<string, string> = {
-  MX: 'Mail goes where it says',
-  A: 'Mail and clients connect to it',
-  AAAA: 'Mail and clients connect to it',
-  TLSA: 'Senders that use DANE accept only the keys that it names',
-  CAA: 'Certificate authorities issue only as it says',
-  NS: 'The zone is looked up where it says',
+/** What mail needs the records of a type for. */
+const purposes: Record<string, string> = {
+  MX: 'Mail is sent where this record points',
+  A: 'Mail and clients reach the host by this address',
+  AAAA: 'Mail and clients reach the host by this address',
+  TLSA: 'Senders that use DANE accept only the keys that these records name',
+  CAA: 'Certificate authorities issue only what this record allows',
+  NS: 'The zone is looked up where this record points',
 };
 
-function verdictOnRecord(
-  { action }: Change,
-  { before, after }: NonNullable<Change['record']>,
-): Verdict {
-  if (!before || action === 'import')
-    return harmless(
-      action === 'import'
-        ? 'It exists already, and is taken over.'
-        : 'A new record takes nothing away.',
-    );
+function verdictOnRecord({ action }: Change, { before, after }: NonNullable<Change['record']>) {
+  if (action === 'import') return harmless('The record exists already, and is taken over.');
+  if (!before) return harmless('A new record takes nothing away.');
   const purpose = before.name.includes('._domainkey.')
-    ? 'Receivers verify signatures with it'
-    : vital[before.type];
-  if (!after) return risky(`${purpose ?? 'Others may rely on it'}; it is removed.`);
+    ? 'Receivers verify signatures with this record'
+    : purposes[before.type];
+  if (!after)
+    return risky(`${purpose ?? 'Other systems may rely on this record'}, and it is removed.`);
   return purpose
-    ? risky(`${purpose}; it changes.`)
-    : harmless('Resolvers return the new one once the TTL of the old one is over.');
+    ? risky(`${purpose}, and it changes.`)
+    : harmless('Resolvers return the new record once the TTL of the old one is over.');
 }
 
 type Rule = (change: Change) => Verdict;

@@ -3,7 +3,7 @@ import type { Change, Edit } from './changes';
 import { changedLines, hunksOf, visible, type Line } from './lines';
 import type { Review, Section } from './review';
 import type { Mark } from './risk';
-import { editNote, headline, heading, plural, timeOf } from './words';
+import { editNote, effectLine, headline, heading, plural } from './words';
 
 type Style = Extract<Parameters<typeof styleText>[0], string>;
 
@@ -77,11 +77,7 @@ export function textReview(review: Review, options: TextOptions): string {
     ...list('Blocked', 'red', review.blockers),
     ...list('Warnings', 'yellow', review.warnings),
     ...list('Messages', 'bold', review.notes),
-    ...list(
-      'Effects',
-      'bold',
-      review.effects.map((effect) => `${timeOf(effect)}${effect.what}`),
-    ),
+    ...list('Effects', 'bold', review.effects.map(effectLine)),
     ...review.sections.flatMap(sectionLines),
     '',
   ].join('\n');

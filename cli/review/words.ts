@@ -55,7 +55,6 @@ export function heading({
 }: Change): string {
   if (record) return '';
   if (push !== undefined && action === 'change' && edits.length > 0) return '';
-  if (push !== undefined && action === 'change') return `run ${name} again`;
   const why = replaceReasons.length > 0 ? ` because of ${replaceReasons.join(', ')}` : '';
   return `${verbs[action].now} ${shortType(type)} ${name}${why}`;
 }
@@ -81,8 +80,11 @@ export function editNote(
 /** When it comes, if that is known. */
 export function timeOf({ after }: Effect): string {
   if (after === undefined) return '';
-  return after % 60 === 0 ? `after ${after / 60} min: ` : `after ${after} s: `;
+  return after % 60 === 0 ? `after ${after / 60} min` : `after ${after} s`;
 }
+
+export const effectLine = (effect: Effect): string =>
+  [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
 
 export const plural = (count: number, what: string): string =>
   `${count} ${what}${count === 1 ? '' : 's'}`;
