@@ -130,8 +130,8 @@ function editsOf(step: Step): Edit[] {
   }
 
   const keys = [...new Set([...Object.keys(of.before), ...Object.keys(of.after)])].sort();
-  for (const key of keys)
-    if (!handled.has(key)) add(key, textOf(of.before[key]), textOf(of.after[key]));
+  for (const key of keys.filter((one) => !handled.has(one)))
+    add(key, textOf(of.before[key]), textOf(of.after[key]));
   if (before && after) {
     add('protect', String(before.protect), String(after.protect));
     edits.push(...reportedEdits(step, handled, edits));
@@ -162,13 +162,12 @@ function fileEdits(
 function reportedEdits({ before, after, differing }: Step, handled: Set<string>, shown: Edit[]) {
   const edits: Edit[] = [];
   for (const path of new Set(differing)) {
-    const key = /^[^.[]+/.exec(path)?.[0] ?? path;
-    const given = valueAt(after?.inputs, path);
-    const isHidden =
-      textOf(given)?.includes(secret) && textOf(valueAt(before?.inputs, path))?.includes(secret);
-    if (isHidden && !['connection'].includes(key)) {
-      if (!edits.some(({ at }) => path.startsWith(at))) edits.push({ at: path, isSecret: true });
-    } else if (!handled.has(key) && ![...shown, ...edits].some(({ at }) => at === key)) {
+    const [key = path] = /^[^.[]+/.exec(path) ?? [];
+    const [old, next] = [before, after].map((state) => textOf(valueAt(state?.inputs, path)));
+    const isShown = [...shown, ...edits].some(({ at }) => /^[^.[]+/.exec(at)?.[0] === key);
+    if (key === 'connection' || (isShown && !(old === secret && next === secret))) continue;
+    if (old === next && next?.includes(secret)) edits.push({ at: path, isSecret: true });
+    else if (!handled.has(key)) {
       const [real, wanted] = [textOf(before?.outputs[key]), textOf(after?.inputs[key])];
       if (real !== wanted) edits.push({ at: key, before: real, after: wanted });
     }

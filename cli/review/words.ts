@@ -29,7 +29,7 @@ export function headline({
   blockers,
 }: Review): [string, string] {
   const of = stack ? ` of ${stack}` : '';
-  const compared = resources === undefined ? '' : `${resources} resources${of} compared`;
+  const compared = resources === undefined ? '' : `${plural(resources, 'resource')}${of} compared`;
   if (mark === 'harmless' && sections.length === 0)
     return ['Nothing changes', compared && `: ${compared}`];
   const kinds = (Object.keys(verbs) as Action[])

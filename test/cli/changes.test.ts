@@ -143,13 +143,31 @@ describe('a resource of any provider', () => {
     expect(editsOf(only(step(bucket, 'update', inputs, inputs, { detailedDiff })))).toEqual([[at]]);
   });
 
+  it('with a secret beside what else changes in a property tells the two apart', () => {
+    const login = (user: string) => ({ login: { user, password: secret } });
+    const change = (reported: string[]) =>
+      step(bucket, 'update', login('a'), login('b'), {
+        detailedDiff: Object.fromEntries(reported.map((at) => [at, { kind: 'update' }])),
+        diffReasons: ['login'],
+      });
+    const visible = ['login', `password: "${secret}"\nuser: a`, `password: "${secret}"\nuser: b`];
+    expect(editsOf(only(change(['login.user'])))).toEqual([visible]);
+    expect(editsOf(only(change(['login.user', 'login.password'])))).toEqual([
+      visible,
+      ['login.password'],
+    ]);
+  });
+
   it('with an object that the engine marks shows nothing of it', () => {
     const marked = (plaintext: string) => ({
       '4dabf18193072939515e22adb298388d': '1b47061264138c4ac30d75fd1eb44270',
       plaintext,
     });
-    const change = step(bucket, 'update', { a: [marked('one')], b: 1 }, { a: [marked('two')], b: 2 });
-    expect(editsOf(only(change))).toEqual([['b', '1', '2']]);
+    const inputs = (text: string) => ({ a: [marked(text)], b: text.length });
+    const change = step(bucket, 'update', inputs('hunter2'), inputs('correct horse'), {
+      diffReasons: ['a', 'b'],
+    });
+    expect(editsOf(only(change))).toEqual([['b', '7', '13'], ['a']]);
   });
 
   it('with a value that is not known yet says so', () => {
@@ -219,7 +237,10 @@ describe('a push', () => {
       { op: 'create', urn: urn('mailhost:index:MailHost', 'post'), newState: {} },
       {
         op: 'create',
-        urn: urn('mailhost:index:MailHost$mailhost:index:Daemon$command:remote:Command', 'post-amavis-secrets'),
+        urn: urn(
+          'mailhost:index:MailHost$mailhost:index:Daemon$command:remote:Command',
+          'post-amavis-secrets',
+        ),
         newState: { inputs: { create: unknown, stdin: secret } },
       },
     );

@@ -42,8 +42,16 @@ describe('a preview', () => {
     ['nothing', '', 'holds no JSON object'],
     ['a log', 'error: no stack named "x" found\n', 'holds no JSON object'],
     ['half of one', sampleText('nothing').slice(0, 300), 'cut off or damaged'],
-    ['a stream of events', '{"sequence":1}\n{"sequence":2}\n', 'PULUMI_ENABLE_STREAMING_JSON_PREVIEW'],
-    ['the state of a stack', '{"version":3,"deployment":{}}', 'neither steps, diagnostics nor a summary'],
+    [
+      'a stream of events',
+      '{"sequence":1}\n{"sequence":2}\n',
+      'PULUMI_ENABLE_STREAMING_JSON_PREVIEW',
+    ],
+    [
+      'the state of a stack',
+      '{"version":3,"deployment":{}}',
+      'neither steps, diagnostics nor a summary',
+    ],
     ['another shape', '{"steps":[{"op":7}]}', 'not a preview as the engine writes it'],
   ])('is not %s: the error says so', (_, text, message) => {
     expect(() => parsePlan(text)).toThrow(message);
