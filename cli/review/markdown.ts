@@ -18,7 +18,7 @@ interface Part {
  */
 export function markdownReview(review: Review): string {
   const [mark, compared] = headline(review);
-  const head = `### Mail host review: ${icons[review.mark]} ${mark}${escaped(compared)}\n\n${summaryTable(review)}`;
+  const head = `<!-- mailhost review -->\n### Mail host review: ${icons[review.mark]} ${mark}${escaped(compared)}\n\n${summaryTable(review)}`;
   const parts = [
     messagePart('Blocked', review.blockers),
     messagePart('Warnings', review.warnings),

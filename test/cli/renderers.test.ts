@@ -280,7 +280,7 @@ describe('the review as Markdown', () => {
           );
           const written = markdownReview(review);
           expect(written.length).toBeLessThanOrEqual(commentLimit);
-          expect(written).toMatch(/^### Mail host review: /);
+          expect(written).toMatch(/^<!-- mailhost review -->\n### Mail host review: /);
           for (const { title } of review.sections) expect(written).toContain(`| ${title} |`);
         },
       ),
