@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { text as textOfStream } from 'node:stream/consumers';
 import { styleText } from 'node:util';
@@ -69,8 +68,8 @@ function render(review: Review, { format, output, context, summary }: Options): 
 
 /** Words that begin with a hyphen are for `pulumi preview`, as is everything behind them. */
 function planText([file, ...rest]: string[]): Promise<string> | string {
-  if (file === undefined || /^-./.test(file))
-    return runPreview(file === undefined ? [] : [file, ...rest]);
+  if (file === undefined) return runPreview([]);
+  if (/^-./.test(file)) return runPreview([file, ...rest]);
   if (rest.length > 0)
     throw new Error(
       `one preview can be reviewed at a time, and ${rest.length + 1} files are given. Arguments of pulumi preview belong behind --.`,
@@ -79,18 +78,17 @@ function planText([file, ...rest]: string[]): Promise<string> | string {
 }
 
 /** A preview that fails writes its reasons as JSON, too. What it writes to standard error is passed on. */
-async function runPreview(words: string[]): Promise<string> {
-  const child = spawn('pulumi', ['preview', '--json', '--non-interactive', ...words], {
-    stdio: ['inherit', 'pipe', 'inherit'],
-  });
-  const failed = once(child, 'error').then(([error]) => {
-    throw new Error(`pulumi cannot be run: ${(error as Error).message}. Install the Pulumi CLI.`);
-  });
-  const [text, [status]] = await Promise.race([
-    Promise.all([textOfStream(child.stdout), once(child, 'close')]),
-    failed,
-  ]);
-  if (!text.includes('{'))
+function runPreview(words: string[]): string {
+  const { error, status, stdout } = spawnSync(
+    'pulumi',
+    ['preview', '--json', '--non-interactive', ...words],
+    { encoding: 'utf8', maxBuffer: Infinity, stdio: ['inherit', 'pipe', 'inherit'] },
+  );
+  if (error)
+    throw new Error(`pulumi cannot be run: ${error.message}. Install the Pulumi CLI.`, {
+      cause: error,
+    });
+  if (!stdout.includes('{'))
     throw new Error(`pulumi preview failed with exit status ${status}, and wrote no preview.`);
-  return text;
+  return stdout;
 }

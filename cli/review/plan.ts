@@ -79,12 +79,9 @@ export interface Plan {
  */
 export function parsePlan(text: string): Plan {
   const { steps, diagnostics, changeSummary } = parseDigest(text);
-  const all = (steps ?? []).map((step) => {
-    const [stack = '', project = '', types = '', ...name] = step.urn
-      .replace(/^urn:pulumi:/, '')
-      .split('::');
+  const all = (steps ?? []).map((step): Step => {
+    const [, , types = '', ...name] = step.urn.split('::');
     return {
-      stack: `${project}/${stack}`,
       op: step.op,
       urn: step.urn,
       type: types.slice(types.lastIndexOf('$') + 1),
@@ -96,9 +93,10 @@ export function parsePlan(text: string): Plan {
     };
   });
   const root = all.find(({ type }) => type === 'pulumi:pulumi:Stack');
+  const [, stack, project] = /^urn:pulumi:(.+?)::(.+?)::/.exec(all[0]?.urn ?? '') ?? [];
   return {
-    stack: all[0]?.stack ?? '',
-    steps: all.map(({ stack: _, ...step }) => step),
+    stack: stack === undefined ? '' : `${project}/${stack}`,
+    steps: all,
     diagnostics: (diagnostics ?? [])
       .map(({ message, severity }) => ({
         severity: severity ?? 'info',

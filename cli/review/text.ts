@@ -71,9 +71,9 @@ export function textReview(review: Review, options: TextOptions): string {
     }),
   ];
 
-  const [first, ...rest] = headline(review);
+  const [mark, compared] = headline(review);
   return [
-    `${paint('bold', paint(markStyles[review.mark], first!))}${rest.join('')}`,
+    `${paint('bold', paint(markStyles[review.mark], mark))}${compared}`,
     ...list('Blocked', 'red', review.blockers),
     ...list('Warnings', 'yellow', review.warnings),
     ...list('Messages', 'bold', review.notes),

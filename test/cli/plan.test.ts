@@ -9,9 +9,8 @@ describe('a preview', () => {
     const plan = parsePlan(sampleText('removedDomain'));
     expect(plan.stack).toBe('mailhost/dev');
     expect(plan.resources).toBe(91);
-    expect(plan.diagnostics).toEqual([
-      { severity: 'warning', message: expect.stringMatching(/^confirmed: example\.net would/) },
-    ]);
+    expect(plan.diagnostics.map(({ severity }) => severity)).toEqual(['warning']);
+    expect(plan.diagnostics[0]!.message).toMatch(/^confirmed: example\.net would/);
     expect(plan.steps.find(({ name }) => name === 'mail-example.net/mx')).toMatchObject({
       op: 'delete',
       type: 'cloudflare:index/dnsRecord:DnsRecord',
