@@ -109,7 +109,7 @@ function dnsEffects(changes: Change[]): Effect[] {
   const added = records.flatMap(({ before, after }) => (!before && after ? [after.title] : []));
   return [
     ...[...old].map(([ttl, titles]) => ({
-      what: `no resolver returns the old ${some(titles)} any more`,
+      what: `resolvers have dropped the old ${some(titles)}`,
       // Cloudflare's 1 means automatic, which is 300 s.
       after: ttl === 1 ? 300 : ttl,
     })),
@@ -124,11 +124,18 @@ function dnsEffects(changes: Change[]): Effect[] {
   ].sort((a, b) => a.after - b.after);
 }
 
-/** The first of them, and how many there are. */
-const some = (titles: string[]): string =>
-  titles.length > 3
-    ? `${titles.slice(0, 2).join(', ')} and ${titles.length - 2} more`
-    : titles.join(', ');
+const byRank = (title: string) => {
+  const rank = ['MX', 'A', 'AAAA', 'TLSA', 'TXT'].indexOf(title.slice(title.lastIndexOf(' ') + 1));
+  return rank < 0 ? 9 : rank;
+};
+
+/** The most important of them, and how many more there are. */
+function some(titles: string[]): string {
+  const sorted = [...new Set(titles)].sort((a, b) => byRank(a) - byRank(b) || (a < b ? -1 : 1));
+  return sorted.length > 3
+    ? `${sorted.slice(0, 2).join(', ')} and ${sorted.length - 2} more`
+    : sorted.join(', ');
+}
 
 /** Which DKIM key a domain signs with, before the change. */
 export interface KeyDates {

@@ -87,13 +87,18 @@ function sectionsOf(changes: Section['changes']): Section[] {
       action === 'remove' ||
       (edits.length > 0 && push !== 'check' && push !== 'records'),
   );
-  const order = ({ record, name }: Change) => (record?.after ?? record?.before)?.title ?? name;
+  // What needs attention comes first, and of records what has one reason together.
+  const order = ({ record, mark, reason }: Change & Verdict) =>
+    [
+      marks.indexOf(mark),
+      ...(record ? [reason, (record.after ?? record.before)?.title] : []),
+    ].join();
   return subjects
     .map((title) => ({
       title,
       changes: shown
         .filter((change) => subjectOf(change) === title)
-        .sort((a, b) => (order(a) < order(b) ? -1 : 1)),
+        .sort((a, b) => order(a).localeCompare(order(b), 'en')),
     }))
     .filter(({ changes: own }) => own.length > 0);
 }

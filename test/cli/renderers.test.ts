@@ -82,6 +82,18 @@ describe('a diff', () => {
     );
   });
 
+  it('of long texts that have little in common is found at once, and whole', () => {
+    const long = (word: string, end: string) =>
+      ['begin', ...Array.from({ length: 5000 }, (_, i) => `${word} ${i}`), 'end'].join('\n') + end;
+    const [before, after] = [long('old', '\n'), long('new', '')];
+    const [hunk, ...others] = hunksOf({ at: '/a', before, after }, 3);
+    expect(others).toEqual([]);
+    expect(applied(before, [hunk!])).toEqual(after.split('\n'));
+    expect(hunk!.lines[0]).toEqual({ sign: ' ', text: 'begin' });
+    expect(hunk!.lines.at(-1)).toEqual({ sign: '\\', text: ' No newline at end of file' });
+    expect(hunksOf({ at: '/a', after: long('new', '') }, 0)[0]!.lines).toHaveLength(5002);
+  });
+
   it('shows no more lines around a change than asked for', () => {
     const [before, after] = [3, 4].map((n) =>
       Array.from({ length: 30 }, (_, i) => (i === 15 ? n : i)),
@@ -284,7 +296,7 @@ describe('the review as Markdown', () => {
           for (const { title } of review.sections) expect(written).toContain(`| ${title} |`);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 

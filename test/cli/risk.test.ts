@@ -145,9 +145,9 @@ describe('the effects', () => {
       ),
     );
     expect(review.effects.map(({ after, what }) => [after, what])).toEqual([
-      [60, 'no resolver returns the old t60.example A any more'],
-      [300, 'no resolver returns the old t1.example A any more'],
-      [7200, 'no resolver returns the old t7200.example A any more'],
+      [60, 'resolvers have dropped the old t60.example A'],
+      [300, 'resolvers have dropped the old t1.example A'],
+      [7200, 'resolvers have dropped the old t7200.example A'],
     ]);
   });
 
