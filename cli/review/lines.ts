@@ -48,10 +48,8 @@ function compared({ before, after }: Edit, context: number): Hunk[] {
 
 /** Everything between what two texts begin and end with alike. */
 function wholeHunk(before: string, after: string, context: number): Hunk {
-  const [old, next] = [before, after].map((text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? []) as [
-    string[],
-    string[],
-  ];
+  const split = (text: string): string[] => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+  const [old, next] = [split(before), split(after)];
   const most = Math.min(old.length, next.length);
   let start = 0;
   while (start < most && old[start] === next[start]) start++;

@@ -85,6 +85,7 @@ function sectionsOf(changes: Section['changes']): Section[] {
     ({ push, edits, action }) =>
       push === undefined ||
       action === 'remove' ||
+      !(push in pushes || push in tasks) ||
       (edits.length > 0 && push !== 'check' && push !== 'records'),
   );
   // What needs attention comes first, and of records what has one reason together.

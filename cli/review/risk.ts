@@ -29,11 +29,14 @@ export function verdictOn(change: Change): Verdict {
 
 function verdictOnPush({ action }: Change, push: string): Verdict {
   const { title, effect } = pushes[push] ?? tasks[push] ?? { title: push, effect: undefined };
-  if (action === 'remove' && push in tasks) return harmless(`${title}: not done any more.`);
+  if (action === 'remove' && push in tasks)
+    return harmless('This step is no longer part of an update.');
   if (action === 'remove') return risky(`${title} is no longer wanted: the host stops it.`);
   if (effect === undefined) return risky(`This review has no rule for the push ${push}.`);
   if (push === 'restore') return risky('The volume is filled from a backup.');
-  return harmless('The host checks the files first, and puts the old ones back if a daemon fails.');
+  return harmless(
+    'The daemon checks its files before they are used; they are rolled back if it does not answer.',
+  );
 }
 
 /** What mail needs the records of a type for. */
@@ -69,7 +72,7 @@ const lasting =
       ? risky(loss)
       : action === 'change'
         ? update
-        : harmless('It is new.');
+        : harmless('Nothing that exists changes.');
 
 const byType: Record<string, Rule> = {
   'hcloud:index/server:Server': (change) =>

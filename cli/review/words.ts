@@ -20,17 +20,10 @@ const verbs: Record<Action, { now: string; done: string }> = {
 };
 
 /** The result in one line, in two parts: the mark, and what was compared. */
-export function headline({
-  mark,
-  counts,
-  resources,
-  stack,
-  sections,
-  blockers,
-}: Review): [string, string] {
+export function headline({ mark, counts, resources, stack, blockers }: Review): [string, string] {
   const of = stack ? ` of ${stack}` : '';
   const compared = resources === undefined ? '' : `${plural(resources, 'resource')}${of} compared`;
-  if (mark === 'harmless' && sections.length === 0)
+  if (mark === 'harmless' && Object.keys(counts).length === 0)
     return ['Nothing changes', compared && `: ${compared}`];
   const kinds = (Object.keys(verbs) as Action[])
     .filter((action) => counts[action])

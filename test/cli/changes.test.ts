@@ -221,6 +221,16 @@ describe('a push', () => {
     ]);
   });
 
+  it('that is repeated without a change is named by the effects, or by itself if it is not known here', () => {
+    const run = (create: string) =>
+      reviewOfSteps(step('command:remote:Command', 'replace', { create }, { create }));
+    const known = run('mailhost drift');
+    expect(known).toMatchObject({ sections: [], counts: { replace: 1 } });
+    expect(known.effects).toHaveLength(1);
+    const [section] = run('mailhost activate telepathy').sections;
+    expect(section).toMatchObject({ title: 'Other resources', changes: [{ mark: 'risky' }] });
+  });
+
   it('of text that looks like files and is not is shown with its lines', () => {
     const change = step(
       'command:remote:Command',

@@ -216,6 +216,12 @@ describe('the review as text', () => {
     );
   });
 
+  it('of a command that runs again does not say that nothing changes', () => {
+    const create = 'mailhost drift';
+    const run = reviewOfSteps(step('command:remote:Command', 'replace', { create }, { create }));
+    expect(plainText(run)).toMatch(/^Harmless: 1 replaced; 1 resource of mail\/prod compared/);
+  });
+
   it('is for a person', () => {
     expect(plainText(sampleReview('spamTagLevel'))).toMatchInlineSnapshot(`
       "Harmless: 3 changed; 91 resources of mailhost/dev compared
