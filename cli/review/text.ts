@@ -87,4 +87,4 @@ const isFile = ({ at }: Edit) => at.startsWith('/');
 
 /** A value of one line, which stands behind its name. */
 const isShort = ({ record }: Change, { at, before = '', after = '', isSecret }: Edit) =>
-  !record && !isFile({ at }) && !isSecret && !`${before}${after}`.includes('\n');
+  !record && !isFile({ at }) && !isSecret && ![before, after].some((text) => /\n|^- /.test(text));

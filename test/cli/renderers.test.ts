@@ -302,7 +302,7 @@ describe('the review as Markdown', () => {
           for (const { title } of review.sections) expect(written).toContain(`| ${title} |`);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
