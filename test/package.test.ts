@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -113,6 +113,7 @@ describe('the packed package, in an empty folder', () => {
       'LICENSE',
       'PulumiPlugin.yaml',
       'README.md',
+      'cli',
       'components',
       'dist',
       'files',
@@ -131,6 +132,16 @@ describe('the packed package, in an empty folder', () => {
       );
     expect(packed.MailHost).not.toBe(MailHost);
     expect(await plan(packed.MailHost)).toEqual(await plan(MailHost));
+  });
+
+  it('has the command of the operator', () => {
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(installed, own.bin.mailhost), 'review', join(__dirname, 'cli/samples/serverType.json')],
+      { encoding: 'utf8' },
+    );
+    expect(stdout).toMatch(/^Risky: 1 changed; 91 resources of mailhost\/dev compared\n/);
+    expect(status).toBe(2);
   });
 
   it('is the plugin of its schema', async () => {

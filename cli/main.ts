@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { reviewCommand } from './review/command';
+
+const program = new Command('mailhost')
+  .description('What an operator runs beside pulumi')
+  .addCommand(reviewCommand());
+
+void program.parseAsync().catch((error: unknown) => {
+  console.error(`mailhost: ${(error as Error).message}`);
+  process.exitCode = 1;
+});

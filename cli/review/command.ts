@@ -1,0 +1,94 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { text as textOfStream } from 'node:stream/consumers';
+import { styleText } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { htmlReview } from './html';
+import { markdownReview } from './markdown';
+import { parsePlan } from './plan';
+import { reviewOf, type Review } from './review';
+import type { Mark } from './risk';
+import { textReview } from './text';
+
+/** What CI decides by; 1 is an error of the command itself. */
+const exitStatus: Record<Mark, number> = { harmless: 0, risky: 2, blocked: 3 };
+
+interface Options {
+  format: 'text' | 'markdown' | 'html';
+  output?: string;
+  context: number;
+  summary?: boolean;
+}
+
+export const reviewCommand = (): Command =>
+  new Command('review')
+    .description('show what a preview would change, and what that does to mail')
+    .usage('[options] [FILE|-] [-- ARGUMENTS OF PULUMI PREVIEW]')
+    .argument(
+      '[file...]',
+      'output of `pulumi preview --json`; - for standard input. Default: runs it, with the arguments behind --',
+    )
+    .addOption(
+      new Option('--format <format>', 'how to write it')
+        .choices(['text', 'markdown', 'html'])
+        .default('text'),
+    )
+    .option('--output <file>', 'write it to a file')
+    .option(
+      '--context <lines>',
+      'unchanged lines to show around a change, 0 to 3 (text)',
+      contextLines,
+      0,
+    )
+    .option('--summary', 'leave the lines that change out (text)')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 harmless or nothing changes, 2 risky, 3 blocked, 1 if no review could be made',
+    )
+    .action(async (words: string[], options: Options) => {
+      const review = reviewOf(parsePlan(await planText(words)));
+      const written = render(review, options);
+      if (options.output === undefined) process.stdout.write(written);
+      else writeFileSync(options.output, written);
+      process.exitCode = exitStatus[review.mark];
+    });
+
+function contextLines(value: string): number {
+  if (!/^[0-3]$/.test(value)) throw new InvalidArgumentError('Give a number from 0 to 3.');
+  return Number(value);
+}
+
+function render(review: Review, { format, output, context, summary }: Options): string {
+  if (format === 'markdown') return markdownReview(review);
+  if (format === 'html') return htmlReview(review);
+  const isColoured =
+    output === undefined && styleText('red', 'x', { stream: process.stdout }) !== 'x';
+  return textReview(review, { isColoured, context, isSummary: summary ?? false });
+}
+
+/** Words that begin with a hyphen are for `pulumi preview`, as is everything behind them. */
+function planText([file, ...rest]: string[]): Promise<string> | string {
+  if (file === undefined) return runPreview([]);
+  if (/^-./.test(file)) return runPreview([file, ...rest]);
+  if (rest.length > 0)
+    throw new Error(
+      `one preview can be reviewed at a time, and ${rest.length + 1} files are given. Arguments of pulumi preview belong behind --.`,
+    );
+  return file === '-' ? textOfStream(process.stdin) : readFileSync(file, 'utf8');
+}
+
+/** A preview that fails writes its reasons as JSON, too. What it writes to standard error is passed on. */
+function runPreview(words: string[]): string {
+  const { error, status, stdout } = spawnSync(
+    'pulumi',
+    ['preview', '--json', '--non-interactive', ...words],
+    { encoding: 'utf8', maxBuffer: Infinity, stdio: ['inherit', 'pipe', 'inherit'] },
+  );
+  if (error)
+    throw new Error(`pulumi cannot be run: ${error.message}. Install the Pulumi CLI.`, {
+      cause: error,
+    });
+  if (!stdout.includes('{'))
+    throw new Error(`pulumi preview failed with exit status ${status}, and wrote no preview.`);
+  return stdout;
+}

@@ -1,0 +1,137 @@
+import type { Edit } from './changes';
+import { hunksOf, visible } from './lines';
+import { linesOf, verdictOf, type Review, type Section } from './review';
+import { editNote, effectLine, headline, heading, markTitles, plural } from './words';
+
+/** Characters that a comment on GitHub may have; GitLab takes more. */
+export const commentLimit = 65_536;
+
+/** A part of the comment, and what stands in for it if there is no room. */
+interface Part {
+  full: string;
+  short: string;
+}
+
+/**
+ * The review as a comment on a pull request. The result, the marks and the number of changes always stand in it; lines that
+ * change are left out, with a remark, once the comment would be longer than GitHub takes.
+ */
+export function markdownReview(review: Review): string {
+  const [mark, compared] = headline(review);
+  const head = `<!-- mailhost review -->\n### Mail host review: ${icons[review.mark]} ${mark}${escaped(compared)}\n\n${summaryTable(review)}`;
+  const parts = [
+    messagePart('Blocked', review.blockers),
+    messagePart('Warnings', review.warnings),
+    listPart('Effects', review.effects.map(effectLine)),
+    ...review.sections.map(sectionPart),
+    messagePart('Messages', review.notes),
+  ].filter((part) => part !== undefined);
+  return fitted(head, parts);
+}
+
+const icons = { blocked: '⛔', risky: '⚠️', harmless: '✅' };
+
+function summaryTable({ sections }: Review): string {
+  if (sections.length === 0) return '';
+  const rows = sections.map(({ title, changes }) => {
+    const { mark, reasons } = verdictOf(changes);
+    const why = reasons.length > 3 ? [...reasons.slice(0, 2), '…'] : reasons;
+    return `| ${title} | ${changes.length} | ${linesOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${escaped(why.join(' '))} |\n`;
+  });
+  return `| Part | Resources | Lines | Mark | Reason |\n| --- | ---: | ---: | --- | --- |\n${rows.join('')}\n`;
+}
+
+function listPart(title: string, items: string[]): Part | undefined {
+  if (items.length === 0) return undefined;
+  const lines = items.map((item) => `- ${escaped(item)}\n`);
+  return { full: `**${title}**\n\n${lines.join('')}\n`, short: leftOut(title, items.length) };
+}
+
+/** Messages as they are, with commands that can be copied. */
+function messagePart(title: string, messages: string[]): Part | undefined {
+  if (messages.length === 0) return undefined;
+  return {
+    full: `**${title}**\n\n${messages.map((message) => fenced('text', `${visible(message)}\n`)).join('')}`,
+    short: leftOut(title, messages.length),
+  };
+}
+
+const leftOut = (title: string, count: number | string) =>
+  `**${title}**: ${count}, left out for lack of room\n\n`;
+
+function sectionPart({ title, changes }: Section): Part {
+  const count = plural(linesOf(changes), 'changed line');
+  const inner = changes.map((change) => {
+    const parts = change.edits.map((edit) => {
+      const note = editNote(change, edit);
+      return `${note ? `${code(note)}\n\n` : ''}${diffBlock(edit)}`;
+    });
+    const risk =
+      change.mark === 'harmless' ? '' : `${icons[change.mark]} ${escaped(change.reason)}\n\n`;
+    const what = heading(change);
+    return `${what ? `${code(what)}\n\n` : ''}${risk}${parts.join('')}`;
+  });
+  const mark = icons[verdictOf(changes).mark];
+  return {
+    full: `<details>\n<summary>${mark} <b>${title}</b>: ${count}</summary>\n\n${inner.join('')}</details>\n\n`,
+    short: `${mark} ${leftOut(title, count)}`,
+  };
+}
+
+function diffBlock(edit: Edit): string {
+  const hunks = hunksOf(edit, 3);
+  if (hunks.length === 0) return '';
+  const text = hunks.map(({ oldStart, newStart, lines }) => {
+    const shown = lines.map((line) => `${line.sign}${visible(line.text)}\n`);
+    return `@@ -${oldStart} +${newStart} @@\n${shown.join('')}`;
+  });
+  return fenced('diff', text.join(''));
+}
+
+const longestRun = (text: string) =>
+  Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+
+/** A block that nothing in it can close. GitHub reads no mentions in code. */
+function fenced(language: string, text: string): string {
+  const fence = '`'.repeat(Math.max(3, longestRun(text) + 1));
+  return `${fence}${language}\n${text}${fence}\n\n`;
+}
+
+function code(text: string): string {
+  const shown = visible(text).replaceAll('\n', ' ');
+  const fence = '`'.repeat(longestRun(shown) + 1);
+  return `${fence} ${shown} ${fence}`;
+}
+
+/**
+ * Text in which Markdown and HTML mean nothing. GitHub looks for mentions and references in the finished page, so that only a
+ * character without width keeps a name from being one.
+ */
+export const escaped = (text: string): string =>
+  visible(text)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll(/[\\`*_[\]|~]|^[-+>#]/g, '\\$&')
+    .replaceAll(/[@#]|:(?=\/\/)|\bwww(?=\.)/g, '$&&#8203;');
+
+/** All parts in full as long as there is room for the others in short. */
+function fitted(head: string, parts: Part[]): string {
+  const remark = (left: number) =>
+    `${left} more parts are left out for lack of room: run \`mailhost review\` to see them.\n`;
+  const reserve = remark(parts.length).length;
+  const pieces = parts.map(({ short }) => short);
+  let room = commentLimit - head.length - reserve - pieces.join('').length;
+  if (room < 0) {
+    // So many parts that not even their short forms fit.
+    let used = head.length + reserve;
+    const fitting = pieces.filter((piece) => (used += piece.length) <= commentLimit);
+    return `${head}${fitting.join('')}${remark(parts.length - fitting.length)}`;
+  }
+  parts.forEach(({ full, short }, index) => {
+    if (full.length - short.length > room) return;
+    room -= full.length - short.length;
+    pieces[index] = full;
+  });
+  return `${head}${pieces.join('')}`;
+}

@@ -1,0 +1,115 @@
+import { changesIn, type Action, type Change } from './changes';
+import { changedLines } from './lines';
+import { dkimCalendar, effectsOf, type Effect, type KeyDates } from './effects';
+import type { Plan } from './plan';
+import { pushes, tasks } from './pushes';
+import { marks, verdictOn, type Mark, type Verdict } from './risk';
+
+/** Changes of one subject. */
+export interface Section {
+  title: string;
+  changes: (Change & Verdict)[];
+}
+
+/** A plan as a person reviews it. Every renderer writes all of it. */
+export interface Review {
+  stack: string;
+  /** The worst mark of all. */
+  mark: Mark;
+  /** Number of resources that were compared; undefined if the preview failed before. */
+  resources?: number;
+  counts: Partial<Record<Action, number>>;
+  /** Why the plan cannot be carried out. */
+  blockers: string[];
+  /** What the program, the engine or a provider warns of. */
+  warnings: string[];
+  /** What they report besides. */
+  notes: string[];
+  effects: Effect[];
+  sections: Section[];
+  calendar: KeyDates[];
+}
+
+export function reviewOf(plan: Plan): Review {
+  const changes = changesIn(plan).map((change) => ({ ...change, ...verdictOn(change) }));
+  const messages = (...severities: string[]) => [
+    ...new Set(
+      plan.diagnostics
+        .filter(({ severity }) => severities.includes(severity))
+        .map(({ message }) => message),
+    ),
+  ];
+  const [blockers, warnings] = [messages('error'), messages('warning')];
+  const found: Mark[] = [
+    ...(blockers.length > 0 ? (['blocked'] as const) : []),
+    ...(warnings.length > 0 ? (['risky'] as const) : []),
+    ...changes.map(({ mark }) => mark),
+  ];
+  const counts: Review['counts'] = {};
+  for (const { action } of changes) counts[action] = (counts[action] ?? 0) + 1;
+  return {
+    stack: plan.stack,
+    mark: marks.find((mark) => found.includes(mark)) ?? 'harmless',
+    resources: plan.resources,
+    counts,
+    blockers,
+    warnings,
+    notes: messages('info', 'info#err'),
+    effects: effectsOf(changes),
+    sections: sectionsOf(changes),
+    calendar: changes.some(touchesKeys) ? dkimCalendar(plan) : [],
+  };
+}
+
+const touchesKeys = ({ record, type }: Change) =>
+  type === 'tls:index/privateKey:PrivateKey' ||
+  [record?.before, record?.after].some((one) => one?.name.includes('._domainkey.'));
+
+/** By subject, in the order in which a person asks: the machine, DNS, keys, each push, and whatever else there is. */
+function sectionsOf(changes: Section['changes']): Section[] {
+  const subjects = [
+    'Server',
+    'DNS',
+    'Keys and certificates',
+    ...Object.values({ ...pushes, ...tasks }).map(({ title }) => title),
+    'Other resources',
+  ];
+  const subjectOf = ({ push, record, type }: Change): string => {
+    if (push !== undefined) return (pushes[push] ?? tasks[push])?.title ?? 'Other resources';
+    if (record || type.startsWith('cloudflare:')) return 'DNS';
+    if (type.startsWith('hcloud:')) return 'Server';
+    return type.startsWith('tls:') ? 'Keys and certificates' : 'Other resources';
+  };
+  // The effects name what is pushed or checked again without a change of its own; what is checked follows from the rest.
+  const shown = changes.filter(
+    ({ push, edits, action }) =>
+      push === undefined ||
+      action === 'remove' ||
+      !(push in pushes || push in tasks) ||
+      (edits.length > 0 && push !== 'check' && push !== 'records'),
+  );
+  // What needs attention comes first, and of records what has one reason together.
+  const order = ({ record, mark, reason }: Change & Verdict) =>
+    [
+      marks.indexOf(mark),
+      ...(record ? [reason, (record.after ?? record.before)?.title] : []),
+    ].join();
+  return subjects
+    .map((title) => ({
+      title,
+      changes: shown
+        .filter((change) => subjectOf(change) === title)
+        .sort((a, b) => order(a).localeCompare(order(b), 'en')),
+    }))
+    .filter(({ changes: own }) => own.length > 0);
+}
+
+export const linesOf = (changes: Change[]): number =>
+  changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
+
+/** The worst mark, and the reasons of the changes that have it. */
+export function verdictOf(changes: Verdict[]): { mark: Mark; reasons: string[] } {
+  const mark = marks.find((one) => changes.some((change) => change.mark === one))!;
+  const worst = changes.filter((change) => change.mark === mark);
+  return { mark, reasons: [...new Set(worst.map(({ reason }) => reason))] };
+}

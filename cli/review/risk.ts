@@ -1,0 +1,134 @@
+import type { Change } from './changes';
+import { pushes, tasks } from './pushes';
+
+/** From the worst to the best. */
+export const marks = ['blocked', 'risky', 'harmless'] as const;
+export type Mark = (typeof marks)[number];
+
+/** How much attention a change needs, and why. */
+export interface Verdict {
+  mark: Mark;
+  reason: string;
+}
+
+const risky = (reason: string): Verdict => ({ mark: 'risky', reason });
+const harmless = (reason: string): Verdict => ({ mark: 'harmless', reason });
+
+/** The mark of a change by itself. What the engine or the program refuses is no change of the plan, but a diagnostic. */
+export function verdictOn(change: Change): Verdict {
+  if (change.edits.some(({ at, after }) => at === 'protect' && after === 'false'))
+    return risky('Nothing protects this resource from being deleted afterwards.');
+  if (change.push !== undefined) return verdictOnPush(change, change.push);
+  if (change.record) return verdictOnRecord(change, change.record);
+  const verdict = byType[change.type]?.(change);
+  if (verdict) return verdict;
+  return risky(
+    `This review has no rule for ${change.type}${change.action === 'add' ? '' : ': check what depends on it'}.`,
+  );
+}
+
+function verdictOnPush({ action }: Change, push: string): Verdict {
+  const { title, effect } = pushes[push] ?? tasks[push] ?? { title: push, effect: undefined };
+  if (action === 'remove' && push in tasks)
+    return harmless('This step is no longer part of an update.');
+  if (action === 'remove') return risky(`${title} is no longer wanted: the host stops it.`);
+  if (effect === undefined) return risky(`This review has no rule for the push ${push}.`);
+  if (push === 'restore') return risky('The volume is filled from a backup.');
+  return harmless(
+    'The daemon checks its files before they are used; they are rolled back if it does not answer.',
+  );
+}
+
+/** What mail needs the records of a type for. */
+const purposes: Record<string, string> = {
+  MX: 'Mail is sent where this record points',
+  A: 'Mail and clients reach the host by this address',
+  AAAA: 'Mail and clients reach the host by this address',
+  TLSA: 'Senders that use DANE accept only the keys that these records name',
+  CAA: 'Certificate authorities issue only what this record allows',
+  NS: 'The zone is looked up where this record points',
+};
+
+function verdictOnRecord({ action }: Change, { before, after }: NonNullable<Change['record']>) {
+  if (action === 'import') return harmless('The record exists already, and is taken over.');
+  if (!before) return harmless('A new record takes nothing away.');
+  const purpose = before.name.includes('._domainkey.')
+    ? 'Receivers verify signatures with this record'
+    : purposes[before.type];
+  if (!after)
+    return risky(`${purpose ?? 'Other systems may rely on this record'}, and it is removed.`);
+  return purpose
+    ? risky(`${purpose}, and it changes.`)
+    : harmless('Resolvers return the new record once the TTL of the old one is over.');
+}
+
+type Rule = (change: Change) => Verdict;
+
+/** For resources that can be changed in place; to delete or replace one loses something. */
+const lasting =
+  (loss: string, update: Verdict): Rule =>
+  ({ action }) =>
+    action === 'remove' || action === 'replace'
+      ? risky(loss)
+      : action === 'change'
+        ? update
+        : harmless('Nothing that exists changes.');
+
+const byType: Record<string, Rule> = {
+  'hcloud:index/server:Server': (change) =>
+    lasting(
+      'There is no host from the moment the server is deleted until the new one answers.',
+      resizes(change)
+        ? risky('The server is turned off for it.')
+        : harmless('The server keeps running.'),
+    )(change),
+  'hcloud:index/volume:Volume': lasting(
+    'All mail, the queue and what was learned lie on it.',
+    harmless('The file system grows while the host runs; a volume cannot shrink.'),
+  ),
+  'hcloud:index/volumeAttachment:VolumeAttachment': lasting(
+    'The host has no mail while the volume is detached.',
+    risky('The volume is attached in another way.'),
+  ),
+  'hcloud:index/primaryIp:PrimaryIp': lasting(
+    'The address and its reputation are lost; another one starts without any.',
+    harmless('The address stays.'),
+  ),
+  'hcloud:index/rdns:Rdns': lasting(
+    'Other systems refuse mail from an address whose name in reverse DNS is missing or another one.',
+    risky('Other systems refuse mail whose HELO does not match reverse DNS.'),
+  ),
+  'hcloud:index/firewall:Firewall': (change) =>
+    lasting(
+      'The server has no cloud firewall meanwhile, only its own.',
+      change.edits.some(({ at }) => at === 'rules')
+        ? risky('Its rules decide which ports are open, and who may log in by SSH.')
+        : harmless('Its rules stay.'),
+    )(change),
+  'hcloud:index/firewallAttachment:FirewallAttachment': lasting(
+    'No firewall protects the server while it is detached.',
+    harmless('It protects the server as before.'),
+  ),
+  'hcloud:index/sshKey:SshKey': lasting(
+    'A new server would not accept the old key.',
+    harmless('A server that exists keeps its keys.'),
+  ),
+  'cloudflare:index/zoneDnssec:ZoneDnssec': lasting(
+    'The zone stays signed, and nothing looks after that: take its DS record away at the registrar first to end DNSSEC.',
+    risky('The signing of the zone changes.'),
+  ),
+  'tls:index/privateKey:PrivateKey': lasting(
+    'Everything that relies on this key stops working with the new one.',
+    risky('A key changes.'),
+  ),
+  'tls:index/certRequest:CertRequest': () => harmless('It is made from the key that exists.'),
+  'tls:index/selfSignedCert:SelfSignedCert': lasting(
+    'Clients have to trust the new certificate.',
+    risky('Clients have to trust the new certificate.'),
+  ),
+  'tls:index/locallySignedCert:LocallySignedCert': () =>
+    harmless('It is issued again with the same key and by the same authority.'),
+};
+
+/** Properties of a server that Hetzner changes only while it is off. */
+export const resizes = ({ edits }: Change): boolean => edits.some(({ at }) => at === 'serverType');

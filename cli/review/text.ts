@@ -1,0 +1,90 @@
+import { styleText } from 'node:util';
+import type { Change, Edit } from './changes';
+import { changedLines, hunksOf, visible, type Line } from './lines';
+import type { Review, Section } from './review';
+import type { Mark } from './risk';
+import { editNote, effectLine, headline, heading, plural } from './words';
+
+type Style = Extract<Parameters<typeof styleText>[0], string>;
+
+const markStyles: Record<Mark, Style> = { blocked: 'red', risky: 'yellow', harmless: 'green' };
+const lineStyles: Record<Line['sign'], Style> = {
+  '-': 'red',
+  '+': 'green',
+  ' ': 'dim',
+  '\\': 'dim',
+};
+
+export interface TextOptions {
+  isColoured: boolean;
+  /** Unchanged lines around a change. */
+  context: number;
+  /** Without the lines that change. */
+  isSummary: boolean;
+}
+
+/** The review for a terminal: one line for what is unchanged, at most two lines for each line that changes. */
+export function textReview(review: Review, options: TextOptions): string {
+  const paint = (style: Style, text: string) =>
+    options.isColoured ? styleText(style, text, { validateStream: false }) : text;
+  const indented = (text: string, by = '  ') =>
+    visible(text)
+      .split('\n')
+      .map((line) => `${by}${line}`);
+  const list = (title: string, style: Style, items: string[]) =>
+    items.length > 0
+      ? [
+          paint(style, title),
+          ...items.flatMap((item) => {
+            const [first = '', ...rest] = indented(item, '    ');
+            return [`  - ${first.trimStart()}`, ...rest];
+          }),
+        ]
+      : [];
+
+  const editLines = (change: Change, edit: Edit): string[] => {
+    const note = editNote(change, edit);
+    const label = isShort(change, edit) ? `${edit.at}: ` : '';
+    // A push that comes or goes as a whole is not read line by line here.
+    if (options.isSummary || (isFile(edit) && change.action !== 'change'))
+      return [`  ${visible(note || edit.at)}: ${plural(changedLines([edit]), 'line')}`];
+    return [
+      ...(note && !label ? [`  ${visible(note)}`] : []),
+      ...hunksOf(edit, options.context).flatMap(({ lines }) =>
+        lines.map(({ sign, text }) =>
+          paint(lineStyles[sign], `    ${sign} ${visible(`${label}${text}`)}`.trimEnd()),
+        ),
+      ),
+    ];
+  };
+  const sectionLines = ({ title, changes }: Section) => [
+    paint('bold', title),
+    ...changes.flatMap((change, i) => {
+      const { mark, reason, edits } = change;
+      const isSaid = mark === 'harmless' || reason === changes[i - 1]?.reason;
+      const what = heading(change);
+      return [
+        ...(isSaid ? [] : [`  ${paint(markStyles[mark], mark)}: ${reason}`]),
+        ...(what ? [`  ${visible(what)}`] : []),
+        ...edits.flatMap((edit) => editLines(change, edit)),
+      ];
+    }),
+  ];
+
+  const [mark, compared] = headline(review);
+  return [
+    `${paint('bold', paint(markStyles[review.mark], mark))}${compared}`,
+    ...list('Blocked', 'red', review.blockers),
+    ...list('Warnings', 'yellow', review.warnings),
+    ...list('Messages', 'bold', review.notes),
+    ...list('Effects', 'bold', review.effects.map(effectLine)),
+    ...review.sections.flatMap(sectionLines),
+    '',
+  ].join('\n');
+}
+
+const isFile = ({ at }: Edit) => at.startsWith('/');
+
+/** A value of one line, which stands behind its name. */
+const isShort = ({ record }: Change, { at, before = '', after = '', isSecret }: Edit) =>
+  !record && !isFile({ at }) && !isSecret && ![before, after].some((text) => /\n|^- /.test(text));

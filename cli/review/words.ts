@@ -1,0 +1,83 @@
+import type { Action, Change, Edit } from './changes';
+import type { Effect } from './effects';
+import { pushes } from './pushes';
+import type { Review } from './review';
+import type { Mark } from './risk';
+
+/** The mark as a heading. */
+export const markTitles: Record<Mark, string> = {
+  blocked: 'Blocked',
+  risky: 'Risky',
+  harmless: 'Harmless',
+};
+
+const verbs: Record<Action, { now: string; done: string }> = {
+  add: { now: 'create', done: 'created' },
+  import: { now: 'import', done: 'imported' },
+  change: { now: 'change', done: 'changed' },
+  replace: { now: 'replace', done: 'replaced' },
+  remove: { now: 'delete', done: 'deleted' },
+};
+
+/** The result in one line, in two parts: the mark, and what was compared. */
+export function headline({ mark, counts, resources, stack, blockers }: Review): [string, string] {
+  const of = stack ? ` of ${stack}` : '';
+  const compared = resources === undefined ? '' : `${plural(resources, 'resource')}${of} compared`;
+  if (mark === 'harmless' && Object.keys(counts).length === 0)
+    return ['Nothing changes', compared && `: ${compared}`];
+  const kinds = (Object.keys(verbs) as Action[])
+    .filter((action) => counts[action])
+    .map((action) => `${counts[action]} ${verbs[action].done}`);
+  // An engine that is stopped counts what it had reached.
+  const parts = [
+    ...(kinds.length > 0 ? [kinds.join(', ')] : []),
+    blockers.length > 0 ? `the preview${of} stopped` : compared,
+  ];
+  return [markTitles[mark], `: ${parts.join('; ')}`];
+}
+
+/** What happens to the resource, if its lines do not say it. */
+export function heading({
+  push,
+  record,
+  action,
+  type,
+  name,
+  edits,
+  replaceReasons,
+}: Change): string {
+  if (record) return '';
+  if (push !== undefined && action === 'change' && edits.length > 0) return '';
+  const why = replaceReasons.length > 0 ? ` because of ${replaceReasons.join(', ')}` : '';
+  return `${verbs[action].now} ${shortType(type)} ${name}${why}`;
+}
+
+/** `hcloud:index/server:Server` is `hcloud Server`. */
+const shortType = (type: string) => {
+  const [provider = '', , kind] = type.split(':');
+  return kind === undefined ? type : `${provider} ${kind}`;
+};
+
+/** What the lines of an edit belong to; empty if they say it themselves. */
+export function editNote(
+  { push, record, action }: Change,
+  { at, before, after, isSecret }: Edit,
+): string {
+  if (isSecret) return `changed secret: ${(at === 'stdin' && push && pushes[push]?.secrets) || at}`;
+  if (record) return '';
+  if (action === 'change' && before === undefined) return `${at} (new)`;
+  if (action === 'change' && after === undefined) return `${at} (removed)`;
+  return at;
+}
+
+/** When it comes, if that is known. */
+export function timeOf({ after }: Effect): string {
+  if (after === undefined) return '';
+  return after % 60 === 0 ? `after ${after / 60} min` : `after ${after} s`;
+}
+
+export const effectLine = (effect: Effect): string =>
+  [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
+
+export const plural = (count: number, what: string): string =>
+  `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,415 @@
+import { stripVTControlCharacters } from 'node:util';
+import fc from 'fast-check';
+import { HtmlValidate } from 'html-validate';
+import { describe, expect, it } from 'vitest';
+import { htmlReview } from '../../cli/review/html';
+import { hunksOf, visible } from '../../cli/review/lines';
+import { commentLimit, markdownReview } from '../../cli/review/markdown';
+import { parsePlan } from '../../cli/review/plan';
+import { linesOf, reviewOf, type Review } from '../../cli/review/review';
+import { textReview } from '../../cli/review/text';
+import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
+
+const plainText = (review: Review, context = 0) =>
+  textReview(review, { isColoured: false, context, isSummary: false });
+const colouredText = (review: Review) =>
+  textReview(review, { isColoured: true, context: 3, isSummary: false });
+
+/** What a browser shows of a page, without tags. */
+const shownBy = (page: string) =>
+  page
+    .replaceAll(/<style>.*?<\/style>/gs, '')
+    .replaceAll(/<[^>]*>/g, '')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&amp;', '&');
+
+/** Text that somebody could put into a setting to break out of what it is shown in. */
+const hostile = [
+  '</pre></td><script>alert(1)</script>',
+  '"><img src=x onerror=alert(1)>',
+  "' onmouseover='x",
+  '```',
+  '````\n# heading',
+  '@everyone #1 [a](https://evil.example)',
+  '</details><h1>',
+  '<!-- ',
+  ']]>',
+  '{{x}}',
+  '\u001b[2J\u001b]0;title\u0007',
+  '\u202etxt.exe',
+  '-- \\ No newline at end of file',
+  '$&$1',
+];
+const line = fc.oneof(
+  fc.constantFrom(...hostile.filter((text) => !text.includes('\n'))),
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+  fc.string({ unit: 'binary', maxLength: 20 }).map((text) => text.replaceAll(/[\r\n]/g, '')),
+);
+const text = fc
+  .tuple(fc.array(line, { maxLength: 12 }), fc.constantFrom('', '\n'))
+  .map(([lines, end]) => lines.join('\n') + end);
+const files = fc.dictionary(fc.constantFrom('/a', '/b/c.conf', '/d<e>'), text, { maxKeys: 3 });
+
+describe('a diff', () => {
+  /** The text that the hunks make of another one. */
+  const applied = (before: string, hunks: ReturnType<typeof hunksOf>) => {
+    const old = before === '' ? [] : before.replace(/\n$/, '').split('\n');
+    const next: string[] = [];
+    let at = 0;
+    for (const { oldStart, lines } of hunks) {
+      const start = oldStart - 1;
+      next.push(...old.slice(at, start));
+      at = start;
+      for (const { sign, text: own } of lines) {
+        if (sign === ' ' || sign === '-') expect(old[at++]).toBe(own);
+        if (sign === ' ' || sign === '+') next.push(own);
+      }
+    }
+    return [...next, ...old.slice(at)];
+  };
+
+  it('makes the new text of the old one, whatever they are', () => {
+    fc.assert(
+      fc.property(text, text, fc.integer({ min: 0, max: 3 }), (before, after, context) => {
+        const hunks = hunksOf({ at: '/a', before, after }, context);
+        const wanted = after === '' ? [] : after.replace(/\n$/, '').split('\n');
+        expect(applied(before, hunks)).toEqual(wanted);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('of long texts that have little in common is found at once, and whole', () => {
+    const long = (word: string, end: string) =>
+      ['begin', ...Array.from({ length: 5000 }, (_, i) => `${word} ${i}`), 'end'].join('\n') + end;
+    const [before, after] = [long('old', '\n'), long('new', '')];
+    const [hunk, ...others] = hunksOf({ at: '/a', before, after }, 3);
+    expect(others).toEqual([]);
+    expect(applied(before, [hunk!])).toEqual(after.split('\n'));
+    expect(hunk!.lines[0]).toEqual({ sign: ' ', text: 'begin' });
+    expect(hunk!.lines.at(-1)).toEqual({ sign: '\\', text: ' No newline at end of file' });
+    expect(hunksOf({ at: '/a', after: long('new', '') }, 0)[0]!.lines).toHaveLength(5002);
+  });
+
+  it('shows no more lines around a change than asked for', () => {
+    const [before, after] = [3, 4].map((n) =>
+      Array.from({ length: 30 }, (_, i) => (i === 15 ? n : i)),
+    );
+    for (const context of [0, 1, 3]) {
+      const [hunk] = hunksOf(
+        { at: '/a', before: before!.join('\n'), after: after!.join('\n') },
+        context,
+      );
+      expect(hunk!.lines).toHaveLength(2 + 2 * context);
+    }
+  });
+});
+
+describe.each([
+  ['text', (review: Review) => plainText(review)],
+  ['coloured text', (review: Review) => stripVTControlCharacters(colouredText(review))],
+  ['Markdown', markdownReview],
+  ['HTML', (review: Review) => shownBy(htmlReview(review))],
+])('the review as %s', (form, render) => {
+  it('has every line that changes, whatever stands in it', () => {
+    fc.assert(
+      fc.property(files, files, (before, after) => {
+        const written = render(
+          reviewOfSteps(push({ '/z': '', ...before }, { '/z': '', ...after })),
+        );
+        for (const path of new Set([...Object.keys(before), ...Object.keys(after)])) {
+          const [old, next] = [before[path] ?? '', after[path] ?? ''].map((all) => all.split('\n'));
+          for (const own of next!.filter((one) => one !== '' && !old!.includes(one)))
+            expect(written).toContain(
+              `+${form === 'HTML' || form === 'Markdown' ? '' : ' '}${visible(own)}`.trimEnd(),
+            );
+          for (const own of old!.filter((one) => one !== '' && !next!.includes(one)))
+            expect(written).toContain(
+              `-${form === 'HTML' || form === 'Markdown' ? '' : ' '}${visible(own)}`.trimEnd(),
+            );
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('has all messages, effects and reasons of each real preview', () => {
+    const bare = (words: string) => words.replaceAll(/[\s\\]|&#8203;|[*_]/g, '');
+    for (const name of sampleNames) {
+      const review = sampleReview(name);
+      const written = bare(render(review));
+      for (const words of [
+        ...review.blockers,
+        ...review.warnings,
+        ...review.effects.map(({ what }) => what),
+      ])
+        expect(written).toContain(bare(words));
+      for (const { changes } of review.sections)
+        for (const { mark, reason } of changes)
+          if (mark !== 'harmless') expect(written).toContain(bare(reason));
+    }
+  });
+
+  it('holds no secret that the engine marks, in whatever property', () => {
+    const marked = (plaintext: string) => ({
+      '4dabf18193072939515e22adb298388d': '1b47061264138c4ac30d75fd1eb44270',
+      plaintext,
+      ciphertext: `v1:${plaintext}`,
+    });
+    const word = fc.stringMatching(/^hunter[a-z0-9]{12}$/);
+    const types = [
+      'command:remote:Command',
+      'hcloud:index/server:Server',
+      'aws:s3/bucket:Bucket',
+      'cloudflare:index/dnsRecord:DnsRecord',
+    ];
+    fc.assert(
+      fc.property(
+        word,
+        word,
+        fc.constantFrom(...types),
+        fc.constantFrom('update', 'create', 'delete', 'replace'),
+        (one, two, type, op) => {
+          const inputs = (secret: string) => ({
+            name: 'a.example',
+            type: 'TXT',
+            content: marked(secret),
+            data: { value: marked(secret) },
+            stdin: marked(secret),
+            environment: { A: marked(secret) },
+            connection: { host: 'h', privateKey: marked(secret) },
+            list: [marked(secret)],
+          });
+          const review = reviewOf(
+            parsePlan(
+              JSON.stringify({
+                config: { 'mailhost:password': one },
+                steps: [
+                  step(type, op, inputs(one), inputs(two), {
+                    diffReasons: ['content', 'data', 'stdin', 'environment', 'connection', 'list'],
+                  }),
+                ],
+              }),
+            ),
+          );
+          expect(render(review)).not.toMatch(/hunter/);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('the review as text', () => {
+  it.each(sampleNames)('of %s has at most 12 lines beside twice the lines that change', (name) => {
+    const review = sampleReview(name);
+    const changed = review.sections.reduce((sum, { changes }) => sum + linesOf(changes), 0);
+    expect(plainText(review).trimEnd().split('\n').length).toBeLessThanOrEqual(2 * changed + 12);
+  });
+
+  it('without a change is one line, which says what was compared', () => {
+    expect(plainText(sampleReview('nothing'))).toBe(
+      'Nothing changes: 91 resources of mailhost/dev compared\n',
+    );
+  });
+
+  it('of a command that runs again does not say that nothing changes', () => {
+    const create = 'mailhost drift';
+    const run = reviewOfSteps(step('command:remote:Command', 'replace', { create }, { create }));
+    expect(plainText(run)).toMatch(/^Harmless: 1 replaced; 1 resource of mail\/prod compared/);
+  });
+
+  it('is for a person', () => {
+    expect(plainText(sampleReview('spamTagLevel'))).toMatchInlineSnapshot(`
+      "Harmless: 3 changed; 91 resources of mailhost/dev compared
+      Effects
+        - restarts spamd and amavis; mail waits in the queue until amavis answers
+        - restarts amavis; mail waits in the queue until it answers
+        - checks at the end that mail works
+      SpamAssassin
+        /etc/spamassassin/local.cf
+          - required_score 2
+          + required_score 3
+      amavis
+        /etc/amavis/conf.d/60-mailhost
+          - $sa_tag2_level_deflt = 2;
+          + $sa_tag2_level_deflt = 3;
+      "
+    `);
+    expect(plainText(sampleReview('newPassword'))).toMatchInlineSnapshot(`
+      "Harmless: 5 changed; 91 resources of mailhost/dev compared
+      Effects
+        - restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers
+        - restarts OpenSMTPD: open sessions get up to 15 s to end, and senders that come meanwhile try again
+        - checks at the end that mail works
+      Dovecot
+        changed secret: the accounts' password hashes
+      OpenSMTPD
+        changed secret: the accounts' password hashes, or the smarthost's password
+      "
+    `);
+  });
+
+  it('can do without the lines that change', () => {
+    const options = { isColoured: false, context: 0, isSummary: true };
+    const written = textReview(sampleReview('spamTagLevel'), options);
+    expect(written).toContain('/etc/spamassassin/local.cf: 2 lines\n');
+    expect(written).not.toContain('required_score');
+  });
+
+  it('lets no text control the terminal', () => {
+    const review = reviewOfSteps(push({ '/a': '' }, { '/a': hostile.join('\n') }));
+    const written = plainText(review);
+    expect(written).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/); // eslint-disable-line no-control-regex
+    expect(written).toContain('<U+001B>[2J');
+    expect(written).toContain('<U+202E>txt.exe');
+  });
+});
+
+describe('the review as Markdown', () => {
+  it('never has more characters than a comment may have, and always its summary', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 400 }),
+        fc.integer({ min: 0, max: 60_000 }),
+        fc.integer({ min: 0, max: 40 }),
+        (resources, length, messages) => {
+          const steps = Array.from({ length: resources }, (_, i) =>
+            step(
+              'command:remote:Command',
+              'update',
+              { create: `a ${i}` },
+              { create: `b ${'x'.repeat(length / 10)}` },
+            ),
+          );
+          const review = reviewOf(
+            parsePlan(
+              JSON.stringify({
+                steps: [...steps, push({ '/a': '' }, { '/a': 'y`\n'.repeat(length / 3) })],
+                diagnostics: Array.from({ length: messages }, (_, i) => ({
+                  severity: 'error',
+                  message: `${i} ${'z'.repeat(length)}`,
+                })),
+              }),
+            ),
+          );
+          const written = markdownReview(review);
+          expect(written.length).toBeLessThanOrEqual(commentLimit);
+          expect(written).toMatch(/^<!-- mailhost review -->\n### Mail host review: /);
+          for (const { title } of review.sections) expect(written).toContain(`| ${title} |`);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it('leaves the long parts out for which there is no room, and keeps the short ones', () => {
+    const long = push({ '/long': '' }, { '/long': 'x\n'.repeat(40_000) });
+    const dns = step('cloudflare:index/dnsRecord:DnsRecord', 'create', undefined, {
+      name: 'a.example',
+      type: 'A',
+      content: '192.0.2.1',
+    });
+    const written = markdownReview(reviewOfSteps(long, dns));
+    expect(written).toContain('**Dovecot**: 40000 changed lines, left out for lack of room');
+    expect(written).toContain('+a.example. A 192.0.2.1');
+  });
+
+  it('closes each fence by itself, whatever stands in it', () => {
+    fc.assert(
+      fc.property(text, (after) => {
+        const written = markdownReview(reviewOfSteps(push({ '/a': 'x' }, { '/a': `x${after}` })));
+        let open: string | undefined;
+        const outside: string[] = [];
+        for (const own of written.split('\n')) {
+          const [, fence] = /^(`{3,})\w*$/.exec(own) ?? [];
+          if (open === undefined && fence) open = fence;
+          else if (open !== undefined && own === open) open = undefined;
+          else if (open === undefined) outside.push(own);
+        }
+        expect(open).toBeUndefined();
+        expect(outside.join('\n')).not.toMatch(/script|onerror|@everyone|heading|evil/);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('mentions nobody, refers to no issue, and links nowhere outside of code', () => {
+    const name = 'Hello @everyone #12 https://evil.example www.evil.example <b> | `x` *y*';
+    const written = markdownReview(
+      reviewOfSteps(
+        step(
+          'cloudflare:index/dnsRecord:DnsRecord',
+          'update',
+          { name, type: 'TXT', content: 'a', ttl: 60 },
+          { name, type: 'TXT', content: 'b', ttl: 60 },
+        ),
+      ),
+    );
+    const [effect] = /^- after .*Hello.*$/m.exec(written)!;
+    expect(effect).not.toMatch(/@everyone|#12|https:\/\/|www\.|<|[^\\][|`*][xy ]/);
+  });
+});
+
+describe('the review as HTML', () => {
+  const tag =
+    /^<(?:!DOCTYPE html|\/?[a-z][a-z0-9]*(?: (?:lang|charset|name|content|http-equiv|class|id|href|scope|colspan|open|aria-labelledby|data-label)(?:="[^"<>]*")?)*)>$/;
+
+  it('has no tag or attribute but its own, whatever is filled in', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...hostile), { minLength: 1 }), (words) => {
+        const own = words.join(' ');
+        const review = reviewOf(
+          parsePlan(
+            JSON.stringify({
+              steps: [
+                step(own, 'update', { [own]: own }, { [own]: `${own} ${own}` }),
+                step(
+                  'cloudflare:index/dnsRecord:DnsRecord',
+                  'update',
+                  { name: own, type: own, content: own },
+                  { name: own, type: own, content: '' },
+                ),
+                push({ '/a': own }, { [`/${own}`]: own }),
+                { op: own, urn: `urn:pulumi:${own}::${own}::${own}::${own}` },
+              ],
+              diagnostics: ['error', 'warning', 'info'].map((severity) => ({
+                severity,
+                message: own,
+              })),
+            }),
+          ),
+        );
+        const page = htmlReview(review);
+        expect(
+          [...page.matchAll(/<[^>]*>?/g)].map(([found]) => found).filter((one) => !tag.test(one)),
+        ).toEqual([]);
+        expect(page).not.toMatch(/<(?:script|img|link|iframe|object)/);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('loads nothing, and may not', () => {
+    const page = htmlReview(sampleReview('hostName'));
+    expect(page).toContain(`content="default-src 'none'; style-src 'sha256-`);
+    expect(page).not.toMatch(/\s(?:src|srcset|style|action)=|url\(|@import|<script/);
+    for (const [, target] of page.matchAll(/href="([^"]*)"/g))
+      expect(page).toContain(`id="${target!.slice(1)}"`);
+  });
+
+  it.each(sampleNames)('of %s is valid', async (name) => {
+    const validator = new HtmlValidate({
+      extends: ['html-validate:standard', 'html-validate:a11y'],
+    });
+    const { results } = await validator.validateString(htmlReview(sampleReview(name)));
+    expect(
+      results.flatMap(({ messages }) =>
+        messages.map(({ line: at, message }) => `${at}: ${message}`),
+      ),
+    ).toEqual([]);
+  });
+});

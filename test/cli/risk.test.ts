@@ -1,0 +1,170 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { pushes } from '../../cli/review/pushes';
+import { parsePlan } from '../../cli/review/plan';
+import { reviewOf } from '../../cli/review/review';
+import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
+
+const record = (type: string, name: string, ttl = 300) => ({
+  type,
+  name,
+  ttl,
+  content: '192.0.2.1',
+});
+const dns = 'cloudflare:index/dnsRecord:DnsRecord';
+const server = 'hcloud:index/server:Server';
+
+describe('the mark', () => {
+  it('of each real preview is', () => {
+    expect(Object.fromEntries(sampleNames.map((name) => [name, sampleReview(name).mark]))).toEqual({
+      adminNetworks: 'risky',
+      antivirus: 'harmless',
+      blocked: 'blocked',
+      dkimGeneration: 'harmless',
+      hostName: 'risky',
+      invalidSettings: 'blocked',
+      newAccount: 'harmless',
+      newDomain: 'harmless',
+      newPassword: 'harmless',
+      nothing: 'harmless',
+      removedDomain: 'risky',
+      serverGeneration: 'risky',
+      serverType: 'risky',
+      spamTagLevel: 'harmless',
+      threeChanges: 'harmless',
+      volumeSize: 'harmless',
+      webOff: 'risky',
+    });
+  });
+
+  it.each<[string, string, object | undefined, object | undefined, string]>([
+    ['a new record', dns, undefined, record('MX', 'a.example'), 'harmless'],
+    ['a record that is gone', dns, record('TXT', 'a.example'), undefined, 'risky'],
+    ['another address', dns, record('A', 'a.example'), record('A', 'a.example', 60), 'risky'],
+    ['another TXT', dns, record('TXT', 'a.example'), record('TXT', 'a.example', 60), 'harmless'],
+    [
+      'another DKIM record',
+      dns,
+      record('TXT', 's1._domainkey.a.example'),
+      record('TXT', 's1._domainkey.a.example', 60),
+      'risky',
+    ],
+    ['a server that is resized', server, { serverType: 'a' }, { serverType: 'b' }, 'risky'],
+    ['a server that is renamed', server, { name: 'a' }, { name: 'b' }, 'harmless'],
+    ['a server that is gone', server, {}, undefined, 'risky'],
+    ['a larger volume', 'hcloud:index/volume:Volume', { size: 1 }, { size: 2 }, 'harmless'],
+    ['a volume that is gone', 'hcloud:index/volume:Volume', {}, undefined, 'risky'],
+    ['an address that is gone', 'hcloud:index/primaryIp:PrimaryIp', {}, undefined, 'risky'],
+    ['a key that is gone', 'tls:index/privateKey:PrivateKey', {}, undefined, 'risky'],
+    ['a new key', 'tls:index/privateKey:PrivateKey', undefined, {}, 'harmless'],
+    ['firewall rules', 'hcloud:index/firewall:Firewall', { rules: [1] }, { rules: [] }, 'risky'],
+    ['a resource without a rule', 'aws:s3/bucket:Bucket', undefined, {}, 'risky'],
+    [
+      'a push without a rule',
+      'command:remote:Command',
+      { create: 'mailhost activate telepathy', stdin: 'a' },
+      { create: 'mailhost activate telepathy', stdin: 'b' },
+      'risky',
+    ],
+    [
+      'a push that is no longer wanted',
+      'command:remote:Command',
+      { create: 'mailhost activate web' },
+      undefined,
+      'risky',
+    ],
+  ])('of %s', (_, type, before, after, mark) => {
+    const op = before && after ? 'update' : before ? 'delete' : 'create';
+    const review = reviewOfSteps(step(type, op, before as never, after as never));
+    expect(review.sections.flatMap(({ changes }) => changes.map((one) => one.mark))).toEqual([
+      mark,
+    ]);
+    expect(review.mark).toBe(mark);
+  });
+
+  it.each(['Server', 'Volume', 'PrimaryIp', 'Rdns', 'Firewall', 'SshKey', 'VolumeAttachment'])(
+    'of a replaced %s is risky',
+    (kind) => {
+      const type = `hcloud:index/${kind[0]!.toLowerCase()}${kind.slice(1)}:${kind}`;
+      expect(reviewOfSteps(step(type, 'replace', { a: 1 }, { a: 2 })).mark).toBe('risky');
+    },
+  );
+
+  it.each([
+    ['error', 'blocked'],
+    ['warning', 'risky'],
+    ['info', 'harmless'],
+    ['info#err', 'harmless'],
+  ])(
+    'of a plan with a message of severity %s is %s, and the message is in it',
+    (severity, mark) => {
+      const plan = {
+        steps: [],
+        diagnostics: [{ severity, message: `${severity}: look at this\n` }],
+      };
+      const review = reviewOf(parsePlan(JSON.stringify(plan)));
+      expect(review.mark).toBe(mark);
+      expect([...review.blockers, ...review.warnings, ...review.notes].join()).toContain(
+        'look at this',
+      );
+    },
+  );
+});
+
+describe('the effects', () => {
+  const effects = (name: string) =>
+    sampleReview(name).effects.map(({ what, after }) => `${after ?? ''} ${what}`.trim());
+
+  it('of a push name what is restarted, and what is not, not', () => {
+    expect(effects('spamTagLevel')).toEqual([
+      'restarts spamd and amavis; mail waits in the queue until amavis answers',
+      'restarts amavis; mail waits in the queue until it answers',
+      'checks at the end that mail works',
+    ]);
+  });
+
+  it('of another key name it for each domain, and the time from which all find its record', () => {
+    expect(effects('dkimGeneration').slice(2)).toEqual([
+      'example.net signs with the DKIM key s2 instead of s1',
+      'example.org signs with the DKIM key s2 instead of s1',
+      '1800 every resolver finds the new s3._domainkey.example.net TXT, s3._domainkey.example.org TXT',
+    ]);
+    const { calendar } = sampleReview('dkimGeneration');
+    expect(calendar).toMatchObject([
+      { domain: 'example.net', signs: 's1', next: 's2', retired: {} },
+      { domain: 'example.org', signs: 's1', next: 's2', retired: {} },
+    ]);
+    for (const { since } of calendar) expect(since).toMatch(/^2026-11-30T/);
+  });
+
+  it('of records go by the TTL of the old ones, in the order of time', () => {
+    const review = reviewOfSteps(
+      ...[7200, 60, 1].map((ttl) =>
+        step(dns, 'update', record('A', `t${ttl}.example`, ttl), record('A', `t${ttl}.example`, 5)),
+      ),
+    );
+    expect(review.effects.map(({ after, what }) => [after, what])).toEqual([
+      [60, 'resolvers have dropped the old t60.example A'],
+      [300, 'resolvers have dropped the old t1.example A'],
+      [7200, 'resolvers have dropped the old t7200.example A'],
+    ]);
+  });
+
+  it('name no time that was not measured', () => {
+    const during = reviewOfSteps(
+      push({ '/a': 'a' }, { '/a': 'b' }),
+      step(server, 'replace'),
+    ).effects;
+    expect(during.map(({ what }) => what).join()).not.toContain('measured');
+  });
+});
+
+it('has a rule for each push of the host program', () => {
+  const folder = join(__dirname, '../../files/usr/local/lib/mailhost/daemons');
+  const names = readdirSync(folder).flatMap(
+    (file) => /^ {4}name = "(\w+)"$/m.exec(readFileSync(join(folder, file), 'utf8'))?.[1] ?? [],
+  );
+  expect(names.length).toBeGreaterThan(10);
+  expect(Object.keys(pushes).sort()).toEqual([...names, 'program', 'system'].sort());
+});

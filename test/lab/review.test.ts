@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { describe, expect } from 'vitest';
+import { htmlReview } from '../../cli/review/html';
+import { markdownReview } from '../../cli/review/markdown';
+import { parsePlan } from '../../cli/review/plan';
+import { reviewOf, type Review } from '../../cli/review/review';
+import { textReview } from '../../cli/review/text';
+import { hostTest, type Host } from './hosts';
+import { SecretSearch } from './secretSearch';
+import type { Settings } from './testLab';
+
+const it = hostTest();
+
+const asText = (review: Review) =>
+  textReview(review, { isColoured: false, context: 0, isSummary: false });
+
+async function reviewed(host: Host, settings: Settings): Promise<Review> {
+  const { output } = await host.preview(settings, '--json');
+  return reviewOf(parsePlan(output));
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/** Of every readable file that was pushed, as it is on the host. */
+function hashes(host: Host): Map<string, string> {
+  const paths = host.stack
+    .resources()
+    .flatMap(({ outputs }) =>
+      typeof outputs?.stdin === 'string' && outputs.stdin.startsWith('{"/')
+        ? Object.keys(JSON.parse(outputs.stdin) as object)
+        : [],
+    );
+  const lines = host.shell(`sha256sum ${paths.map((path) => `'${path}'`).join(' ')} || true`);
+  return new Map(
+    lines
+      .trim()
+      .split('\n')
+      .map((line) => [line.slice(66), line.slice(0, 64)]),
+  );
+}
+
+describe('a review', () => {
+  it('has each file that an `up` then changes, with its text before and after, and no other', async ({
+    freshHost: host,
+  }) => {
+    const settings: Settings = {
+      spamTagLevel: '3',
+      messageSize: '50',
+      postmaster: 'bert@example.net',
+      'adminNetworks[0]': '0.0.0.0/1',
+      'aliases[0].address': 'team@example.org',
+      'aliases[0].recipients[0]': 'anna@example.org',
+    };
+    const review = await reviewed(host, settings);
+    const before = hashes(host);
+    await host.up(settings);
+    const after = hashes(host);
+    const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+      (path) => before.get(path) !== after.get(path),
+    );
+    const edits = review.sections
+      .flatMap(({ changes }) => changes.flatMap((change) => change.edits))
+      .filter(({ at }) => at.startsWith('/'));
+    expect(edits.map(({ at }) => at).sort()).toEqual(changed.sort());
+    expect(edits.length).toBeGreaterThan(6);
+    for (const edit of edits) {
+      expect([edit.at, sha256(edit.before!)]).toEqual([edit.at, before.get(edit.at)]);
+      expect([edit.at, sha256(edit.after!)]).toEqual([edit.at, after.get(edit.at)]);
+    }
+  });
+
+  it('holds no secret, in none of its forms', async ({ host }) => {
+    const secrets = {
+      'accounts[1].passwordHash': `$6$other$${'b'.repeat(86)}`,
+      'smarthost.password': `it's"the-same"/\\$&`,
+      'backup.password': 'backup-password',
+      'backup.environment.RESTIC_REST_PASSWORD': 'repository-password',
+    };
+    const search = new SecretSearch({ ...secrets, 'a private key': 'PRIVATE KEY-----' });
+    const review = await reviewed(host, {
+      ...Object.fromEntries(Object.entries(secrets).map(([key, secret]) => [key, { secret }])),
+      'smarthost.host': 'smtp.remote.example',
+      'smarthost.username': 'mailhost',
+      'domains[0].spf[0]': 'ip4:192.0.2.1',
+      'domains[1].spf[0]': 'ip4:192.0.2.1',
+      'backup.repository': 'rest:http://127.0.0.1/.well-known/acme-challenge/',
+      dkimGeneration: '2',
+      tlsGeneration: '2',
+    });
+    expect(review.blockers).toEqual([]);
+    const written = [asText(review), markdownReview(review), htmlReview(review)];
+    expect(written.map((text) => search.in(text))).toEqual([[], [], []]);
+    for (const text of written) expect(text).toContain('changed secret: the accounts');
+  });
+});
