@@ -151,7 +151,7 @@ export class Forwarding {
     }
     this.counts.refused++;
     // One of ours, or one that becomes one of ours, takes a login.
-    if (/^550 5\.7\.1 /.test(answer) && /^[^@]+(?:@example\.org)?$/.test(sender)) return;
+    if (/^550 5\.7\.1 /.test(answer) && /^(?:[^@]+(?:@example\.org)?)?$/.test(sender)) return;
     assert.match(answer, /^550 5\.1\.7 /);
     const can = domains.every((domain) => isPlain(rewritten(sender, domain)));
     // Some that begin so would become addresses by chance.

@@ -35,11 +35,14 @@ async function main(): Promise<void> {
     const forwarding = await Forwarding.begin(lab, stack.outputs().ipv4);
     const start = Date.now();
     let seed = Number(given.seed);
+    let told = 0;
     const tell = () => {
       const minutes = ((Date.now() - start) / 60_000).toFixed(1);
       const counts = Object.entries(forwarding.counts).map(([what, n]) => `${n} ${what}`);
+      for (const fault of forwarding.faults.slice(told)) console.log(fault);
+      told = forwarding.faults.length;
       console.log(
-        `${minutes} min, seeds ${given.seed} to ${seed - 1}: ${counts.join(', ')}; at most ${forwarding.longest} octets; ${forwarding.faults.length} faults`,
+        `${minutes} min, seeds ${given.seed} to ${seed - 1}: ${counts.join(', ')}; at most ${forwarding.longest} octets; ${told} faults`,
       );
     };
     do {
@@ -49,7 +52,6 @@ async function main(): Promise<void> {
     await waitFor('the queue is empty', () => onHost(lab, 'smtpctl show queue') === '');
     forwarding.finish();
     tell();
-    for (const fault of forwarding.faults) console.log(fault);
     process.exitCode = forwarding.faults.length > 0 ? 1 : 0;
   } finally {
     await endLab(lab);

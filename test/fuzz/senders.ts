@@ -21,14 +21,21 @@ export function rewritten(sender: string, to: string): string | undefined {
   return text && fits(`SRS0=HHHH=${text}`);
 }
 
-/** Where srs_decode() leads mail to a rewritten sender; undefined where it finds no address in it. */
+const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+const day = Math.floor(Date.now() / 86_400_000) % 1024;
+/** The day of now, as SRS has it. */
+const today = base32[day >> 5]! + base32[day & 31]!;
+
+/** Where srs_decode() leads mail to a rewritten sender; undefined where it finds no address in it, or an old day. */
 export function ledBack(sender: string): string | undefined {
   const [user] = split(sender.slice('SRS0=HHHH='.length));
-  const encoded = sender.startsWith('SRS0=') ? user.slice('TT='.length) : user;
+  const isFirst = sender.startsWith('SRS0=');
+  const encoded = isFirst ? user.slice('TT='.length) : user;
   const end = encoded.indexOf('=');
   if (end < 0) return undefined;
-  const local = encoded.slice(end + 1);
-  return `${sender.startsWith('SRS0=') ? local : `SRS0${local}`}@${encoded.slice(0, end)}`;
+  const [domain, local] = [encoded.slice(0, end), encoded.slice(end + 1)];
+  if (isFirst) return `${local}@${domain}`;
+  return /^.{6}(..)[=+-]/.exec(local)?.[1] === today ? `SRS0${local}@${domain}` : undefined;
 }
 
 /** Whether it is an address that every system takes, and none of more octets than OpenSMTPD has room for. */
@@ -65,9 +72,12 @@ const signs = fc.constantFrom(...'@ "\\()<>,:;[]\t', '\u0001', '\u007f', '\u00e1
 const local = fc
   .array(fc.oneof({ weight: 20, arbitrary: words }, signs), { minLength: 1, maxLength: 8 })
   .map((parts) => parts.join('').slice(0, longest));
-const scheme = fc.constantFrom(
-  '', 'SRS0=', 'SRS0=abcd=TT=x.example=', 'SRS1=', 'SRS1=ab', 'srs1=abcd=', 'SRS1=abcd=x.example==abcd=TT=y.example=',
-); // prettier-ignore
+/** How addresses of SRS begin, some that are led back to a domain among them. */
+const schemes = (domain: string) =>
+  fc.constantFrom(
+    '', 'SRS0=', `SRS0=abcd=${today}=x.example=`, `srs0+abcd=${today}=x.example=`, 'SRS1=', 'SRS1=ab', 'srs1=abcd=',
+    `SRS1=abcd=x.example==abcd=${today}=y.example=`, `SRS1=abcd=${domain}==abcd=${today}=y.example=`,
+  ); // prettier-ignore
 
 /**
  * Envelope senders: of each form that SRS has, of lengths about the most that it has room for, and odd ones.
@@ -76,6 +86,7 @@ const scheme = fc.constantFrom(
  * @param to domain of the address that leads elsewhere
  */
 export function senders(zone: string, to: string): fc.Arbitrary<string> {
+  const scheme = schemes(zone);
   const domain = fc.oneof(
     { weight: 3, arbitrary: fc.constant(zone) },
     fc
