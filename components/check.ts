@@ -7,7 +7,7 @@ import type { MailSettings } from './settings/mailSettings';
 export interface CheckArgs {
   host: HostAccess;
   mail: MailSettings;
-  /** Records that a person publishes; what is not in DNS is warned of. */
+  /** Records that somebody else publishes; what is not in DNS is warned of. */
   records: pulumi.Input<PublicRecord>[];
   /** Whatever changes on the host is followed by a check. */
   pushes: Daemon[];

@@ -147,15 +147,15 @@ export function connectionError(
   const [what = ''] = ran.split('\n');
   const shown = what.length > 60 ? `${what.slice(0, 60)}…` : what;
   if (/host key (?:mismatch|verification)|handshake failed: ssh: host key|Host denied/i.test(line))
-    return `the machine at ${host} has another host key than this stack made: it is not the host, or its key was changed by hand. Check in the Hetzner console which server has the address; to get back a server with the right key, increment serverGeneration (${line})`;
+    return `the machine at ${host} has another host key than this stack expects: it is not the host, or its key was changed by hand. Check in the provider's console which server has the address; to get back a server with the right key, increment serverGeneration, or correct machine.sshHostKey of a machine that is given (${line})`;
   if (/unable to authenticate|authentication methods failed/i.test(line))
-    return `${at} does not accept this stack's SSH key: /root/.ssh/authorized_keys or sshd was changed by hand. Get in with a key of adminSshKeys or the Hetzner console and add \`pulumi stack output\`'s key again, or increment serverGeneration (${line})`;
+    return `${at} does not accept this stack's SSH key: /root/.ssh/authorized_keys or sshd was changed by hand. Get in with a key of adminSshKeys or the provider's console and add \`pulumi stack output\`'s key again, or increment serverGeneration, or correct machine.sshPrivateKey of a machine that is given (${line})`;
   if (/failed attempts|dial tcp|no route to host|connection refused/i.test(line))
-    return `${at} cannot be reached: the server is off or still boots, or a firewall between is closed (adminNetworks must hold the address that this machine comes from). Check the server in the Hetzner console, then run \`pulumi up\` again (${line})`;
+    return `${at} cannot be reached: the server is off or still boots, or a firewall between is closed (adminNetworks must hold the address that this machine comes from). Check the server in the provider's console, then run \`pulumi up\` again (${line})`;
   if (/from signal \w+|exited with status (?:129|137|143)\b/.test(line))
     return `\`${shown}\` was ended by a signal on ${at}: the host restarted, had no memory left, or somebody ended it. Check the host (journalctl --dmesg), then run \`pulumi up\` again: it repeats what did not end (${line})`;
   if (lostConnection.test(line))
-    return `the connection to ${at} was lost while \`${shown}\` ran: the host restarted, or the network between failed. Check that it is up (Hetzner console, or ssh ${user}@${host}), then run \`pulumi up\` again: it repeats what did not end (${line})`;
+    return `the connection to ${at} was lost while \`${shown}\` ran: the host restarted, or the network between failed. Check that it is up (the provider's console, or ssh ${user}@${host}), then run \`pulumi up\` again: it repeats what did not end (${line})`;
   return undefined;
 }
 

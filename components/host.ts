@@ -12,10 +12,12 @@ export interface HostArgs {
   adminSshKeys: string[];
   /** What is no drift, in the words of `mailhost drift`. */
   driftAccepted: string[];
-  /** Block device of the volume. */
-  volumeDevice: pulumi.Input<string>;
-  /** GB; the file system grows with it. */
-  volumeSize: number;
+  /** Undefined where mail and queue are where the machine has them. */
+  volume?: {
+    device: pulumi.Input<string>;
+    /** GB; the file system grows with it. Undefined where somebody else lets it grow. */
+    size?: number;
+  };
   /** When the host is looked at for drift, which ends the `up` before anything is pushed. Default: it is not. */
   lookedAt?: string;
 }
@@ -55,7 +57,11 @@ export class Host extends pulumi.ComponentResource {
     const programText = JSON.stringify(hostProgram());
     const systemText = JSON.stringify(systemFiles(args.mail, args));
     // Another program may prepare more.
-    const preparation = `--volume-size ${args.volumeSize} --program ${sha256(programText).slice(0, 12)}`;
+    const preparation = [
+      ...(args.volume?.size === undefined ? [] : [`--volume-size ${args.volume.size}`]),
+      `--program ${sha256(programText).slice(0, 12)}`,
+    ].join(' ');
+    const volume = args.volume ? pulumi.interpolate`--volume-device ${args.volume.device} ` : '';
     const numbered = (of: string, text: string) => nextChange(changeBefore(of), sha256(text));
     const [programName, systemName] = [`${name}-program`, `${name}-system`];
     const brought = numbered(programName, programText);
@@ -65,7 +71,7 @@ export class Host extends pulumi.ComponentResource {
       programName,
       {
         connection: firstContact,
-        create: `timeout 600 cloud-init status --wait >/dev/null; python3 -c '${readHostFile('bootstrap.py')}' --change ${brought.number}`,
+        create: `timeout 600 cloud-init status --wait >/dev/null 2>&1; python3 -c '${readHostFile('bootstrap.py')}' --change ${brought.number}`,
         stdin: programText,
         triggers,
       },
@@ -75,7 +81,7 @@ export class Host extends pulumi.ComponentResource {
       systemName,
       {
         connection,
-        create: pulumi.interpolate`mailhost prepare --volume-device ${args.volumeDevice} ${preparation} --change ${prepared.number}`,
+        create: pulumi.interpolate`mailhost prepare ${volume}${preparation} --change ${prepared.number}`,
         stdin: systemText,
         triggers,
       },

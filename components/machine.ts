@@ -69,6 +69,22 @@ const losses = (serverMade: boolean): Record<string, Loss> => {
   };
 };
 
+/** How to reach root on a machine. */
+export const rootConnection = (machine: {
+  ipv4: pulumi.Input<string>;
+  sshPrivateKey: pulumi.Input<string>;
+  sshHostKey: pulumi.Input<string>;
+}): pulumi.Output<command.types.input.remote.ConnectionArgs> =>
+  pulumi.output({
+    host: machine.ipv4,
+    user: 'root',
+    privateKey: machine.sshPrivateKey,
+    hostKey: machine.sshHostKey,
+    // It has been reached before: half a minute where the port is shut, and about a minute where nothing answers.
+    dialErrorLimit: 10,
+    perDialTimeout: 5,
+  });
+
 /** The VM: server, addresses with reverse DNS, firewall, host key, and the volume for what must outlive the server. */
 export class Machine extends pulumi.ComponentResource {
   readonly ipv4: pulumi.Output<string>;
@@ -80,6 +96,8 @@ export class Machine extends pulumi.ComponentResource {
   readonly connection: pulumi.Output<command.types.input.remote.ConnectionArgs>;
   /** The stack's own key for SSH; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
+  /** Public part of the host key, of the type ed25519. */
+  readonly sshHostKey: pulumi.Output<string>;
 
   constructor(name: string, args: MachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Machine', name, {}, opts);
@@ -248,15 +266,8 @@ export class Machine extends pulumi.ComponentResource {
     this.serverId = server.id;
     this.volumeDevice = pulumi.all([volume.linuxDevice, attachment.id]).apply(([device]) => device);
     this.sshPrivateKey = sshKey.privateKeyOpenssh;
-    this.connection = pulumi.output({
-      host: ipv4.ipAddress,
-      user: 'root',
-      privateKey: sshKey.privateKeyOpenssh,
-      hostKey: hostKey.publicKeyOpenssh.apply((key) => key.trim()),
-      // It has been reached before: half a minute where the port is shut, and about a minute where nothing answers.
-      dialErrorLimit: 10,
-      perDialTimeout: 5,
-    });
+    this.sshHostKey = hostKey.publicKeyOpenssh.apply((key) => key.trim());
+    this.connection = rootConnection(this);
     this.registerOutputs({
       ipv4: this.ipv4,
       ipv6: this.ipv6,
@@ -264,6 +275,7 @@ export class Machine extends pulumi.ComponentResource {
       volumeDevice: this.volumeDevice,
       connection: this.connection,
       sshPrivateKey: this.sshPrivateKey,
+      sshHostKey: this.sshHostKey,
     });
   }
 }

@@ -48,7 +48,7 @@ export const ownerLabel = (publicKey: string) => ({
 });
 
 /** Root alone may ask for the user data, which holds the host key; `ip rule` needs no package. */
-const metadataGuard = '/etc/systemd/system/metadata-guard.service';
+export const metadataGuard = '/etc/systemd/system/metadata-guard.service';
 
 /**
  * First-boot data for cloud-init: the host key that every connection pins, SSH by key only, and the closed metadata

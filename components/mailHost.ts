@@ -8,7 +8,7 @@ import { makeAccount, makeCertificate, makeRenewal } from './deployment/certific
 import { dkimCalendar, makeDkimKeys, signedHistories, signingKeys } from './deployment/keys';
 import { Pushes } from './deployment/pushes';
 import * as dnsRecords from './deployment/records';
-import { hostAccess, makeMachine, prepareHost } from './deployment/server';
+import { hostAccess, hostMachine, prepareHost } from './deployment/server';
 import type { KeyCalendar } from './dns/dkimKeys';
 import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
@@ -39,7 +39,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   readonly ipv6?: pulumi.Output<string>;
   /** PEM of the CA that mail clients have to trust, where it is one of the stack. */
   readonly caCertPem?: pulumi.Output<string>;
-  /** OpenSSH private key of the stack, to get into the host as root; secret. */
+  /** SSH private key to get into the host as root: of the stack, or of the machine that was given; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
   /** What an SFTP server for the backups has to let in; none where they go elsewhere. */
   readonly backupPublicKey?: pulumi.Output<string>;
@@ -95,7 +95,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const mail = mailSettings(settings);
     const deployment = { name, settings, mail, found, time: new Date().toISOString(), own };
 
-    const machine = makeMachine(deployment);
+    const machine = hostMachine(deployment);
     const host = hostAccess(deployment, machine);
     const system = prepareHost(deployment, host, machine);
     const keys = makeDkimKeys(deployment);
@@ -138,7 +138,12 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const renewal = makeRenewal(deployment, host, pushes);
     const check = new Check(
       `${name}-check`,
-      { host, mail, records: dnsRecords.recordsOfOthers(deployment, records), pushes: pushed },
+      {
+        host,
+        mail,
+        records: dnsRecords.recordsOfOthers(deployment, records, machine),
+        pushes: pushed,
+      },
       { ...own, dependsOn: [...pushed, ...renewal] },
     );
 

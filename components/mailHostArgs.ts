@@ -177,6 +177,28 @@ export interface BackupSettingsArgs {
   keepMonthly?: number;
 }
 
+/** A machine that exists, with Debian 13. The outputs of a `Machine` fit. */
+export interface ExistingMachineArgs {
+  /** Public IPv4 address, which Pulumi connects to. E.g. `192.0.2.1`. */
+  ipv4: pulumi.Input<string>;
+  /** Public IPv6 address. E.g. `2001:db8::1`. Default: the host has none. */
+  ipv6?: pulumi.Input<string>;
+  /** SSH host key, of the type ed25519. Every connection pins it. E.g. `ssh-ed25519 AAAA…`. */
+  sshHostKey: pulumi.Input<string>;
+  /**
+   * SSH private key without a passphrase, by which root can log in. A secret. E.g. `-----BEGIN OPENSSH PRIVATE
+   * KEY-----…`.
+   */
+  sshPrivateKey: pulumi.Input<string>;
+  /**
+   * Block device with an ext4 file system, which is mounted for mail and queue. E.g. `/dev/disk/by-label/mail`.
+   * Default: what the machine has at `/srv/mailhost`: a mount of its own, or its disk.
+   */
+  volumeDevice?: pulumi.Input<string>;
+  /** Id of the machine. Everything is deployed again if it changes. E.g. `42`. Default: its `sshHostKey`. */
+  serverId?: pulumi.Input<string>;
+}
+
 /**
  * Settings of a mail host. Every mistake in them is reported at once, before anything is changed. The order of a
  * list never matters.
@@ -402,6 +424,12 @@ export interface MailHostArgs {
    * @default true
    */
   ipv6?: boolean;
+  /**
+   * Machine that exists, for the mail host to be put on. Nothing is made or asked at Hetzner. See own-machine.md.
+   * E.g. `{"ipv4":"192.0.2.1","sshHostKey":"ssh-ed25519 AAAA…","sshPrivateKey":"…"}`. Default: a server at Hetzner,
+   * which the stack makes.
+   */
+  machine?: ExistingMachineArgs;
   /**
    * OpenSSH public keys that may log in as root, besides the key of the stack. E.g. `["ssh-ed25519 AAAA… anna"]`.
    * Default: none.

@@ -5,14 +5,14 @@ import { foreignRecords, type RecordSource } from '../dns/dnsRecords';
 import { publicRecord, withValue, zoneFile, type PublicRecord } from '../dns/recordForms';
 import type { MadeRecord } from '../dns/provider';
 import { known, publish, type PublishedDns } from '../domainDns';
-import type { Machine } from '../machine';
-import { asciiName } from '../settings/names';
+import { asciiName, reverseName } from '../settings/names';
 import type { Certificate } from '../tls';
 import type { Deployment } from './deployment';
+import type { HostMachine } from './server';
 
 /** What makes the values of records that are known only later. */
 interface Makers {
-  machine: Machine;
+  machine: HostMachine;
   keys: Map<string, Dkim>;
   certificate?: Certificate;
   account?: AcmeAccount;
@@ -103,7 +103,19 @@ export const dsRecordsByName = (
 export const recordsOfOthers = (
   { settings }: Deployment,
   records: MadeRecord[],
+  { ipv4, ipv6 }: HostMachine,
 ): pulumi.Input<PublicRecord>[] => [
   ...(settings.dns === 'manual' ? records : []).map((record) => known(record).apply(publicRecord)),
   ...foreignRecords(settings).map((record) => ({ ...publicRecord(record), others: true as const })),
+  // Whoever has given the machine its addresses sets these.
+  ...(settings.machine ? [ipv4, ipv6] : []).flatMap((address) =>
+    address ? [address.apply((text) => pointer(text, settings.hostName))] : [],
+  ),
 ];
+
+const pointer = (address: string, hostName: string): PublicRecord => ({
+  name: reverseName(address),
+  type: 'PTR',
+  data: `${hostName}.`,
+  others: true,
+});

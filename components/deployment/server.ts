@@ -1,25 +1,45 @@
+import * as pulumi from '@pulumi/pulumi';
 import type { HostAccess } from '../daemon';
 import { openPorts } from '../daemons/catalogue';
 import { Host } from '../host';
-import { Machine } from '../machine';
+import { Machine, rootConnection } from '../machine';
+import type { Settings } from '../settings/settings';
 import type { Deployment } from './deployment';
 
-/** The machine, with the ports of the daemons open. */
-export const makeMachine = ({ name, settings, mail, found, own }: Deployment): Machine =>
-  new Machine(
-    `${name}-machine`,
-    {
-      ...settings,
-      ports: openPorts(mail),
-      ...found.machine,
-    },
-    own,
-  );
+/** What the mail host needs of a machine, whoever has made it. */
+export type HostMachine = Pick<
+  Machine,
+  'ipv4' | 'ipv6' | 'serverId' | 'connection' | 'sshPrivateKey'
+> & { volumeDevice?: pulumi.Output<string> };
+
+/** The machine that is given, or else one with the ports of the daemons open. */
+export const hostMachine = ({ name, settings, mail, found, own }: Deployment): HostMachine =>
+  settings.machine
+    ? givenMachine(settings.machine)
+    : new Machine(
+        `${name}-machine`,
+        { ...settings, ports: openPorts(mail), ...found.machine },
+        own,
+      );
+
+function givenMachine(given: NonNullable<Settings['machine']>): HostMachine {
+  const { ipv4, ipv6, volumeDevice, sshHostKey, serverId } = given;
+  // A text of a config command has no last newline, without which some read no key.
+  const sshPrivateKey = pulumi.output(given.sshPrivateKey).apply((key) => `${key.trim()}\n`);
+  return {
+    ipv4: pulumi.output(ipv4),
+    serverId: pulumi.output(serverId ?? sshHostKey),
+    sshPrivateKey,
+    connection: rootConnection({ ipv4, sshHostKey, sshPrivateKey }),
+    ...(ipv6 === undefined ? {} : { ipv6: pulumi.output(ipv6) }),
+    ...(volumeDevice === undefined ? {} : { volumeDevice: pulumi.output(volumeDevice) }),
+  };
+}
 
 /** How to reach the host on it. To repair drift, everything is pushed again. */
 export const hostAccess = (
   { settings, found, time }: Deployment,
-  { connection, serverId }: Machine,
+  { connection, serverId }: HostMachine,
 ): HostAccess => ({
   connection,
   triggers: [serverId, ...(settings.drift === 'mend' ? [time] : [])],
@@ -30,7 +50,7 @@ export const hostAccess = (
 export const prepareHost = (
   { name, settings, mail, time, own }: Deployment,
   access: HostAccess,
-  { volumeDevice }: Machine,
+  { volumeDevice }: HostMachine,
 ): Host =>
   new Host(
     `${name}-host`,
@@ -39,8 +59,12 @@ export const prepareHost = (
       mail,
       adminSshKeys: settings.adminSshKeys,
       driftAccepted: settings.driftAccepted,
-      volumeDevice,
-      volumeSize: settings.volumeSize,
+      ...(volumeDevice && {
+        volume: {
+          device: volumeDevice,
+          ...(settings.machine ? {} : { size: settings.volumeSize }),
+        },
+      }),
       ...(settings.drift === 'stop' ? { lookedAt: time } : {}),
     },
     own,

@@ -1,6 +1,7 @@
 import { daemonPackages, wantedDaemons } from '../daemons/catalogue';
 import type { MailSettings } from '../settings/mailSettings';
 import type { Settings } from '../settings/settings';
+import { metadataGuard } from '../machineFiles';
 import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './files';
 
 /** Debian packages that no single daemon needs. */
@@ -42,7 +43,7 @@ export function systemFiles(
   mail: MailSettings,
   { adminSshKeys, driftAccepted }: Pick<Settings, 'adminSshKeys' | 'driftAccepted'>,
 ): HostFiles {
-  const { hostName } = mail;
+  const { hostName, hasVolume } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
   const shortName = hostName.split('.')[0]!;
   return {
@@ -59,12 +60,13 @@ export function systemFiles(
     '/etc/mailhost/drift-accepted': file(driftAccepted),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),
+    ...fileAsItIs(metadataGuard),
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.service.d/mailhost-failures.conf'),
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
     ...fileAsItIs('/etc/systemd/system/service.d/mailhost-failures.conf'),
-    ...fileAsItIs('/etc/systemd/system/srv-mailhost.mount'),
+    ...(hasVolume ? fileAsItIs('/etc/systemd/system/srv-mailhost.mount') : {}),
     ...fileAsItIs('/etc/systemd/system/var-spool-smtpd.mount'),
     ...fileAsItIs('/etc/sysusers.d/mailhost.conf'),
     ...fileAsItIs('/etc/tmpfiles.d/mailhost.conf'),

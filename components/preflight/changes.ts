@@ -41,11 +41,12 @@ export function judgeChanges(
   const wanted = summaryOf(settings, histories, (zone) => zones.get(zone)?.name ?? zone);
   if (kept === undefined)
     return { summary: wanted, historiesBefore, blockers: blockers(mistakes), warnings: [] };
-  // What an earlier version did not write down is as it was.
-  const before: Summary = { ...wanted, ...kept };
+  // What an earlier version did not write down is as it was; it made every machine.
+  const before: Summary = { ...wanted, machine: 'made', ...kept };
   const noneSince = mtaStsNoneSince(before, wanted, plannedAt);
   const after: Summary = { ...wanted, ...(noneSince && { mtaStsNoneSince: noneSince }) };
-  const restore = state.has(types.volume, 'machine-volume') ? settings.restore : undefined;
+  const hasMail = settings.machine !== undefined || state.has(types.volume, 'machine-volume');
+  const restore = hasMail ? settings.restore : undefined;
   return {
     summary: after,
     historiesBefore,
@@ -74,6 +75,7 @@ export const blockingChanges = (before: Summary, after: Summary, now: Date): Blo
     recordsByHand,
     noMtaSts,
     noIpv6,
+    otherMachine,
     otherTlsKey,
     trustedKeys,
   ].flatMap((judge) => judge(before, after, now));
@@ -206,6 +208,23 @@ const noIpv6: Judge = (before, after) =>
         },
       ]
     : [];
+
+const otherMachine: Judge = (before, after) =>
+  before.machine === after.machine
+    ? []
+    : [
+        after.machine === 'given'
+          ? {
+              confirmation: 'delete the server with its volume',
+              message:
+                'the machine that is given would take the place of the server, which would be deleted with its addresses and the volume, and all mail on it: back it up first (docs/own-machine.md)',
+            }
+          : {
+              confirmation: 'leave the mail on the machine',
+              message:
+                'a new server with an empty volume would take the place of the machine that was given: all mail stays there, and the machine is left as it is. Back it up first (docs/own-machine.md)',
+            },
+      ];
 
 const otherTlsKey: Judge = (before, after) => [
   ...(Math.abs(after.tlsGeneration - before.tlsGeneration) > 1

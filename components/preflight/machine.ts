@@ -17,6 +17,16 @@ export interface MachineFindings extends Findings {
   serverMade: boolean;
 }
 
+/** Of a machine that is given, of which Hetzner is not asked. */
+const notMade: MachineFindings = {
+  blockers: [],
+  warnings: [],
+  present: [],
+  adopted: new Map(),
+  serverAdopted: false,
+  serverMade: false,
+};
+
 /** The parts of the machine that cannot be made again as they are, by type and name. */
 const lasting = [
   [types.privateKey, 'ssh-key'],
@@ -35,6 +45,7 @@ export async function judgeMachine(
   plannedAt: Date,
 ): Promise<MachineFindings> {
   const { serverType, location, serverGeneration } = settings;
+  if (settings.machine) return notMade;
   const parts = await ownParts(settings, state, lookUps);
   const serverId = `${types.server} ${state.mailHost}-machine-server`;
   const server = state.outputs(types.server, 'machine-server');

@@ -1,5 +1,5 @@
 import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
-import type { DnsRecord } from '../dns/dnsRecords';
+import type { DnsRecord, RecordSource } from '../dns/dnsRecords';
 import { announcedMtaSts } from '../dns/mtaSts';
 import { tlsaName } from '../dns/names';
 import type { DnsProvider, Zone } from '../dns/provider';
@@ -43,8 +43,7 @@ export async function judgeRecords(context: RecordContext): Promise<RecordFindin
   );
   if (provider === undefined)
     return { made: new Set(), adopted: new Map(), hasTlsa, blockers: [], warnings: [] };
-  const stated = (record: DnsRecord) =>
-    withValue(record, (source) => state.valueOf(source, settings.dkimCompromised));
+  const stated = (record: DnsRecord) => withValue(record, (source) => valueOf(source, context));
   const made = madeRecords(records.map(stated), provider, context);
   const signers = records.filter((record) => isNextSigner(record, context)).map(stated);
   const [existing, unpublished] = await Promise.all([
@@ -63,6 +62,15 @@ export async function judgeRecords(context: RecordContext): Promise<RecordFindin
     blockers: [...existing.conflicts, ...unpublished],
     warnings: [],
   };
+}
+
+/** Of a machine that is given the settings have the addresses, unless another resource says them. */
+function valueOf(source: RecordSource, { settings, state }: RecordContext): string | RecordSource {
+  if ((source.from === 'ipv4' || source.from === 'ipv6') && settings.machine) {
+    const address = settings.machine[source.from];
+    return typeof address === 'string' ? address : source;
+  }
+  return state.valueOf(source, settings.dkimCompromised);
 }
 
 /** The records that the state does not have, or has as one that the plan replaces. */

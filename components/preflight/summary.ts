@@ -24,6 +24,8 @@ export interface Summary {
   /** Since when that ends what others were promised before, in ISO form. */
   mtaStsNoneSince?: string;
   serverGeneration: number;
+  /** Whether the stack makes the machine, or is given one. */
+  machine: 'made' | 'given';
   /** The name of the zone that each domain lies in. */
   zones: Record<string, string>;
   /** Domains with mail. */
@@ -58,6 +60,7 @@ export function summaryOf(
     dns,
     mtaSts: announcedMtaSts(settings) ?? 'absent',
     serverGeneration,
+    machine: settings.machine ? 'given' : 'made',
     zones: Object.fromEntries(domains.map(({ name, zone }) => [name, zoneName(zone)])),
     domains: withMail(domains).map(({ name }) => name),
     parked: domains.filter(({ parked }) => parked).map(({ name }) => name),

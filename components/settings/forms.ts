@@ -2,7 +2,14 @@ import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
 import { normalSpfMechanism } from '../dns/spf';
 import { durationForm } from './duration';
-import { normalAddress, normalDomain, normalNetwork, normalRecipient, normalZone } from './names';
+import {
+  normalAddress,
+  normalDomain,
+  normalIpAddress,
+  normalNetwork,
+  normalRecipient,
+  normalZone,
+} from './names';
 
 /** What a setting tells of itself besides its form: its documentation, argument and error texts are made from it. */
 export interface About {
@@ -42,7 +49,7 @@ export const isLater = (value: unknown): value is pulumi.Output<unknown> =>
   pulumi.Output.isInstance(value) || value instanceof Promise;
 
 /** A form whose value may be known only later; it is then left as it is. */
-const later = <T extends z.ZodType>(form: T) =>
+export const later = <T extends z.ZodType>(form: T) =>
   z
     .unknown()
     .transform((value, context): z.output<T> | pulumi.Output<z.output<T>> => {
@@ -96,6 +103,13 @@ export const network = normalised(
   normalNetwork,
   '; write one such as 192.0.2.0/24 or 2001:db8::/32',
 );
+
+export const ipAddress = (family: 'ipv4' | 'ipv6', example: string) =>
+  normalised(
+    `an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address`,
+    (text) => normalIpAddress(text, family),
+    `; write one such as ${example}`,
+  );
 
 export const spfMechanism = normalised(
   'an SPF mechanism',

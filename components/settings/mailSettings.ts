@@ -10,7 +10,7 @@ type Backup = NonNullable<Settings['backup']>;
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export type MailSettings = Omit<
   Settings,
-  'accounts' | 'backup' | 'domains' | 'smarthost' | 'tls'
+  'accounts' | 'backup' | 'domains' | 'machine' | 'smarthost' | 'tls'
 > & {
   /** Domains that have mail, each with the DKIM selector that signs now. */
   domains: { name: string; selector: string; catchAll?: string }[];
@@ -21,10 +21,12 @@ export type MailSettings = Omit<
   tls: { issuer: CertificateIssuer; directory: string; contact: string };
   /** Whether other mail systems can know the host's TLS key by its TLSA records. */
   tlsa: boolean;
+  /** Whether mail and queue are on a volume that the host mounts, and not where the machine has them. */
+  hasVolume: boolean;
 };
 
 export function mailSettings(settings: Settings): MailSettings {
-  const { accounts, smarthost, backup, tls, ...rest } = settings;
+  const { accounts, smarthost, backup, machine, tls, ...rest } = settings;
   const generations = signingGenerations(settings);
   return {
     ...rest,
@@ -42,6 +44,7 @@ export function mailSettings(settings: Settings): MailSettings {
       contact: tls.contact ?? settings.postmaster,
     },
     tlsa: hasTlsa(settings),
+    hasVolume: machine === undefined || machine.volumeDevice !== undefined,
     ...(smarthost ? { smarthost: without(smarthost, 'password') } : {}),
     ...(backup ? { backup: without(backup, 'password', 'environment') } : {}),
   };

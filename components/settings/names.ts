@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { getDomain } from 'tldts';
 import ipaddr from 'ipaddr.js';
@@ -100,6 +101,23 @@ export function normalNetwork(text: string): string | undefined {
   // An IPv4 network in disguise would open less than it seems to.
   if ((address as ipaddr.IPv6).isIPv4MappedAddress()) return undefined;
   return `${ipaddr.IPv6.networkAddressFromCIDR(text).toString()}/${bits}`;
+}
+
+/** An address in its shortest form, as DNS has it; undefined where `text` is none of that family. */
+export function normalIpAddress(text: string, family: 'ipv4' | 'ipv6'): string | undefined {
+  // ipaddr.js takes `127.1` for an address, too.
+  if (isIP(text) !== Number(family.at(-1))) return undefined;
+  const address = ipaddr.parse(text);
+  const isMapped = address.kind() === 'ipv6' && (address as ipaddr.IPv6).isIPv4MappedAddress();
+  return isMapped || text.includes('%') ? undefined : address.toString();
+}
+
+/** The name of the PTR record of an address (RFC 1035, section 3.5; RFC 3596, section 2.5). */
+export function reverseName(address: string): string {
+  const octets = ipaddr.parse(address).toByteArray();
+  const labels =
+    octets.length === 4 ? octets.map(String) : [...Buffer.from(octets).toString('hex')];
+  return `${labels.reverse().join('.')}.${octets.length === 4 ? 'in-addr' : 'ip6'}.arpa`;
 }
 
 /** What stands before the last `@` of a mail address. */

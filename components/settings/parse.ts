@@ -57,6 +57,7 @@ export function parseSettings(input: unknown, found: Mistake[] = []): Settings {
   const ownDomains = [rest.hostName, ...domains.map(({ name }) => name)];
   return {
     ...rest,
+    ipv6: rest.machine ? rest.machine.ipv6 !== undefined : rest.ipv6,
     domains: sortedBy('name', domains).map((d) => ({
       ...d,
       zone: d.zone ?? registrableDomain(d.name),

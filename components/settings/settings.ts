@@ -17,6 +17,7 @@ import {
   text,
   wholeNumber,
 } from './forms';
+import { machine, server } from './machine';
 import { account, alias, backup, domain, smarthost, tls } from './parts';
 
 /**
@@ -244,39 +245,15 @@ export const settingsShape = objectOf('an object of settings', {
         example: '4bba301e',
       }),
     ),
-  serverGeneration: wholeNumber(1, 1_000_000)
-    .default(1)
-    .meta(
-      about({
-        description:
-          'Server generation. Increment to replace the server; mail, queue, addresses and keys are kept.',
-        example: 2,
-      }),
-    ),
-  serverType: text('a Hetzner server type', /^[a-z]+\d+$/, '; set one such as cx23')
-    .default('cx23')
-    .meta(
-      about({
-        description: 'Hetzner server type. A change turns the server off for some minutes.',
-        example: 'cx33',
-      }),
-    ),
-  location: text(
-    'a Hetzner location',
-    /^[a-z]{3}\d?$/,
-    '; set its name, such as fsn1, and not a number or data center',
-  )
-    .default('fsn1')
-    .meta(about({ description: 'Hetzner location.', example: 'nbg1' })),
-  volumeSize: wholeNumber(10, 10_240, ' GB')
-    .default(20)
-    .meta(
-      about({
-        description: 'Size of the volume for mail and queue in GB. It can only grow.',
-        example: 100,
-      }),
-    ),
-  ipv6: boolean.default(true).meta(about({ description: 'Give the host an IPv6 address, too.' })),
+  ...server,
+  machine: machine.optional().meta(
+    about({
+      description:
+        'Machine that exists, for the mail host to be put on. Nothing is made or asked at Hetzner. See own-machine.md.',
+      fallback: 'a server at Hetzner, which the stack makes',
+      example: { ipv4: '192.0.2.1', sshHostKey: 'ssh-ed25519 AAAA…', sshPrivateKey: '…' },
+    }),
+  ),
   adminSshKeys: listOf('OpenSSH public keys', sshPublicKey('an OpenSSH public key'))
     .default([])
     .meta(

@@ -5,6 +5,7 @@ import * as certificates from './certificates';
 import * as domains from './domains';
 import type { Rule } from './draft';
 import * as keys from './keys';
+import * as machine from './machine';
 import * as mail from './mail';
 
 /** Rules between settings, in the order in which their mistakes are reported. */
@@ -33,6 +34,7 @@ export const rules: Rule[] = [
   mail.virusesAreScannedFor,
   mail.mailboxesHoldAMessage,
   access.pulumiCanConnect,
+  machine.machineIsGivenOrMade,
   backup.hostKeyIsOfAnSshServer,
   backup.backupIsElsewhere,
   backup.restoreHasABackup,

@@ -68,7 +68,7 @@ def parse() -> argparse.Namespace:
 
     files = "files as JSON on standard input"
     preparation = command("prepare", run_prepare, f"make the system ready; {files}")
-    preparation.add_argument("--volume-device", required=True)
+    preparation.add_argument("--volume-device", help="for mail and queue; default: what is at /srv/mailhost")
     preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
     preparation.add_argument("--program", help="its hash; so that what a new program prepares is prepared")
     preparation.add_argument("--change", help=CHANGE)

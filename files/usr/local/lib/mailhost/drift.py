@@ -14,7 +14,7 @@ from mailhost.check import open_ports, public_ports, services
 from mailhost.daemons import accounts, wanted
 from mailhost.daemons.firewall import Firewall
 from mailhost.files import live
-from mailhost.prepare import MOUNTS, installed_packages
+from mailhost.prepare import installed_packages, mounts
 from mailhost.system import is_active, succeeds
 
 #: What is pushed besides the daemons.
@@ -79,7 +79,7 @@ def packages() -> Iterator[str]:
 
 def units() -> Iterator[str]:
     yield from services()
-    for unit in MOUNTS:
+    for unit in mounts():
         if not is_active(unit):
             yield f"{unit} is not mounted"
 

@@ -27,11 +27,17 @@ NO_STARTS = "#!/bin/sh\n# Packages of the mail host are being installed.\nexit 1
 #: the disk. Until then the host has nothing to lose, and dpkg need not wait for the disk after each file.
 INSTALLING = STATE / "installing.json"
 
-MOUNTS = ("srv-mailhost.mount", "var-spool-smtpd.mount")
+UNITS = "/etc/systemd/system"
+#: Where the machine has no volume for it, the mail lies where it has the folder: on a mount of its own, or its disk.
+VOLUME = "srv-mailhost.mount"
+QUEUE = "var-spool-smtpd.mount"
 #: Says which device the volume is.
-DEVICE = "/etc/systemd/system/srv-mailhost.mount.d/device.conf"
+DEVICE = f"{UNITS}/{VOLUME}.d/device.conf"
 #: See tmpfiles.d(5).
 FOLDERS = "/etc/tmpfiles.d/mailhost.conf"
+#: See os-release(5).
+SYSTEM = pathlib.Path("/etc/os-release")
+METADATA_GUARD = "metadata-guard.service"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +50,17 @@ class Installation:
     packages: dict[str, str]
 
 
-def prepare(pushed: Files, volume_device: str) -> None:
+def mounts() -> list[str]:
+    """Units of what the host mounts."""
+    return [unit for unit in (VOLUME, QUEUE) if f"{UNITS}/{unit}" in manifests.planned("system")]
+
+
+def prepare(pushed: Files, volume_device: str | None) -> None:
+    check_system()
+    check_volume(volume_device)
     # First, because the unit that it belongs to mounts nothing without it.
-    files = {DEVICE: File("0644", "root:root", f"[Mount]\nWhat={volume_device}\n"), **pushed}
+    device = {DEVICE: File("0644", "root:root", f"[Mount]\nWhat={volume_device}\n")} if volume_device else {}
+    files = {**device, **pushed}
     for name in files["/etc/mailhost/pushes"].text.split():
         DAEMONS[name].check_machine()
     # The hash of a file with a short password would tell it to who can try many.
@@ -63,9 +77,13 @@ def prepare(pushed: Files, volume_device: str) -> None:
     run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
     run("hostnamectl", "hostname", files["/etc/hostname"].text.strip())
     users.create()
-    mount_volume(volume_device)
+    if volume_device:
+        mount_volume(volume_device)
+    mount_queue()
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     run("systemd-tmpfiles", "--create", FOLDERS)
+    # Not before: the system may resolve names there until it has a resolver of its own.
+    run("systemctl", "enable", "--now", "--quiet", METADATA_GUARD)
     create_srs_key()
     manifests.write("system", files)
     for daemon in DAEMONS.values():
@@ -74,17 +92,35 @@ def prepare(pushed: Files, volume_device: str) -> None:
     print(f"prepared: {', '.join(sorted(changed)) or 'nothing to change'}")
 
 
+def check_system() -> None:
+    system = dict(line.split("=", 1) for line in SYSTEM.read_text().splitlines() if "=" in line)
+    name, version = (system.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
+    if (name, version) != ("debian", "13"):
+        raise Failure(f"this machine runs {name} {version}, and the mail host needs Debian 13: install that")
+
+
+def check_volume(device: str | None) -> None:
+    """What was taken in must be found again."""
+    had_volume = DEVICE in manifests.owned("system")
+    if device is None and had_volume:
+        raise Failure(f"the mail of this host lies on a volume, and is not copied to {ROOT} by itself: set machine.volumeDevice again")
+    if device is not None and not had_volume and not os.path.ismount(ROOT) and ROOT.exists() and any(ROOT.iterdir()):
+        raise Failure(f"{device} would hide the mail in {ROOT}: move that to the volume by hand, or leave machine.volumeDevice out")
+
+
 def mount_volume(device: str) -> None:
     if not os.path.ismount(ROOT):
         check_file_system(device)
-    volume, queue = MOUNTS
-    run("systemctl", "enable", "--now", "--quiet", volume)
+    run("systemctl", "enable", "--now", "--quiet", VOLUME)
     if os.stat(ROOT).st_dev != os.stat(device).st_rdev:
         raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
-    (ROOT / "queue").mkdir(exist_ok=True)
-    run("systemctl", "enable", "--now", "--quiet", queue)
+
+
+def mount_queue() -> None:
+    (ROOT / "queue").mkdir(parents=True, exist_ok=True)
+    run("systemctl", "enable", "--now", "--quiet", QUEUE)
 
 
 def check_file_system(device: str) -> None:
