@@ -283,6 +283,7 @@ describe('what later changes are judged against', () => {
       issuer: 'acme',
       dnssec: true,
       dns: 'cloudflare',
+      machine: 'made',
       mtaSts: 'none',
       serverGeneration: 4,
       zones: {

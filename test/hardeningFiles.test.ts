@@ -10,7 +10,6 @@ import { openSmtpd } from '../components/daemons/openSmtpd';
 import { ssh } from '../components/daemons/ssh';
 import { web } from '../components/daemons/web';
 import { firewallRules } from '../components/machineFiles';
-import { secretSettings } from '../components/settings/fields';
 import { exampleMail, filesOf, planOf } from './example';
 
 it.each([
@@ -126,14 +125,4 @@ it('gives each daemon the restrictions of all, before its own, which may take on
     // Else it could write nowhere, or the drop-in forgot it.
     expect(own, daemon).toMatch(/^ReadWritePaths=/m);
   }
-});
-
-it('knows the settings that are secrets', () => {
-  expect(secretSettings).toEqual([
-    'accounts.passwordHash',
-    'smarthost.password',
-    'tls.privateKey',
-    'backup.password',
-    'backup.environment',
-  ]);
 });

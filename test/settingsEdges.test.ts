@@ -922,6 +922,7 @@ describe('an error of the settings', () => {
       'accounts.passwordHash',
       'backup.environment',
       'backup.password',
+      'machine.sshPrivateKey',
       'smarthost.password',
       'tls.privateKey',
     ]);

@@ -5,6 +5,7 @@ import { describe, expect } from 'vitest';
 import { proofs } from '../../lab/proof';
 import { waitFor } from '../../lab/state';
 import { Host, hostTest, type BareLab } from './hosts';
+import { SecretSearch } from './secretSearch';
 import { step } from './testLab';
 
 const it = hostTest();
@@ -65,7 +66,13 @@ describe('a machine made by hand', () => {
     const { settings, setPointers } = await step('it is made', () => machineByHand(bare));
     const host = new Host(bare.lab);
     host.stack.env.HCLOUD_TOKEN = 'x'.repeat(64);
-    await step('the host is deployed on it', () => host.up(settings));
+    await step('the host is deployed on it, and its key stays secret', async () => {
+      const output = await host.up(settings);
+      const { secret } = settings['machine.sshPrivateKey'];
+      const search = new SecretSearch({ key: secret, 'line of the key': secret.split('\n')[2]! });
+      expect(search.in(output)).toEqual([]);
+      expect(search.in(host.stack.state())).toEqual([]);
+    });
     expect(host.outputs).toMatchObject({
       ipv4: settings['machine.ipv4'],
       ipv6: settings['machine.ipv6'],
