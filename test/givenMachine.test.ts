@@ -57,7 +57,9 @@ describe('a machine that is given', () => {
     expect(calls.length).toBeGreaterThan(0);
     for (const token of [...calls, ...resources.map(({ type }) => type)])
       expect(token).not.toMatch(/^hcloud:|:Machine$/);
-    const connection = pulumi.runtime.unwrapRpcSecret(command('host-program').inputs.connection);
+    const connection: unknown = pulumi.runtime.unwrapRpcSecret(
+      command('host-program').inputs.connection,
+    );
     expect(connection).toMatchObject({ host: '192.0.2.7', user: 'root', hostKey: sshKey });
     expect(pulumi.runtime.isRpcSecret(command('host-program').inputs.connection)).toBe(true);
     expect(command('tls').inputs.triggers).toEqual([sshKey]);
