@@ -36,7 +36,7 @@ class Prepare(OnHost):
             install=mock.Mock(),
             check_file_system=mock.Mock(),
             withdraw=mock.Mock(),
-            wanted=lambda: [],
+            wanted=list,
             print=mock.Mock(),
         )
         self.replace(prepare.users, create=mock.Mock())

@@ -59,10 +59,10 @@ class OrderTest(unittest.TestCase):
             "new/1764524000.M987654P77.mail,S=512,W=530",
             "cur/1764524001.M5P77.mail,S=512,W=530:2,",
             "new/1764524001.R1764524001000000123.mail,S=512",
-            "cur/without-time:2,S",
         ]
-        paths = [pathlib.Path("/scratch", message) for message in messages]
-        self.assertEqual(sorted(reversed(paths), key=restore.arrival), [paths[5], *paths[:5]])
+        first = "cur/without-time:2,S"
+        paths = [pathlib.Path("/scratch", message) for message in [first, *messages]]
+        self.assertEqual(sorted(paths[::-1], key=restore.arrival), paths)
 
 
 if __name__ == "__main__":
