@@ -60,9 +60,9 @@ class OrderTest(unittest.TestCase):
             "cur/1764524001.M5P77.mail,S=512,W=530:2,",
             "new/1764524001.R1764524001000000123.mail,S=512",
         ]
-        first = "cur/without-time:2,S"
-        paths = [pathlib.Path("/scratch", message) for message in [first, *messages]]
-        self.assertEqual(sorted(paths[::-1], key=restore.arrival), paths)
+        paths = [pathlib.Path("/scratch", message) for message in ["cur/without-time:2,S", *messages]]
+        shuffled = [*paths[3:], *paths[:3]]
+        self.assertEqual(sorted(shuffled, key=restore.arrival), paths)
 
 
 if __name__ == "__main__":
