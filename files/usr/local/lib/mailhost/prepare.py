@@ -103,9 +103,13 @@ def check_volume(device: str | None) -> None:
     """What was taken in must be found again."""
     had_volume = DEVICE in manifests.owned("system")
     if device is None and had_volume:
-        raise Failure(f"the mail of this host lies on a volume, and is not copied to {ROOT} by itself: set machine.volumeDevice again")
+        raise Failure(
+            f"the mail of this host lies on a volume, and is not copied to {ROOT} by itself: set machine.volumeDevice again"
+        )
     if device is not None and not had_volume and not os.path.ismount(ROOT) and ROOT.exists() and any(ROOT.iterdir()):
-        raise Failure(f"{device} would hide the mail in {ROOT}: move that to the volume by hand, or leave machine.volumeDevice out")
+        raise Failure(
+            f"{device} would hide the mail in {ROOT}: move that to the volume by hand, or leave machine.volumeDevice out"
+        )
 
 
 def mount_volume(device: str) -> None:
