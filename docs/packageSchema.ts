@@ -56,7 +56,9 @@ export function packageSchema(): string {
   };
   // Else its name depends on the owner of the git repository that the package was added from.
   const python = { ...(language!.python as object), packageName: 'pulumi_mailhost' };
-  const languages = { ...language, python };
+  // Else it leaves out the types of optional arguments that are plain lists of objects, and does not compile.
+  const go = { ...(language!.go as object), generateExtraInputTypes: true };
+  const languages = { ...language, python, go };
   const text = JSON.stringify(
     { ...rest, ...about, language: languages, resources, types },
     null,

@@ -7,5 +7,7 @@ export const registries = {
   npm_config_proxy: proxy,
   npm_config_https_proxy: proxy,
   npm_config_prefer_offline: 'true',
+  // It asks the registry at each installation.
+  npm_config_audit: 'false',
   PIP_PROXY: proxy,
 };

@@ -11,6 +11,9 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/codegen/nodejs"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/python"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
+
+	// So that programs in Go compile with the modules of this one.
+	_ "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )
 
 const tool = "the lab"
