@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KeyHistory } from '../components/dns/dkimKeys';
 import { dkimKeyRecord, publicKeyHash } from '../components/dns/dnsRecords';
 import type { ExistingRecord } from '../components/dns/provider';
-import { isKnown, recordContent, resourceName, withValue } from '../components/dns/recordForms';
+import { recordContent, resourceName, withValue } from '../components/dns/recordForms';
 import { ownerLabel } from '../components/machineFiles';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { preflight, type Preflight } from '../components/preflight/preflight';

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -34,11 +34,9 @@ async function machineByHand(bare: BareLab) {
     ssh_keys: [key.id],
     public_net: { ipv4: ipv4.id, ipv6: ipv6.id },
   });
+  // It fails until the machine listens.
   const scan = () =>
-    execFileSync('ssh-keyscan', ['-t', 'ed25519', ipv4.ip], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    spawnSync('ssh-keyscan', ['-t', 'ed25519', ipv4.ip], { encoding: 'utf8' }).stdout;
   const line = await waitFor('the machine opens SSH', () =>
     scan()
       .split('\n')
