@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { environment } from './env';
+import { environment, pathOutsideLabs } from './env';
 import { project } from './sources';
 import { engine } from './stack';
 import { run, startUntil, type Lab } from './state';
@@ -43,7 +43,9 @@ export function enterCell(lab: Lab, command: string[]): number {
 export function shellEnvironment(lab: Lab): Record<string, string> {
   const bin = join(lab.dir, 'bin');
   const built = engine();
-  const pulumi = built ? join(built, 'pulumi') : run('sh', ['-c', 'command -v pulumi']).trim();
+  const pulumi = built
+    ? join(built, 'pulumi')
+    : run('env', [`PATH=${pathOutsideLabs()}`, 'sh', '-c', 'command -v pulumi']).trim();
   mkdirSync(bin, { recursive: true });
   const words = entering(lab).filter((word) => !word.startsWith('--wdns='));
   writeFileSync(

@@ -11,11 +11,12 @@ import { stopPackageProxy } from './packages';
 import { proofs } from './proof';
 import { received } from './remote/mailbox';
 import { Stack } from './stack';
-import { findLab, labNames, processes, say, type Lab } from './state';
+import { findLab, labNames, mustBeOurs, processes, say, type Lab } from './state';
 
 function theLab(name: string): Lab {
   const lab = findLab(name);
   if (lab === undefined) throw new Error(`no lab "${name}" is up: ./lab/lab up --lab ${name}`);
+  mustBeOurs(lab);
   return lab;
 }
 
@@ -65,7 +66,10 @@ command('up', 'start the lab; says what it does')
   });
 command('down', 'end the lab and all that is in it').action(async (options: LabOption) => {
   const lab = findLab(options.lab);
-  if (lab) await endLab(lab);
+  if (lab) {
+    mustBeOurs(lab);
+    await endLab(lab);
+  }
   // A command that was killed may have left it.
   else await stopPackageProxy();
   say(`${options.lab} is ${lab ? 'gone' : 'not up'}`);
@@ -90,7 +94,7 @@ command('status', 'what runs')
     const labs = labNames().filter(
       (name) => name === options.lab || !process.argv.includes('--lab'),
     );
-    const all = labs.map((name) => status(theLab(name)));
+    const all = labs.flatMap((name) => findLab(name) ?? []).map(status);
     if (options.json) console.log(JSON.stringify(all, undefined, 2));
     else for (const lab of all) printStatus(lab);
   });

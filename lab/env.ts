@@ -56,7 +56,7 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   const path = [
     ...(engine === undefined ? [] : [...languageHosts(), engine]),
     join(project, 'node_modules', '.bin'),
-    process.env.PATH,
+    pathOutsideLabs(),
   ];
   return {
     MAILHOST_LAB: lab.name,
@@ -74,6 +74,13 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     ...apiAccess(lab),
   };
 }
+
+/** PATH without the `bin` of any lab: its `pulumi` is for a shell outside, and would start itself. */
+export const pathOutsideLabs = (): string =>
+  (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => !folder.startsWith(`${stateRoot}/`))
+    .join(delimiter);
 
 /** The engine takes no link for a plugin's folder, but links in it. What the folder has stays where it is the same. */
 function linkPlugin(from: string, to: string): void {

@@ -14,7 +14,7 @@ import { join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import sdk from '@pulumi/tls/package.json';
 import { environment } from '../lab/env';
-import type { Lab } from '../lab/state';
+import { stateRoot, type Lab } from '../lab/state';
 
 let folder: string;
 let home: string;
@@ -70,4 +70,16 @@ it("uses a plugin in the user's cache, and never writes through to it, whatever 
   environment(lab, undefined);
   expect(readFileSync(used(), 'utf8')).toBe('the official plugin');
   expect(content()).toEqual(before);
+});
+
+it('passes over the `bin` of labs, which a shell of `env` has first on PATH', () => {
+  const before = process.env.PATH;
+  try {
+    process.env.PATH = `${stateRoot}/dev/bin:/opt/engine:${stateRoot}/other/bin:/usr/bin`;
+    expect(environment(lab, undefined).PATH).toMatch(
+      /\/node_modules\/\.bin:\/opt\/engine:\/usr\/bin$/,
+    );
+  } finally {
+    process.env.PATH = before;
+  }
 });

@@ -205,14 +205,23 @@ describe('a lab', () => {
     expect(lookUp(right, 'mx.remote.example')).toBe(addresses.remote.v4);
   });
 
+  it('lets plain pulumi work in a shell, however often that asks for its environment', () => {
+    lab('up', '--lab', left);
+    const env = `eval "$(${entry} env --lab ${left})"`;
+    const words = `${env} && ${env} && pulumi stack ls --json && ${entry} env --lab ${left}`;
+    expect(output('bash', '-euc', words)).toMatch(/^\[\]/);
+  });
+
   it('belongs to the checkout that started it', () => {
     lab('up', '--lab', left);
     const owner = `${findLab(left)!.dir}/checkout`;
     const ours = readFileSync(owner, 'utf8');
     writeFileSync(owner, '/');
-    const up = () => execFileSync(entry, ['up', '--lab', left], { stdio: 'pipe' });
-    expect(up).toThrow(`the lab "${left}" belongs to /: give this checkout another one`);
+    const command = (word: string) => () =>
+      execFileSync(entry, [word, '--lab', left], { stdio: 'pipe' });
+    for (const word of ['up', 'down', 'env', 'deploy'])
+      expect(command(word), word).toThrow(`the lab "${left}" belongs to /: give this checkout`);
     writeFileSync(owner, ours);
-    expect(up).not.toThrow();
+    expect(command('up')).not.toThrow();
   });
 });
