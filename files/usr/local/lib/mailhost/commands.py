@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from mailhost import __version__, acme, dkim, failures, folders, history, pauses, restore, tlsa
+from mailhost import __version__, acme, dkim, failures, folders, history, pauses, restic, restore, tlsa
 from mailhost.backup import alone, failures_told, make_snapshot
 from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
@@ -23,7 +23,6 @@ from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
-from mailhost.restic import latest, show_snapshots, unlock
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
 
@@ -233,19 +232,21 @@ def run_release(arguments: argparse.Namespace) -> None:
 
 
 def run_backup(arguments: argparse.Namespace) -> None:
+    # Where there are no backups, none has failed.
+    restic.settings()
     with alone(), failures_told():
         restore.check_ended()
         print(make_snapshot())
 
 
 def run_snapshots(arguments: argparse.Namespace) -> None:
-    show_snapshots()
+    restic.show_snapshots()
 
 
 def run_restore(arguments: argparse.Namespace) -> None:
     with alone():
-        unlock()
-        newest = latest() if arguments.snapshot == "latest" else None
+        restic.unlock()
+        newest = restic.latest() if arguments.snapshot == "latest" else None
         snapshot = newest.id if newest else arguments.snapshot
         match arguments.what:
             case "volume":

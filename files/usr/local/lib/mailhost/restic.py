@@ -38,6 +38,8 @@ class Snapshot:
 
 
 def settings() -> dict[str, str]:
+    if not all(pathlib.Path(path).exists() for path in SETTINGS):
+        raise Failure("this host has no backups: the setting backup is not set")
     lines = [line for path in SETTINGS for line in pathlib.Path(path).read_text().splitlines()]
     return dict(line.split("=", 1) for line in lines if line)
 
