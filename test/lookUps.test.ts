@@ -150,7 +150,7 @@ const kindOf = async (message: string) => {
 it.each([
   [
     'token',
-    'Unauthorized, unauthorised, not authenticated, no authorization, Forbidden, bad token, credentials, 401, 403',
+    'Unauthorized, unauthorised, not authenticated, no authorization, Forbidden, bad token, credentials, 401, 403, 400 Invalid request headers',
   ],
   [
     'network',

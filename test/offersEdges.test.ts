@@ -172,7 +172,7 @@ describe('a server that is made or changed', () => {
     ]);
     const other = await offer({ present, serverType: 'cax11' });
     expect(other.mistakes).toEqual([
-      'a server cannot change from x86 (cx23) to arm (cax11): choose a type of the same',
+      'a server cannot change from x86 (cx23) to arm (cax11): choose a type of the same architecture, or increment serverGeneration to replace the server',
     ]);
   });
 

@@ -77,7 +77,9 @@ export function unlessEnded(error: unknown): Error | Promise<never> {
 /** Something between this machine and the API answered in its place: a proxy, or a page of HTML. */
 const fromBetween = /\bproxy|<html|invalid character|unexpected token|end of JSON|valid JSON/i;
 
-const ofToken = /unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|\b40[13]\b/i;
+/** Cloudflare answers "400 Invalid request headers" to a token that has not the form of one. */
+const ofToken =
+  /unauthori[sz]ed|authenticat|authorization|forbidden|token|credential|request headers|\b40[13]\b/i;
 
 const ofNetwork = new RegExp(
   [

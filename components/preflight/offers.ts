@@ -238,7 +238,7 @@ function resizeMistakes(before: ServerType, next: ServerType): string[] {
   const mistakes: string[] = [];
   if (next.architecture !== before.architecture)
     mistakes.push(
-      `a server cannot change from ${before.architecture} (${before.name}) to ${next.architecture} (${next.name}): choose a type of the same`,
+      `a server cannot change from ${before.architecture} (${before.name}) to ${next.architecture} (${next.name}): choose a type of the same architecture, or increment serverGeneration to replace the server`,
     );
   if (next.disk < before.disk)
     mistakes.push(
