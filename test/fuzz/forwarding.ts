@@ -163,7 +163,9 @@ export class Forwarding {
     this.counts.bounced++;
     const mark = this.nextMark();
     const back = ledBack(to);
-    const isOurs = back?.toLowerCase().endsWith(zone) ?? false;
+    const domain = back?.split('@').at(-1)!.toLowerCase() ?? '';
+    // OpenSMTPD looks up no longer one.
+    const isOurs = domain.endsWith(zone) && domain.length <= longestRelayDomain;
     const arriving = isOurs ? this.nextHop.message(mark) : undefined;
     const refused = await send(dialogue, '', [to], mark);
     if (refused) {
@@ -229,6 +231,9 @@ async function send(
 /** Of those that mail depends on: OpenSMTPD ends with each of its parts, its filters among them. */
 const processes = (lab: Lab): string =>
   onHost(lab, 'systemctl show --property MainPID,NRestarts opensmtpd amavis').replace(/\s+/g, ' ');
+
+/** Octets of a domain that OpenSMTPD of Debian 13 looks up for relaying (HOST_NAME_MAX). */
+const longestRelayDomain = 64;
 
 async function inTime<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout;
