@@ -19,7 +19,7 @@ const python = (args: string[], path: string) =>
 it.each(files)('the host program passes %s', (file) => {
   const { status, stderr } = python([join(folder, file)], `${library}:${library}/mailhost/filters`);
   expect(status, stderr).toBe(0);
-  expect(stderr).toMatch(/^Ran [1-9]\d* tests/m);
+  expect(stderr).toMatch(/^Ran [1-9]\d* tests?/m);
 });
 
 it('the host program runs by itself with what is pushed of it, in the version of the package', () => {
