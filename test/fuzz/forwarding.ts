@@ -126,7 +126,7 @@ export class Forwarding {
   private async playOne(dialogue: SmtpDialogue, of: Case): Promise<void> {
     const sender = withoutRoute(of.sender);
     const mark = this.nextMark();
-    const arriving = this.nextHop.message(mark);
+    const arriving = this.nextHop.messages(mark, new Set(of.recipients).size);
     const refused = await send(dialogue, of.sender, of.recipients, mark);
     const domains = of.recipients.map((path) => path.split('@').at(-1)!);
     if (refused) {
@@ -135,15 +135,16 @@ export class Forwarding {
       return;
     }
     this.counts.accepted++;
-    const message = await arriving;
-    checkArrival(message, of, domains);
+    const messages = await arriving;
+    checkArrival(messages, of, domains);
     this.counts.arrived++;
-    this.longest = Math.max(this.longest, message.from.length);
-    if (of.bounces && message.from) await this.bounce(dialogue, message.from, sender);
+    this.longest = Math.max(this.longest, ...messages.map(({ from }) => from.length));
+    const [{ from }] = messages as [Arrived];
+    if (of.bounces && from) await this.bounce(dialogue, from, sender);
   }
 
   private checkRefusal(answer: string, sender: string, domains: string[]): void {
-    if (/^(?:50[01]|553) /.test(answer)) {
+    if (/^(?:50[013]|553) /.test(answer)) {
       // Of the form, by OpenSMTPD itself.
       assert(!isTaken(sender), answer);
       this.counts['no addresses']++;
@@ -166,7 +167,7 @@ export class Forwarding {
     const domain = back?.split('@').at(-1)!.toLowerCase() ?? '';
     // OpenSMTPD looks up no longer one.
     const isOurs = domain.endsWith(zone) && domain.length <= longestRelayDomain;
-    const arriving = isOurs ? this.nextHop.message(mark) : undefined;
+    const arriving = isOurs ? this.nextHop.messages(mark) : undefined;
     const refused = await send(dialogue, '', [to], mark);
     if (refused) {
       // OpenSMTPD has room for 255 octets, and tells filters of 254.
@@ -175,7 +176,7 @@ export class Forwarding {
       return;
     }
     if (arriving === undefined) return;
-    const message = await arriving;
+    const [message] = (await arriving) as [Arrived];
     assert.equal(message.from, '');
     assert.deepEqual(message.to, [back]);
     if (!/^srs/i.test(sender)) assert.equal(back, sender);
@@ -187,18 +188,22 @@ export class Forwarding {
   }
 }
 
-function checkArrival(message: Arrived, { sender, recipients }: Case, domains: string[]): void {
+function checkArrival(messages: Arrived[], { sender, recipients }: Case, domains: string[]): void {
   const bare = withoutRoute(sender);
-  assert(message.from !== '' || bare === '', `it bounced:\n${message.lines.join('\n')}`);
-  assert.deepEqual([...message.to].sort(), [...new Set(recipients.map((to) => targets[to]!))]);
+  const reached = messages.flatMap(({ to }) => to);
+  for (const { from, lines } of messages)
+    assert(from !== '' || bare === '', `it bounced:\n${lines.join('\n')}`);
+  assert.deepEqual(reached.sort(), [...new Set(recipients.map((to) => targets[to]!))].sort());
   if (bare === '') return;
-  assert(isPlain(message.from), `no address: ${JSON.stringify(message.from)}`);
   const expected = domains.map((domain) => rewritten(bare, domain));
-  // Hash and day, which the way back proves.
-  const shown = message.from
-    .replace(/^(SRS[01]=)[A-Za-z0-9_-]{4}=/, '$1HHHH=')
-    .replace(/^(SRS0=HHHH=)[A-Z2-7]{2}=/, '$1TT=');
-  assert(expected.includes(shown), `${message.from} is not ${expected.join(' or ')}`);
+  for (const { from } of messages) {
+    assert(isPlain(from), `no address: ${JSON.stringify(from)}`);
+    // Hash and day, which the way back proves.
+    const shown = from
+      .replace(/^(SRS[01]=)[A-Za-z0-9_-]{4}=/, '$1HHHH=')
+      .replace(/^(SRS0=HHHH=)[A-Z2-7]{2}=/, '$1TT=');
+    assert(expected.includes(shown), `${from} is not ${expected.join(' or ')}`);
+  }
 }
 
 /** @returns the answer that refuses it, if one does */

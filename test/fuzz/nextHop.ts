@@ -26,9 +26,20 @@ export class NextHop {
     this.server.close();
   }
 
-  /** The first message that has the mark in a line, the one that is returned in a bounce among them. */
-  message(mark: string): Promise<Arrived> {
-    return new Promise((resolve) => this.waiting.set(mark, resolve));
+  /**
+   * Messages with the mark in a line, until as many recipients have got one; OpenSMTPD may send to each by itself. A bounce
+   * that returns the message is one.
+   */
+  messages(mark: string, recipients = 1): Promise<Arrived[]> {
+    const found: Arrived[] = [];
+    return new Promise((resolve) =>
+      this.waiting.set(mark, (message) => {
+        found.push(message);
+        if (found.flatMap(({ to }) => to).length < recipients) return;
+        this.waiting.delete(mark);
+        resolve(found);
+      }),
+    );
   }
 
   /** From now on one that has the mark is garbage. */
@@ -72,11 +83,8 @@ export class NextHop {
   }
 
   private take(message: Arrived): void {
-    for (const [mark, resolve] of this.waiting) {
-      if (!message.lines.some((line) => line.includes(mark))) continue;
-      this.waiting.delete(mark);
-      resolve(message);
-      return;
+    for (const [mark, give] of this.waiting) {
+      if (message.lines.some((line) => line.includes(mark))) return give(message);
     }
     this.garbage.push(`a message that nobody waits for: ${JSON.stringify(message)}`);
   }
