@@ -121,17 +121,22 @@ class Service(Daemon):
 
     def wait(self) -> None:
         """Until the service answers; raises Failure with its own words where it ends instead."""
+        if not self.endpoints:
+            self.check_running()
         for endpoint in self.endpoints:
 
             def ready(endpoint: Endpoint = endpoint) -> bool:
-                if not is_active(self.unit):
-                    raise Failure(f"{self.unit} ended:\n{journal(self.unit)}")
+                self.check_running()
                 return answers(endpoint.address, endpoint.greeting)
 
             try:
                 wait_for(f"{self.unit} answers on {endpoint.address}", ready, 90)
             except Failure as failure:
                 raise Failure(f"{failure}\n{journal(self.unit)}") from failure
+
+    def check_running(self) -> None:
+        if not is_active(self.unit):
+            raise Failure(f"{self.unit} ended:\n{journal(self.unit)}")
 
     def stop(self) -> None:
         stop_units(self.unit)
