@@ -111,8 +111,8 @@ export async function moveMail(
 }
 
 /** A mail client that reads over IMAPS; not connected yet. */
-export const imapClient = (login: Login): ImapFlow =>
-  new ImapFlow({
+export function imapClient(login: Login): ImapFlow {
+  const client = new ImapFlow({
     host: login.host,
     port: 993,
     secure: true,
@@ -121,6 +121,10 @@ export const imapClient = (login: Login): ImapFlow =>
     greetingTimeout: longestWait * 1000,
     logger: false,
   });
+  // Of a command under way it is the command's, too; a connection may be reset after the logout.
+  client.on('error', () => undefined);
+  return client;
+}
 
 /** Works in a mailbox as a mail client does, over IMAPS. */
 export async function withImap<T>(
