@@ -123,12 +123,23 @@ function reachable(start: string, next: Map<string | undefined, string[]>): stri
   return [...found];
 }
 
-export const aliasesHaveNoLoop: Rule = function* (draft) {
+/** Mail for an alias comes to its end: in a circle it never does, and OpenSMTPD follows a few in a row. */
+export const aliasesEnd: Rule = function* (draft) {
   const next = nextHops(draft);
-  for (const { path, address } of aliasesOf(draft)) {
+  const aliases = aliasesOf(draft);
+  const loops = aliases.flatMap(({ path, address }) => {
     const loop = address === undefined ? undefined : loopFrom(address, next);
-    if (loop) yield { path, problem: `form a loop, ${loop.join(' -> ')}; remove one of them` };
-  }
+    return loop ? [{ path, problem: `form a loop, ${loop.join(' -> ')}; remove one of them` }] : [];
+  });
+  yield* loops;
+  // What leads into a loop has no length.
+  if (loops.length > 0) return;
+  for (const { path, address } of aliases)
+    if (address !== undefined && isLongChain(address, next))
+      yield {
+        path,
+        problem: `lead through more than ${maximumAliasesInARow} aliases in a row, which OpenSMTPD does not follow; name the addresses behind them`,
+      };
 };
 
 /** The way from an address back to itself; undefined where there is none. */
@@ -153,25 +164,12 @@ function loopFrom(start: string, next: Map<string | undefined, string[]>): strin
  */
 const maximumAliasesInARow = 5;
 
-export const aliasChainsEnd: Rule = function* (draft) {
-  const next = nextHops(draft);
-  const isLoop = aliasesOf(draft).some(({ address }) => address && loopFrom(address, next));
-  if (isLoop) return;
-  const further = (addresses: string[]) => [
-    ...new Set(
-      addresses.flatMap((address) => next.get(address) ?? []).filter((to) => next.has(to)),
-    ),
-  ];
-  for (const { path, address } of aliasesOf(draft)) {
-    let step = address ? [address] : [];
-    for (let steps = 0; steps < maximumAliasesInARow; steps++) step = further(step);
-    if (step.length > 0)
-      yield {
-        path,
-        problem: `lead through more than ${maximumAliasesInARow} aliases in a row, which OpenSMTPD does not follow; name the addresses behind them`,
-      };
-  }
-};
+function isLongChain(start: string, next: Map<string | undefined, string[]>): boolean {
+  let step = new Set([start]);
+  for (let steps = 0; steps < maximumAliasesInARow; steps++)
+    step = new Set([...step].flatMap((from) => next.get(from) ?? []).filter((to) => next.has(to)));
+  return step.size > 0;
+}
 
 /** Users of Debian's base system and of the packages on the host. */
 const systemNames = new Set(
