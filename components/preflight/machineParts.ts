@@ -71,6 +71,12 @@ function kinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
   ];
 }
 
+/** The label of what this stack makes at Hetzner, by its own SSH key; undefined before there is one. */
+function ownLabel(state: OwnState): string | undefined {
+  const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
+  return publicKey && ownerLabel(publicKey).mailhost;
+}
+
 /**
  * Finds the parts of the machine that Hetzner has and the state does not: an `up` that was interrupted may have made one and
  * never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
@@ -94,8 +100,7 @@ export async function ownParts(
   // A replacement that was cut off leaves the old one in the state.
   const asked = complete ? wanted.slice(-2) : wanted;
 
-  const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
-  const label = publicKey && ownerLabel(publicKey).mailhost;
+  const label = ownLabel(state);
   const lists: (Part[] | undefined)[] = await Promise.all(asked.map(({ list }) => list()));
   const parts = asked.map(({ type, resource, title, called }, i) => {
     const part = lists[i]?.find((item) => item.name === called);
@@ -136,8 +141,7 @@ export async function lostParts(
   state: OwnState,
   lookUps: LookUps,
 ): Promise<Blocker[]> {
-  const publicKey = state.text(types.privateKey, 'machine-ssh-key', 'publicKeyOpenssh');
-  const label = publicKey && ownerLabel(publicKey).mailhost;
+  const label = ownLabel(state);
   const lost = await Promise.all(
     kinds(settings, lookUps)
       .filter(({ type, resource }) => type !== types.server && state.has(type, resource))
