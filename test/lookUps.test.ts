@@ -167,7 +167,7 @@ it.each([
 it('tells what to check of each provider, by what failed', async () => {
   const lookUps = new LookUps({});
   const fail = (call: string, message: unknown, about?: string) =>
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- some libraries reject with no Error
     lookUps.ask({ api: hetzner, call, about }, () => Promise.reject(message));
   await fail('getServers', new Error('odd'));
   await fail('getVolumes', 'odd');
