@@ -32,6 +32,8 @@ class Smtpd:
         self.envelopes = {}
         #: How often it is asked until it puts off what it has for a route that failed.
         self.failed = 0
+        #: How often it is asked until what it transfers has arrived.
+        self.transfers = {}
 
     def add(self, number):
         envelope = f"{number:08x}00000000"
@@ -78,6 +80,10 @@ class Smtpd:
                 self.failed -= self.failed > 0
                 route = "  connector 127.0.0.1 refcount=1 nconn=0 lastconn=5s timeout=- flags=ERROR_ROUTE_NET\n"
                 return route if self.failed else ""
+            case ["show", "stats"]:
+                counters = "".join(f"{name}={min(1, asked)}\n" for name, asked in self.transfers.items())
+                self.transfers = {name: max(0, asked - 1) for name, asked in self.transfers.items()}
+                return f"control.session=1\n{counters}uptime=16\nuptime.human=16s\n"
             case ["show", "mta", "paused"]:
                 return "".join(f"{source} -> {domain}\n" for source, domain in self.blocks)
             case ["pause", "envelope", envelope]:
@@ -121,6 +127,7 @@ class Pauses(OnHost):
         self.replace(pauses, MARK=self.folder / "mark", KEPT=self.folder / "kept", OPTIONS=self.folder / "options",
                      QUEUE=self.folder / "queue", put_private=lambda path, text: path.write_text(text))  # fmt: skip
         self.smtpd = Smtpd(self.folder)
+        self.restarted_with = []
         self.replace(pauses, wait_for=lambda what, condition, seconds: self.assertTrue(condition(), what))
         self.replace(pauses, run=self.smtpd.run, succeeds=self.smtpd.succeeds, is_active=lambda unit: self.smtpd.runs)
         self.replace(daemons, HOST_LOCK=str(self.folder / "lock"), unended=lambda ones: [])
@@ -128,10 +135,15 @@ class Pauses(OnHost):
             daemon,
             run=self.smtpd.run,
             is_active=lambda unit: True,
-            restart_unit=lambda unit: self.restart() if unit == "opensmtpd" else None,
+            restart_unit=self.restart_unit,
             answers=lambda *_: True,
         )
         self.replace(opensmtpd, run=self.smtpd.run)
+
+    def restart_unit(self, unit):
+        self.restarted_with.append((unit, {*self.smtpd.paused}, sum(self.smtpd.transfers.values())))
+        if unit == "opensmtpd":
+            self.restart()
 
     def restart(self):
         """As the unit does, with the drop-in."""
@@ -178,6 +190,28 @@ class Pauses(OnHost):
         )
         pauses.restore()
 
+    def test_hold_a_restart_until_no_message_is_half_handed_over(self):
+        def wait_for(what, condition, seconds):
+            for _ in range(9):
+                if condition():
+                    return
+            raise Failure(what)
+
+        self.replace(pauses, wait_for=wait_for)
+        self.replace(opensmtpd, wait_for=wait_for)
+        everything = {"mda": "mda.running", "mta": "mta.task.running"}
+        for daemon_class, held in ((OpenSmtpd, {"mda", "mta", "smtp"}), (Dovecot, {"mda"})):
+            own = [counter for subsystem, counter in everything.items() if subsystem in held]
+            # The last of them takes longer than there is time.
+            for counter, asked, left in [*((one, 3, 0) for one in own), (own[0], 99, 90)]:
+                with self.subTest(daemon_class.name, counter=counter, asked=asked):
+                    self.smtpd.__init__(self.folder)
+                    self.smtpd.transfers = {counter: asked}
+                    self.restarted_with.clear()
+                    daemon_class().restart_service()
+                    self.assertEqual(self.restarted_with, [(daemon_class.name, held, left)])
+                    self.assertEqual(self.smtpd.paused, set())
+
     def test_ends_once_what_met_a_closed_port_can_be_tried_again(self):
         def wait_for(what, condition, seconds):
             for _ in range(5):
@@ -206,6 +240,7 @@ class Pauses(OnHost):
             "two restarts": lambda: (self.restart(), self.restart()),
             "restart of OpenSMTPD": lambda: OpenSmtpd().restart_service(),
             "restart of amavis": lambda: Amavis().restart_service(),
+            "restart of Dovecot": lambda: Dovecot().restart_service(),
             "reboot during a push": self.reboot_in_a_push,
         }
         for paused, suspends, blocks, (name, way) in itertools.product(
@@ -226,7 +261,7 @@ class Pauses(OnHost):
                 self.assertEqual(held, suspended)
                 # Nothing that was held back went out; the other did, where relaying is on.
                 self.assertEqual(self.smtpd.waiting() - {other}, suspended)
-                if "mta" not in paused and not blocks and name != "any other command":
+                if "mta" not in paused and not blocks and name not in ("any other command", "restart of Dovecot"):
                     self.assertNotIn(other, self.smtpd.waiting())
                 self.assertEqual([*self.folder.glob("*kept*"), *self.folder.glob("mark")], [])
 

@@ -29,8 +29,10 @@ KEPT = STATE / "smtpd-pauses.json"
 #: The same as options of smtpd, for its unit.
 OPTIONS = STATE / "smtpd-pauses.env"
 
-#: Seconds that OpenSMTPD has to end its sessions with amavis before a restart cuts them. An ordinary message takes one.
+#: Seconds that OpenSMTPD has to finish what it hands to another daemon before that is restarted. An ordinary message takes one.
 DRAIN = 5
+#: Counters of `smtpctl show stats`: messages whose transfer has begun, by subsystem.
+TRANSFERS = {"mda": "mda.running", "mta": "mta.task.running"}
 
 WHAT = {"mda": "delivery to mailboxes", "mta": "relaying (also to amavis)", "smtp": "reception of mail"}
 
@@ -121,6 +123,31 @@ def relaying_paused() -> Iterator[None]:
         yield
     finally:
         release()
+
+
+@contextlib.contextmanager
+def delivery_paused() -> Iterator[None]:
+    """
+    Lets OpenSMTPD finish what it delivers to mailboxes, and start no other delivery.
+
+    A message under way would be delivered twice if Dovecot had stored it and could not confirm that.
+    """
+    if not is_active(UNIT):
+        yield
+        return
+    hold("mda")
+    try:
+        with contextlib.suppress(Failure):
+            wait_for("OpenSMTPD finishes its deliveries to Dovecot", lambda: not transfers("mda"), DRAIN)
+        yield
+    finally:
+        release()
+
+
+def transfers(*subsystems: str) -> int:
+    """Messages that mda and mta are transferring: if they are cut off, the other side may have them, and gets them again."""
+    counters = dict(line.split("=", 1) for line in run("smtpctl", "show", "stats").splitlines() if "=" in line)
+    return sum(int(counters.get(TRANSFERS[subsystem], 0)) for subsystem in subsystems)
 
 
 def is_reception_paused() -> bool:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from mailhost import folders
+from mailhost import folders, pauses
 from mailhost.daemons.daemon import Endpoint, Service, reload_unit
 from mailhost.files import Files
 from mailhost.manifests import Manifest
@@ -26,10 +26,11 @@ class Dovecot(Service):
         reload_unit(self.unit)
 
     def restart_service(self) -> None:
-        if folders.to_convert():
-            run("systemctl", "stop", self.unit)
-            folders.convert()
-        super().restart_service()
+        with pauses.delivery_paused():
+            if folders.to_convert():
+                run("systemctl", "stop", self.unit)
+                folders.convert()
+            super().restart_service()
 
     def check(self, files: Files, staged: Staged, owned: Manifest) -> None:
         staged("doveconf", "-n")

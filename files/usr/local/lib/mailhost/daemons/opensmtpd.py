@@ -11,6 +11,9 @@ from mailhost.manifests import Manifest
 from mailhost.system import run, wait_for
 from mailhost.transaction import Staged
 
+#: Seconds that transfers, and then sessions with clients, have to end before a restart cuts them off.
+PATIENCE = 15
+
 
 class OpenSmtpd(Service):
     name = "opensmtpd"
@@ -33,12 +36,16 @@ class OpenSmtpd(Service):
     def restart_service(self) -> None:
         with pauses.relaying_paused():
             if self.is_running():
+                # Clients are served until the transfers have ended.
+                pauses.hold("mda")
+                with contextlib.suppress(Failure):
+                    wait_for("transfers end", lambda: not pauses.transfers("mda", "mta"), PATIENCE)
                 pauses.hold("smtp")
-                # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
+                # Clients that wait for a connection have handed over nothing yet. One that stays connected is cut off in the end.
                 ours = " or ".join(f"sport = :{port}" for port in sorted(self.public_ports))
                 sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", f"( {ours} )")
                 with contextlib.suppress(Failure):
-                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
+                    wait_for("sessions with clients end", lambda: "smtpd" not in run(*sessions), PATIENCE)
             super().restart_service()
 
 
