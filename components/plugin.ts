@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type * as pulumi from '@pulumi/pulumi';
 import { main } from '@pulumi/pulumi/provider';
 import * as components from '.';
+import { packageRoot } from './packageRoot';
 
 interface Schema {
   version: string;
@@ -15,7 +16,7 @@ type Component = new (
   opts: pulumi.ComponentResourceOptions,
 ) => { urn: pulumi.Output<string> } & Record<string, unknown>;
 
-const text = readFileSync(join(__dirname, '..', 'schema.json'), 'utf8');
+const text = readFileSync(join(packageRoot, 'schema.json'), 'utf8');
 const schema = JSON.parse(text) as Schema;
 
 /** Serves the package's components to programs in any language. The engine starts this file as a plugin. */

@@ -16,6 +16,7 @@ import { record, type Recorded } from './mocks';
 const gopher: DaemonSpec = {
   name: 'gopher',
   title: 'gopherd',
+  effect: 'restarts gopherd',
   unit: 'gopherd',
   timers: ['gopherd-rotate.timer'],
   isWanted: (mail) => mail.web,
@@ -34,7 +35,7 @@ const gopher: DaemonSpec = {
   },
   waitsFor: ['tls', 'antivirus'],
   files: ({ mail }) => ({ '/etc/gopherd.conf': hostFile(`name ${mail.hostName}\n`) }),
-  secrets: secretFiles(['credentials'], (_plan, { credentials }) => ({
+  secrets: secretFiles('the passwords', ['credentials'], (_plan, { credentials }) => ({
     '/etc/gopherd.secrets': hostFile(`${credentials.length} ${credentials[0]!.passwordHash}\n`),
   })),
 };

@@ -49,7 +49,7 @@ describe('a release', () => {
       expect(text(file)).toContain('mailhost.git@97.1.0');
     expect(text('examples/typescript/package.json')).toContain('mailhost.git#v97.1.0');
     const packed = execFileSync('tar', ['-tzf', 'mailhost-97.1.0.tgz'], { cwd: clone });
-    expect(packed.toString()).toContain('package/dist/plugin.js');
+    expect(packed.toString()).toContain('package/dist/components/plugin.js');
     expect(git('status', '--porcelain')).toBe('');
   }, 120_000);
 

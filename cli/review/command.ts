@@ -6,9 +6,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { htmlReview } from './html';
 import { markdownReview } from './markdown';
 import { parsePlan } from './plan';
-import { reviewOf, type Review } from './review';
-import type { Mark } from './risk';
-import { textReview } from './text';
+import { reviewOf, type Review } from '../../components/review/review';
+import type { Mark } from '../../components/review/risk';
+import { textReview } from '../../components/review/text';
 
 /** What CI decides by; 1 is an error of the command itself. */
 const exitStatus: Record<Mark, number> = { harmless: 0, risky: 2, blocked: 3 };

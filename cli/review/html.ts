@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { Change, Edit } from './changes';
-import { hunksOf, visible, type Hunk, type Line } from './lines';
-import { linesOf, verdictOf, type Review, type Section } from './review';
-import type { Mark, Verdict } from './risk';
+import type { Change, Edit } from '../../components/review/changes';
+import { hunksOf, visible, type Hunk, type Line } from '../../components/review/lines';
+import { linesOf, verdictOf, type Review, type Section } from '../../components/review/review';
+import type { Mark, Verdict } from '../../components/review/risk';
 import { css } from './style';
-import { editNote, headline, heading, markTitles, plural, timeOf } from './words';
+import {
+  editNote,
+  headline,
+  heading,
+  markTitles,
+  plural,
+  timeOf,
+} from '../../components/review/words';
 
 /** Text that is HTML already. */
 class Html {

@@ -1,7 +1,14 @@
-import type { Edit } from './changes';
-import { hunksOf, visible } from './lines';
-import { linesOf, verdictOf, type Review, type Section } from './review';
-import { editNote, effectLine, headline, heading, markTitles, plural } from './words';
+import type { Edit } from '../../components/review/changes';
+import { hunksOf, visible } from '../../components/review/lines';
+import { linesOf, verdictOf, type Review, type Section } from '../../components/review/review';
+import {
+  editNote,
+  effectLine,
+  headline,
+  heading,
+  markTitles,
+  plural,
+} from '../../components/review/words';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
 export const commentLimit = 65_536;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Plan, State, Step } from '../../components/review/plan';
 
 const properties = z.record(z.string(), z.unknown());
 
@@ -28,48 +29,6 @@ const digest = z.object({
     .nullish(),
   changeSummary: z.record(z.string(), z.number()).nullish(),
 });
-
-/** What the engine knows of a resource before or after a change. */
-export interface State {
-  inputs: Record<string, unknown>;
-  outputs: Record<string, unknown>;
-  protect: boolean;
-}
-
-/** What the engine would do to one resource. */
-export interface Step {
-  /** `StepOp` of the engine, such as `update`. */
-  op: string;
-  urn: string;
-  /** Such as `hcloud:index/server:Server`. */
-  type: string;
-  name: string;
-  before?: State;
-  after?: State;
-  /** Properties that differ, as the provider reports them: paths such as `rules[0].port`. */
-  differing: string[];
-  /** Properties that make the provider replace the resource. */
-  replaceReasons: string[];
-}
-
-/** A message of the engine, a provider or the program. */
-export interface Diagnostic {
-  /** `info`, `info#err`, `warning` or `error`. */
-  severity: string;
-  message: string;
-}
-
-/** A preview as data. */
-export interface Plan {
-  /** `PROJECT/STACK`. */
-  stack: string;
-  steps: Step[];
-  diagnostics: Diagnostic[];
-  /** Number of resources that the engine compared; undefined if the preview failed before it had compared all. */
-  resources?: number;
-  /** Outputs of the stack before the change. */
-  outputs: Record<string, unknown>;
-}
 
 /**
  * Parses the output of `pulumi preview --json`, in which the engine has replaced each secret by `[secret]`. Lines before the

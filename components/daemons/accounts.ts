@@ -7,17 +7,22 @@ const names = '/etc/mailhost/system-users';
 /** The system users that are accounts: the host program creates those that are missing and locks those that are gone. */
 export const accounts: DaemonSpec = {
   name: 'accounts',
-  title: 'system users',
+  title: 'System users',
+  effect: 'changes system users',
   isWanted: ({ accountKind }) => accountKind === 'system',
   waitsFor: ['volume'],
   files: ({ mail }) => ({
     [names]: hostFile(textOfLines(mail.accounts.map(({ address }) => localPartOf(address)))),
   }),
   // As chpasswd(8) reads it.
-  secrets: secretFiles(['credentials'], (_plan, { credentials }) => {
-    const lines = credentials.map(
-      ({ address, passwordHash }) => `${localPartOf(address)}:${passwordHash}`,
-    );
-    return { [`${names}.shadow`]: hostFile(textOfLines(lines), '0600') };
-  }),
+  secrets: secretFiles(
+    "the accounts' password hashes",
+    ['credentials'],
+    (_plan, { credentials }) => {
+      const lines = credentials.map(
+        ({ address, passwordHash }) => `${localPartOf(address)}:${passwordHash}`,
+      );
+      return { [`${names}.shadow`]: hostFile(textOfLines(lines), '0600') };
+    },
+  ),
 };

@@ -15,6 +15,7 @@ export const scannerAddresses = Array.from({ length: 32 }, (_, index) => `127.0.
 export const amavis: DaemonSpec = {
   name: 'amavis',
   title: 'amavis',
+  effect: 'restarts amavis; mail waits in the queue until it answers',
   unit: 'amavis',
   timers: ['mailhost-sign.timer'],
   packages: () => ['amavisd-new'],
@@ -26,7 +27,9 @@ export const amavis: DaemonSpec = {
   // The host refuses to sign with a key that the domain's name servers do not answer.
   waitsFor: ['volume', 'spamassassin', 'antivirus', 'records'],
   files,
-  secrets: secretFiles(['dkimKeys'], (_plan, { dkimKeys }) => keyFiles(dkimKeys)),
+  secrets: secretFiles('the private DKIM keys', ['dkimKeys'], (_plan, { dkimKeys }) =>
+    keyFiles(dkimKeys),
+  ),
 };
 
 function files({ mail, dkim, ports }: Plan): HostFiles {

@@ -5,6 +5,7 @@ import type { DaemonSpec } from './spec';
 export const antivirus: DaemonSpec = {
   name: 'antivirus',
   title: 'ClamAV',
+  effect: 'restarts ClamAV; mail waits in the queue until it answers',
   unit: 'clamav-daemon',
   isWanted: (mail) => mail.antivirus,
   packages: () => ['clamav-daemon', 'clamav-freshclam'],

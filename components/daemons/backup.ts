@@ -8,12 +8,17 @@ const folder = '/etc/mailhost';
 export const backup: DaemonSpec = {
   name: 'backup',
   title: 'restic',
+  effect: 'restarts the timer of the backup',
   timers: ['mailhost-backup.timer'],
   isWanted: (mail) => mail.backup !== undefined,
   packages: () => ['restic', 'openssh-client'],
   waitsFor: [],
   files,
-  secrets: secretFiles(['backup'], (_plan, secrets) => repositoryFiles(secrets.backup)),
+  secrets: secretFiles(
+    'the access to the repository and its password',
+    ['backup'],
+    (_plan, secrets) => repositoryFiles(secrets.backup),
+  ),
 };
 
 /** restic's settings as environment variables. As long as an empty volume is to be filled, no backup is made. */

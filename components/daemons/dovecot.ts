@@ -17,6 +17,8 @@ import { tlsCiphers } from './tls';
 export const dovecot = {
   name: 'dovecot',
   title: 'Dovecot',
+  effect:
+    'restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers',
   unit: 'dovecot',
   packages: () => [
     'dovecot-core',
@@ -50,7 +52,7 @@ export const dovecot = {
   },
   waitsFor: ['volume', 'tls', 'accounts'],
   files,
-  secrets: secretFiles(['credentials'], passwordFile),
+  secrets: secretFiles("the accounts' password hashes", ['credentials'], passwordFile),
 } satisfies DaemonSpec;
 
 /** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */

@@ -9,6 +9,7 @@ export const trustedNetworks = (adminNetworks: string[]): string[] =>
 export const fail2ban: DaemonSpec = {
   name: 'fail2ban',
   title: 'fail2ban',
+  effect: 'restarts fail2ban',
   unit: 'fail2ban',
   packages: () => ['fail2ban'],
   waitsFor: [],

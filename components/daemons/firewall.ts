@@ -5,6 +5,7 @@ import type { DaemonSpec } from './spec';
 export const firewall: DaemonSpec = {
   name: 'firewall',
   title: 'nftables',
+  effect: 'replaces the rules of the packet filter in one step',
   unit: 'nftables',
   packages: () => ['nftables'],
   waitsFor: [],

@@ -18,6 +18,8 @@ import { tlsCiphers } from './tls';
 export const openSmtpd = {
   name: 'opensmtpd',
   title: 'OpenSMTPD',
+  effect:
+    'restarts OpenSMTPD: open sessions get up to 15 s to end, and senders that come meanwhile try again',
   unit: 'opensmtpd',
   packages: () => ['opensmtpd'],
   users: [
@@ -57,7 +59,11 @@ export const openSmtpd = {
   // While a route is down OpenSMTPD holds mail back, so its next hops come first.
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
   files,
-  secrets: secretFiles(['credentials', 'smarthostPassword'], tablesWithSecrets),
+  secrets: secretFiles(
+    "the accounts' password hashes, or the smarthost's password",
+    ['credentials', 'smarthostPassword'],
+    tablesWithSecrets,
+  ),
 } satisfies DaemonSpec;
 
 const mebibyte = 1 << 20;

@@ -5,6 +5,7 @@ import type { DaemonSpec } from './spec';
 export const resolver: DaemonSpec = {
   name: 'resolver',
   title: 'unbound',
+  effect: 'restarts unbound, whose cache is empty then',
   unit: 'unbound',
   // dns-root-data: the root's name servers and its key, from which unbound starts.
   packages: () => ['unbound', 'dns-root-data'],

@@ -5,6 +5,7 @@ import type { DaemonSpec } from './spec';
 export const spamAssassin: DaemonSpec = {
   name: 'spamassassin',
   title: 'SpamAssassin',
+  effect: 'restarts spamd and amavis; mail waits in the queue until amavis answers',
   unit: 'spamd',
   timers: ['spamassassin-maintenance.timer'],
   packages: () => [

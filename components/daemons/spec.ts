@@ -77,22 +77,27 @@ export interface Secrets {
 
 /** Files with secrets, and the secrets that they are rendered from: the push waits for no other. */
 export interface SecretFiles {
+  /** What the secrets are, as a review names them. */
+  what: string;
   from: readonly (keyof Secrets)[];
   files: (plan: Plan, secrets: Secrets) => HostFiles;
 }
 
 /** @param from names of the secrets that `files` takes */
 export const secretFiles = <K extends keyof Secrets>(
+  what: string,
   from: readonly K[],
   files: (plan: Plan, secrets: Pick<Secrets, K>) => HostFiles,
-): SecretFiles => ({ from, files });
+): SecretFiles => ({ what, from, files });
 
 /** Whatever is pushed to the host by itself: a daemon, or files that several daemons share. */
 export interface DaemonSpec {
   /** Name of the push, which is also that of the class on the host and of the resource: `mail-dovecot` of the mail host `mail`. */
   name: string;
-  /** Its name in documentation. */
+  /** Its name in documentation and in reviews of a change. */
   title: string;
+  /** What a push of it does on the host and to mail, as its class there does it: "restarts Dovecot: mail clients connect again". */
+  effect: string;
   /** systemd unit that is restarted with new files. Default: the class on the host restarts something itself. */
   unit?: string;
   /** Further units that have to run and to start at boot. */

@@ -6,6 +6,7 @@ import type { DaemonSpec } from './spec';
 export const ssh: DaemonSpec = {
   name: 'ssh',
   title: 'sshd',
+  effect: 'reloads sshd; open sessions stay',
   ports: { ssh: { number: 22, protocol: 'SSH', purpose: 'ssh', from: 'admins' } },
   waitsFor: [],
   files: ({ adminNetworks }) =>

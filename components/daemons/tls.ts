@@ -7,6 +7,8 @@ import { secretFiles, type DaemonSpec, type Pair, type Plan, type Secrets } from
 export const tls: DaemonSpec = {
   name: 'tls',
   title: 'TLS certificates',
+  effect:
+    'restarts OpenSMTPD and reloads Dovecot and nginx if the certificate is another one: open SMTP sessions end, and senders try again',
   unit: 'mailhost-renew.timer',
   packages: (mail) => [
     'openssl',
@@ -26,7 +28,11 @@ export const tls: DaemonSpec = {
   },
   waitsFor: ['volume'],
   files,
-  secrets: secretFiles(['certificate', 'tlsKeyHashes'], keyFiles),
+  secrets: secretFiles(
+    'the certificates and their private keys',
+    ['certificate', 'tlsKeyHashes'],
+    keyFiles,
+  ),
 };
 
 const folder = '/etc/ssl/mailhost';

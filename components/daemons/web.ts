@@ -18,6 +18,7 @@ const root = '/usr/local/share/mailhost/web';
 export const web: DaemonSpec = {
   name: 'web',
   title: 'nginx',
+  effect: 'reloads nginx without a gap',
   unit: 'nginx',
   isWanted: (mail) => mail.web,
   packages: () => ['nginx'],

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Handlebars from 'handlebars';
+import { packageRoot } from '../packageRoot';
 
 /** One file on the host: its permission bits in octal (`"0640"`), `"user:group"`, and its text. */
 export interface HostFile {
@@ -12,7 +13,7 @@ export interface HostFile {
 /** Files by their absolute path on the host. */
 export type HostFiles = Record<string, HostFile>;
 
-const root = join(__dirname, '..', '..', 'files');
+const root = join(packageRoot, 'files');
 
 /**
  * The text of `files/<path>.hbs` with `values` filled in. A name that `values` lacks is an error, never an empty string.

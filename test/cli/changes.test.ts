@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Change } from '../../cli/review/changes';
+import type { Change } from '../../components/review/changes';
 import { push, reviewOfSteps, sampleReview, step } from './samples';
 
 /** What changes, by part: each text with its place. */

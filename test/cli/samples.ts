@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parsePlan } from '../../cli/review/plan';
-import { reviewOf, type Review } from '../../cli/review/review';
+import { reviewOf, type Review } from '../../components/review/review';
 
 const folder = join(__dirname, 'samples');
 

@@ -1,6 +1,6 @@
 import type { Action, Change, Edit } from './changes';
 import type { Effect } from './effects';
-import { pushes } from './pushes';
+import { works } from './pushes';
 import type { Review } from './review';
 import type { Mark } from './risk';
 
@@ -63,7 +63,8 @@ export function editNote(
   { push, record, action }: Change,
   { at, before, after, isSecret }: Edit,
 ): string {
-  if (isSecret) return `changed secret: ${(at === 'stdin' && push && pushes[push]?.secrets) || at}`;
+  if (isSecret)
+    return `changed secret: ${(at === 'stdin' && works().get(push ?? '')?.secrets) || at}`;
   if (record) return '';
   if (action === 'change' && before === undefined) return `${at} (new)`;
   if (action === 'change' && after === undefined) return `${at} (removed)`;

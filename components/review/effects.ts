@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Change } from './changes';
 import { heldMail, replacedServer } from './measured';
 import type { Plan } from './plan';
-import { pushes, tasks } from './pushes';
+import { works } from './pushes';
 import { resizes } from './risk';
 import { fromJson } from './values';
 
@@ -49,14 +49,15 @@ function pushEffects(changes: Change[]): Effect[] {
   // A command without edits is repeated, on a server that is new.
   const touched = changes.filter(({ push, action }) => push !== undefined && action !== 'remove');
   const isNew = touched.filter(({ action }) => action === 'replace' || action === 'add');
-  const names = [...Object.keys(pushes), ...Object.keys(tasks)];
-  const of = (some: Change[]) => names.filter((name) => some.some(({ push }) => push === name));
-  const again = of(isNew).filter((name) => name in pushes);
+  const known = works();
+  const of = (some: Change[]) =>
+    [...known.keys()].filter((name) => some.some(({ push }) => push === name));
+  const again = of(isNew).filter((name) => !known.get(name)!.isTask);
   const all =
     again.length > 3
       ? [
           {
-            what: `makes ${again.length} pushes to a new host: ${again.map((name) => pushes[name]!.title).join(', ')}`,
+            what: `makes ${again.length} pushes to a new host: ${again.map((name) => known.get(name)!.title).join(', ')}`,
           },
         ]
       : [];
@@ -66,9 +67,9 @@ function pushEffects(changes: Change[]): Effect[] {
   );
   return [
     ...all,
-    ...stopped.map((name) => ({ what: `stops ${(pushes[name] ?? tasks[name])!.title}` })),
+    ...stopped.map((name) => ({ what: `stops ${known.get(name)!.title}` })),
     ...single.map((name) => ({
-      what: `${(pushes[name] ?? tasks[name])!.effect}${forSeconds(heldMail[name])}`,
+      what: `${known.get(name)!.effect}${forSeconds(heldMail[name])}`,
     })),
   ];
 }

@@ -1,5 +1,5 @@
 import type { Change } from './changes';
-import { pushes, tasks } from './pushes';
+import { works } from './pushes';
 
 /** From the worst to the best. */
 export const marks = ['blocked', 'risky', 'harmless'] as const;
@@ -28,11 +28,12 @@ export function verdictOn(change: Change): Verdict {
 }
 
 function verdictOnPush({ action }: Change, push: string): Verdict {
-  const { title, effect } = pushes[push] ?? tasks[push] ?? { title: push, effect: undefined };
-  if (action === 'remove' && push in tasks)
+  const work = works().get(push);
+  if (action === 'remove' && work?.isTask)
     return harmless('This step is no longer part of an update.');
-  if (action === 'remove') return risky(`${title} is no longer wanted: the host stops it.`);
-  if (effect === undefined) return risky(`This review has no rule for the push ${push}.`);
+  if (action === 'remove')
+    return risky(`${work?.title ?? push} is no longer wanted: the host stops it.`);
+  if (!work) return risky(`This review has no rule for the push ${push}.`);
   if (push === 'restore') return risky('The volume is filled from a backup.');
   return harmless(
     'The daemon checks its files before they are used; they are rolled back if it does not answer.',

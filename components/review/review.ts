@@ -2,7 +2,7 @@ import { changesIn, type Action, type Change } from './changes';
 import { changedLines } from './lines';
 import { dkimCalendar, effectsOf, type Effect, type KeyDates } from './effects';
 import type { Plan } from './plan';
-import { pushes, tasks } from './pushes';
+import { works } from './pushes';
 import { marks, verdictOn, type Mark, type Verdict } from './risk';
 
 /** Changes of one subject. */
@@ -67,15 +67,16 @@ const touchesKeys = ({ record, type }: Change) =>
 
 /** By subject, in the order in which a person asks: the machine, DNS, keys, each push, and whatever else there is. */
 function sectionsOf(changes: Section['changes']): Section[] {
+  const known = works();
   const subjects = [
     'Server',
     'DNS',
     'Keys and certificates',
-    ...Object.values({ ...pushes, ...tasks }).map(({ title }) => title),
+    ...[...known.values()].map(({ title }) => title),
     'Other resources',
   ];
   const subjectOf = ({ push, record, type }: Change): string => {
-    if (push !== undefined) return (pushes[push] ?? tasks[push])?.title ?? 'Other resources';
+    if (push !== undefined) return known.get(push)?.title ?? 'Other resources';
     if (record || type.startsWith('cloudflare:')) return 'DNS';
     if (type.startsWith('hcloud:')) return 'Server';
     return type.startsWith('tls:') ? 'Keys and certificates' : 'Other resources';
@@ -85,7 +86,7 @@ function sectionsOf(changes: Section['changes']): Section[] {
     ({ push, edits, action }) =>
       push === undefined ||
       action === 'remove' ||
-      !(push in pushes || push in tasks) ||
+      !known.has(push) ||
       (edits.length > 0 && push !== 'check' && push !== 'records'),
   );
   // What needs attention comes first, and of records what has one reason together.
