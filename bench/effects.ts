@@ -91,7 +91,7 @@ class WatchedHost {
 type Change = [name: string, runs: number, work: (run: number) => Promise<unknown>];
 
 async function run({ quick }: Options): Promise<Figure[]> {
-  const runs = quick ? 1 : 3;
+  const runs = quick ? 1 : 5;
   const host = await WatchedHost.begin();
   const certificate = host.stack
     .resources()
