@@ -1,7 +1,7 @@
 # Node 22 or later: the system's, or the one that npm brings as the package `node`.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick faults fuzz fuzz-host mutate
+.PHONY: help install check docs diagram test test-fast test-clocks up down bench bench-quick bench-effects faults fuzz fuzz-host mutate
 
 help:
 	@echo 'make up      stand a mail host up in the lab on this machine, and show that it works'
@@ -13,6 +13,7 @@ help:
 	@echo 'make docs    make again what follows from the settings, the components and the daemons'\'' specs'
 	@echo 'make diagram     render docs/architecture.svg; needs Graphviz'
 	@echo 'make bench   measure, and write bench/README.md: about an hour; bench-quick has a look in some minutes'
+	@echo 'make bench-effects  measure what each change does to mail, for mailhost review: ten minutes'
 	@echo 'make faults  ill-treat a mail host in every way there is, and write docs/faults.md: about an hour'
 	@echo 'make fuzz    fuzz the mail filters for an hour; MINUTES=5 SEED=7 for less, and from another seed'
 	@echo 'make fuzz-host  fuzz the senders of mail that a mail host in the lab forwards, for a quarter of an hour; MINUTES and SEED too'
@@ -76,6 +77,11 @@ bench-quick: install
 	./lab/bootstrap
 	./lab/engine/build
 	node --import tsx bench/main.ts --quick
+
+bench-effects: install
+	./lab/bootstrap
+	./lab/engine/build
+	node --import tsx bench/main.ts effects
 
 faults: install
 	./lab/bootstrap

@@ -3,6 +3,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { inOwnCell } from '../test/lab/ownCell';
+import { effects, measuredModule } from './effects';
 import { field } from './field';
 import { tools } from './field/tools';
 import { say, timed, type Part } from './frame';
@@ -12,11 +13,12 @@ import { mail } from './mail';
 import { markdown, plots, type Results } from './report';
 import { scale } from './scale';
 
-const parts: Record<string, Part> = { field, scale, limits, hosts, mail };
+const parts: Record<string, Part> = { field, scale, limits, hosts, mail, effects };
 
 const inFolder = (file: string) => join(__dirname, file);
+const measured = inFolder('../cli/review/measured.ts');
 
-/** Writes results.json, README.md and its plots; a quick run is only shown. */
+/** Writes results.json, README.md and its plots, and the times that a review names; a quick run is only shown. */
 async function main(names: string[], options: { quick: boolean }): Promise<void> {
   const path = inFolder('results.json');
   const results: Results = existsSync(path)
@@ -42,6 +44,7 @@ async function main(names: string[], options: { quick: boolean }): Promise<void>
       writeFileSync(path, `${JSON.stringify(results, undefined, 2)}\n`);
       writeFileSync(inFolder('README.md'), markdown(results));
       for (const [file, svg] of Object.entries(plots(results))) writeFileSync(inFolder(file), svg);
+      if (results.effects) writeFileSync(measured, measuredModule(results.effects.figures));
     }
   }
 }

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Change, Edit } from '../../components/review/changes';
 import { hunksOf, visible, type Hunk, type Line } from '../../components/review/lines';
-import { linesOf, verdictOf, type Review, type Section } from '../../components/review/review';
+import { verdictOf, type Review, type Section } from '../../components/review/review';
 import type { Mark, Verdict } from '../../components/review/risk';
 import { css } from './style';
 import {
+  amountOf,
   editNote,
   headline,
   heading,
   markTitles,
-  plural,
   timeOf,
 } from '../../components/review/words';
 
@@ -116,13 +116,13 @@ const overview = ({ sections }: Review) =>
     'Changes',
     table(
       'list',
-      ['Part', 'Resources', 'Lines', 'Mark', 'Reason'],
+      ['Part', 'Resources', 'Changed', 'Mark', 'Reason'],
       sections.map(({ title, changes }) => {
         const { mark, reasons } = verdictOf(changes);
         return [
           markup`<a href="#${idOf(title)}">${title}</a>`,
           changes.length,
-          linesOf(changes),
+          amountOf(changes),
           markOf(mark),
           reasons.join(' '),
         ];
@@ -172,7 +172,7 @@ function section({ title, changes }: Section): Html {
   const others = changes.filter(({ record }) => !record);
   return markup`<section aria-labelledby="${idOf(title)}">
 <details open>
-<summary><h2 id="${idOf(title)}">${title}</h2> <span class="faint">${plural(linesOf(changes), 'changed line')}</span></summary>
+<summary><h2 id="${idOf(title)}">${title}</h2> <span class="faint">${amountOf(changes)}</span></summary>
 ${records.length > 0 && recordTable(records)}${others.map(changeBlock)}</details>
 </section>
 `;

@@ -1,13 +1,13 @@
 import type { Edit } from '../../components/review/changes';
 import { hunksOf, visible } from '../../components/review/lines';
-import { linesOf, verdictOf, type Review, type Section } from '../../components/review/review';
+import { verdictOf, type Review, type Section } from '../../components/review/review';
 import {
+  amountOf,
   editNote,
   effectLine,
   headline,
   heading,
   markTitles,
-  plural,
 } from '../../components/review/words';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
@@ -43,9 +43,9 @@ function summaryTable({ sections }: Review): string {
   const rows = sections.map(({ title, changes }) => {
     const { mark, reasons } = verdictOf(changes);
     const why = reasons.length > 3 ? [...reasons.slice(0, 2), '…'] : reasons;
-    return `| ${title} | ${changes.length} | ${linesOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${escaped(why.join(' '))} |\n`;
+    return `| ${title} | ${changes.length} | ${amountOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${escaped(why.join(' '))} |\n`;
   });
-  return `| Part | Resources | Lines | Mark | Reason |\n| --- | ---: | ---: | --- | --- |\n${rows.join('')}\n`;
+  return `| Part | Resources | Changed | Mark | Reason |\n| --- | ---: | ---: | --- | --- |\n${rows.join('')}\n`;
 }
 
 function listPart(title: string, items: string[]): Part | undefined {
@@ -67,7 +67,7 @@ const leftOut = (title: string, count: number | string) =>
   `**${title}**: ${count}, left out for lack of room\n\n`;
 
 function sectionPart({ title, changes }: Section): Part {
-  const count = plural(linesOf(changes), 'changed line');
+  const count = amountOf(changes);
   const inner = changes.map((change) => {
     const parts = change.edits.map((edit) => {
       const note = editNote(change, edit);
@@ -80,8 +80,8 @@ function sectionPart({ title, changes }: Section): Part {
   });
   const mark = icons[verdictOf(changes).mark];
   return {
-    full: `<details>\n<summary>${mark} <b>${title}</b>: ${count}</summary>\n\n${inner.join('')}</details>\n\n`,
-    short: `${mark} ${leftOut(title, count)}`,
+    full: `<details>\n<summary>${mark} <b>${title}</b>${count && `: ${count}`}</summary>\n\n${inner.join('')}</details>\n\n`,
+    short: `${mark} ${leftOut(title, count || 'changes')}`,
   };
 }
 

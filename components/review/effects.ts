@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Change } from './changes';
-import { heldMail, replacedServer } from './measured';
+import { heldMail, replacedServer, resizedServer } from './measured';
 import type { Plan } from './plan';
 import { works } from './pushes';
 import { resizes } from './risk';
@@ -40,7 +40,11 @@ function machineEffects(changes: Change[]): Effect[] {
       if (action === 'remove')
         return [{ what: 'deletes the server: no mail is accepted any more' }];
       return action === 'change' && resizes(server)
-        ? [{ what: 'turns the server off and on to resize it: other systems try again meanwhile' }]
+        ? [
+            {
+              what: `turns the server off and on to resize it${forSeconds(resizedServer)}: other systems try again meanwhile`,
+            },
+          ]
         : [];
     });
 }

@@ -3,3 +3,6 @@ export const heldMail: Readonly<Record<string, number>> = {};
 
 /** Seconds without SMTP and IMAP while the server is replaced, if that was measured. */
 export const replacedServer: number | undefined = undefined;
+
+/** Seconds without SMTP or IMAP while the server is resized. */
+export const resizedServer: number | undefined = undefined;

@@ -1,5 +1,4 @@
 import { changesIn, type Action, type Change } from './changes';
-import { changedLines } from './lines';
 import { dkimCalendar, effectsOf, type Effect, type KeyDates } from './effects';
 import type { Plan } from './plan';
 import { works } from './pushes';
@@ -104,9 +103,6 @@ function sectionsOf(changes: Section['changes']): Section[] {
     }))
     .filter(({ changes: own }) => own.length > 0);
 }
-
-export const linesOf = (changes: Change[]): number =>
-  changes.reduce((sum, { edits }) => sum + changedLines(edits), 0);
 
 /** The worst mark, and the reasons of the changes that have it. */
 export function verdictOf(changes: Verdict[]): { mark: Mark; reasons: string[] } {

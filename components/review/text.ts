@@ -46,8 +46,10 @@ export function textReview(review: Review, options: TextOptions): string {
     const note = editNote(change, edit);
     const label = isShort(change, edit) ? `${edit.at}: ` : '';
     // A push that comes or goes as a whole is not read line by line here.
-    if (options.isSummary || (isFile(edit) && change.action !== 'change'))
-      return [`  ${visible(note || edit.at)}: ${plural(changedLines([edit]), 'line')}`];
+    if (options.isSummary || (isFile(edit) && change.action !== 'change')) {
+      const lines = changedLines([edit]);
+      return [`  ${visible(note || edit.at)}${lines > 0 ? `: ${plural(lines, 'line')}` : ''}`];
+    }
     return [
       ...(note && !label ? [`  ${visible(note)}`] : []),
       ...hunksOf(edit, options.context).flatMap(({ lines }) =>

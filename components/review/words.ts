@@ -1,5 +1,6 @@
 import type { Action, Change, Edit } from './changes';
 import type { Effect } from './effects';
+import { changedLines } from './lines';
 import { works } from './pushes';
 import type { Review } from './review';
 import type { Mark } from './risk';
@@ -79,6 +80,16 @@ export function timeOf({ after }: Effect): string {
 
 export const effectLine = (effect: Effect): string =>
   [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
+
+/** How much changes, in words; empty if nothing but the resource itself. */
+export function amountOf(changes: Change[]): string {
+  const edits = changes.flatMap((change) => change.edits);
+  const [lines, secrets] = [changedLines(edits), edits.filter(({ isSecret }) => isSecret).length];
+  return [
+    ...(lines > 0 ? [plural(lines, 'line')] : []),
+    ...(secrets > 0 ? [plural(secrets, 'secret')] : []),
+  ].join(', ');
+}
 
 export const plural = (count: number, what: string): string =>
   `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { HtmlValidate } from 'html-validate';
 import { describe, expect, it } from 'vitest';
 import { htmlReview } from '../../cli/review/html';
-import { hunksOf, visible } from '../../components/review/lines';
+import { changedLines, hunksOf, visible } from '../../components/review/lines';
 import { commentLimit, markdownReview } from '../../cli/review/markdown';
 import { parsePlan } from '../../cli/review/plan';
-import { linesOf, reviewOf, type Review } from '../../components/review/review';
+import { reviewOf, type Review } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
 
@@ -206,7 +206,8 @@ describe.each([
 describe('the review as text', () => {
   it.each(sampleNames)('of %s has at most 12 lines beside twice the lines that change', (name) => {
     const review = sampleReview(name);
-    const changed = review.sections.reduce((sum, { changes }) => sum + linesOf(changes), 0);
+    const edits = review.sections.flatMap(({ changes }) => changes.flatMap((one) => one.edits));
+    const changed = changedLines(edits);
     expect(plainText(review).trimEnd().split('\n').length).toBeLessThanOrEqual(2 * changed + 12);
   });
 
@@ -258,6 +259,13 @@ describe('the review as text', () => {
     const written = textReview(sampleReview('spamTagLevel'), options);
     expect(written).toContain('/etc/spamassassin/local.cf: 2 lines\n');
     expect(written).not.toContain('required_score');
+  });
+
+  it.each(sampleNames)('of %s counts nothing where a secret changes alone', (name) => {
+    const review = sampleReview(name);
+    const options = { isColoured: false, context: 0, isSummary: true };
+    const forms = [textReview(review, options), markdownReview(review), htmlReview(review)];
+    for (const written of forms) expect(written).not.toMatch(/\b0 lines/);
   });
 
   it('lets no text control the terminal', () => {
@@ -314,7 +322,7 @@ describe('the review as Markdown', () => {
       content: '192.0.2.1',
     });
     const written = markdownReview(reviewOfSteps(long, dns));
-    expect(written).toContain('**Dovecot**: 40000 changed lines, left out for lack of room');
+    expect(written).toContain('**Dovecot**: 40000 lines, left out for lack of room');
     expect(written).toContain('+a.example. A 192.0.2.1');
   });
 

@@ -1,0 +1,173 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parsePlan } from '../../cli/review/plan';
+import { reviewOf, type Review } from '../../components/review/review';
+import { textReview } from '../../components/review/text';
+import { wantedDaemons } from '../../components/daemons/catalogue';
+import type { HostFiles } from '../../components/hostFiles/files';
+import { systemFiles } from '../../components/hostFiles/systemFiles';
+import type { MailHostArgs } from '../../components/mailHostArgs';
+import { example, exampleMail, planOf, sshKey } from '../example';
+
+const asText = (review: Review) =>
+  textReview(review, { isColoured: false, context: 0, isSummary: false });
+
+/** The readable files of each push, as `up` writes them. */
+function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Partial<MailHostArgs>) {
+  const mail = exampleMail(change);
+  const system = systemFiles(mail, { adminSshKeys: adminSshKeys as string[], driftAccepted: [] });
+  return new Map<string, HostFiles>([
+    ['system', system],
+    ...wantedDaemons(mail).map(
+      ({ name, files }) =>
+        [name, files(planOf(mail, { adminNetworks: adminNetworks as string[] }))] as const,
+    ),
+  ]);
+}
+
+/** The preview of another set of pushes, as the engine writes it. */
+function reviewOfPushes(before: Map<string, HostFiles>, after: Map<string, HostFiles>): Review {
+  const steps = [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
+    const [old, next] = [before, after].map((pushes) => {
+      const files = pushes.get(name);
+      const create = name === 'system' ? 'mailhost prepare' : `mailhost activate ${name}`;
+      return files && { inputs: { create, stdin: JSON.stringify(files) } };
+    });
+    if (old?.inputs.stdin === next?.inputs.stdin) return [];
+    return {
+      op: old ? (next ? 'update' : 'delete') : 'create',
+      urn: `urn:pulumi:prod::mail::mailhost:index:MailHost$command:remote:Command::mail-${name}`,
+      oldState: old,
+      newState: next,
+    };
+  });
+  return reviewOf(parsePlan(JSON.stringify({ steps, changeSummary: { same: 1 } })));
+}
+
+const filesOf = (pushes: Map<string, HostFiles>) =>
+  new Map([...pushes.values()].flatMap((files) => Object.entries(files)));
+
+/** Length of the longest common subsequence of two lists. */
+function common(one: string[], two: string[]): number {
+  let row = new Array<number>(two.length + 1).fill(0);
+  for (const line of one) {
+    const next = [0];
+    two.forEach((other, i) => {
+      next.push(line === other ? row[i]! + 1 : Math.max(row[i + 1]!, next[i]!));
+    });
+    row = next;
+  }
+  return row.at(-1)!;
+}
+
+const linesOf = (text: string) => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
+
+/** The least number of lines that have to be removed and added to make one text of the other. */
+function difference(before: string, after: string): number {
+  const [old, next] = [linesOf(before), linesOf(after)];
+  while (old.length > 0 && old[0] === next[0]) [old.shift(), next.shift()];
+  while (old.length > 0 && old.at(-1) === next.at(-1)) [old.pop(), next.pop()];
+  return old.length + next.length - 2 * common(old, next);
+}
+
+/** What the text of a review shows below each path: the lines that go and the lines that come, and how many it says there are. */
+function shownFiles(text: string) {
+  const files = new Map<string, { removed: string[]; added: string[]; count?: number }>();
+  let current: { removed: string[]; added: string[] } | undefined;
+  for (const line of text.split('\n')) {
+    const [, path, count] =
+      /^ {2}(\/\S+)(?: \((?:new|removed)\))?(?:: (\d+) lines?)?$/.exec(line) ?? [];
+    const [, sign, own] = /^ {4}([-+])(?: (.*))?$/.exec(line) ?? [];
+    if (path) {
+      current = { removed: [], added: [] };
+      files.set(path, count === undefined ? current : { ...current, count: Number(count) });
+    } else if (sign) (sign === '+' ? current!.added : current!.removed).push(own ?? '');
+    else current = undefined;
+  }
+  return files;
+}
+
+/** How often each line is there, sorted. */
+const sorted = (lines: string[]) => lines.map((line) => line.trimEnd()).sort();
+
+const hashOf = (letter: string) => `$6$saltsaltsaltsalt$${letter.repeat(86)}`;
+const names = ['anna', 'bert', 'carl', 'dora'];
+const accountsOf = (chosen: string[], quota: number | undefined) => [
+  ...example.accounts!,
+  ...chosen
+    .filter((name) => !['anna', 'bert'].includes(name))
+    .map((name) => ({ address: `${name}@example.org`, passwordHash: hashOf('b'), quota })),
+];
+
+/** Settings of ordinary operation. */
+const settings: fc.Arbitrary<Partial<MailHostArgs>> = fc
+  .record(
+    {
+      spamTagLevel: fc.constantFrom(1, 2, 2.5),
+      spamJunkLevel: fc.constantFrom(5, 6, 7.5),
+      messageSize: fc.integer({ min: 1, max: 150 }),
+      quota: fc.integer({ min: 200, max: 9000 }),
+      messagesPerHour: fc.integer({ min: 10, max: 900 }),
+      postmaster: fc.constantFrom('anna@example.org', 'bert@example.net'),
+      antivirus: fc.boolean(),
+      web: fc.boolean(),
+      adminNetworks: fc.constantFrom<string[]>(['192.0.2.0/24'], ['0.0.0.0/0', '::/0']),
+      adminSshKeys: fc.constantFrom<string[]>([], [sshKey]),
+      dkimGeneration: fc.constantFrom(1, 2),
+      accounts: fc
+        .tuple(
+          fc.subarray(names),
+          fc.option(fc.integer({ min: 200, max: 999 }), { nil: undefined }),
+        )
+        .map(([chosen, quota]) => accountsOf(chosen, quota)),
+      aliases: fc
+        .subarray(['team', 'sales', 'press'])
+        .map((all) =>
+          all.map((name) => ({ address: `${name}@example.org`, recipients: ['anna@example.org'] })),
+        ),
+      domains: fc
+        .record({
+          third: fc.option(fc.record({ name: fc.constant('example.com'), parked: fc.boolean() })),
+          catchAll: fc.option(fc.constant('anna@example.org'), { nil: undefined }),
+        })
+        .map(({ third, catchAll }) => [
+          { ...example.domains[0]!, catchAll },
+          example.domains[1]!,
+          ...(third ? [third] : []),
+        ]),
+    },
+    { requiredKeys: [] },
+  )
+  // Without what it leaves out.
+  .map((change) => ({ ...change }));
+
+describe('the review of other settings', () => {
+  it('has each line that `up` changes in a file, no other, and few besides', () => {
+    fc.assert(
+      fc.property(settings, settings, (before, after) => {
+        const [from, to] = [pushesOf(before), pushesOf(after)];
+        const [old, next] = [filesOf(from), filesOf(to)];
+        const text = asText(reviewOfPushes(from, to));
+        const shown = shownFiles(text);
+        const changed = [...new Set([...old.keys(), ...next.keys()])].filter(
+          (path) => old.get(path)?.text !== next.get(path)?.text,
+        );
+        expect([...shown.keys()].sort()).toEqual(changed.sort());
+        let least = 0;
+        for (const path of changed) {
+          const { removed, added, count } = shown.get(path)!;
+          const [one, two] = [old, next].map((files) => files.get(path)?.text ?? '');
+          const differing = difference(one!, two!);
+          least += differing;
+          expect([path, count ?? removed.length + added.length]).toEqual([path, differing]);
+          if (count === undefined)
+            expect(sorted([...linesOf(one!), ...added])).toEqual(
+              sorted([...linesOf(two!), ...removed]),
+            );
+        }
+        expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(2 * least + 12);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { reviewCommand } from '../../cli/review/command';
+import { markdownReview } from '../../cli/review/markdown';
+import { sampleReview } from './samples';
+import { callsOf, scriptLines, workflow, workflowFiles, type WorkflowFile } from './workflows';
+
+const [githubReview, githubApply, gitlab] = workflowFiles;
+
+describe.each<[string, WorkflowFile, WorkflowFile]>([
+  ['GitHub', githubReview, githubApply],
+  ['GitLab', gitlab, gitlab],
+])('the example of a workflow for %s', (_, review, apply) => {
+  it('calls the review with options that it has, on the preview that it saves', () => {
+    const calls = callsOf('npx mailhost review', review);
+    const formats = calls.map((words) => {
+      const command = reviewCommand().exitOverride();
+      expect(command.parseOptions(words)).toEqual({ operands: ['preview.json'], unknown: [] });
+      const { format, output } = command.opts<{ format: string; output: string }>();
+      return [format, output];
+    });
+    expect(formats).toEqual([
+      ['markdown', 'review.md'],
+      ['html', 'review.html'],
+    ]);
+    const [saving] = scriptLines(review).filter((line) => line.startsWith('pulumi preview '));
+    expect(saving).toContain(' > preview.json');
+  });
+
+  it('applies nothing but the plan that it saved', () => {
+    const [preview, ...others] = callsOf('pulumi', review).filter(([verb]) => verb === 'preview');
+    expect(others).toEqual([]);
+    const plan = preview![preview!.indexOf('--save-plan') + 1]!;
+    expect(callsOf('pulumi', apply).filter(([verb]) => verb === 'up')).toEqual([
+      ['up', '--yes', '--non-interactive', '--plan', plan],
+    ]);
+    expect(JSON.stringify(workflow(apply))).not.toContain('--skip-preview');
+  });
+
+  it('finds its comment by what the review begins with', () => {
+    const [mark] = markdownReview(sampleReview('nothing')).split('\n');
+    expect(scriptLines(review).filter((line) => line.includes(mark!))).toHaveLength(1);
+  });
+
+  it('lets what is blocked fail, and what is risky pass', () => {
+    const [last] = scriptLines(review).filter((line) => line.startsWith('[ '));
+    expect(last).toMatch(/^\[ "\$(\w+)" = 0 \] \|\| \[ "\$\1" = 2 \]$/);
+  });
+
+  it('runs no code of a fork with secrets', () => {
+    const texts = JSON.stringify([workflow(review), workflow(apply)]);
+    expect(texts).not.toContain('pull_request_target');
+    const guard =
+      review === gitlab
+        ? '$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID'
+        : 'github.event.pull_request.head.repo.full_name == github.repository';
+    expect(JSON.stringify(workflow(review))).toContain(guard);
+  });
+});
+
+describe('a workflow for GitHub', () => {
+  it.each([githubReview, githubApply])('puts no value of the event into a script: %s', (file) => {
+    expect(scriptLines(file).filter((line) => line.includes('${{'))).toEqual([]);
+  });
+});
