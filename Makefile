@@ -40,6 +40,7 @@ diagram:
 
 test: install
 	./lab/bootstrap
+	./lab/bootstrap chromium
 	@echo '== building the engine, where it is missing'
 	./lab/engine/build
 	@echo '== running tests'

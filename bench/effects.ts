@@ -143,7 +143,7 @@ function worst(figures: Figure[]): Map<string, number> {
     found.set(change, Math.max(found.get(change) ?? 0, spread(values).max));
   }
   return new Map(
-    [...found].filter(([, value]) => value >= 1).map(([name, value]) => [name, Math.ceil(value)]),
+    [...found].filter(([, value]) => value >= 0.5).map(([name, value]) => [name, Math.ceil(value)]),
   );
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { format, resolveConfig } from 'prettier';
 import { inOwnCell } from '../test/lab/ownCell';
 import { effects, measuredModule } from './effects';
 import { field } from './field';
@@ -11,12 +12,23 @@ import { hosts } from './hosts';
 import { limits } from './limits';
 import { mail } from './mail';
 import { markdown, plots, type Results } from './report';
+import { review, reviewLengths } from './review';
 import { scale } from './scale';
 
-const parts: Record<string, Part> = { field, scale, limits, hosts, mail, effects };
+const parts: Record<string, Part> = { field, scale, limits, hosts, mail, effects, review };
 
 const inFolder = (file: string) => join(__dirname, file);
 const measured = inFolder('../cli/review/measured.ts');
+
+/** Puts the table into docs/review.md. */
+async function writeLengths(table: string): Promise<void> {
+  const file = inFolder('../docs/review.md');
+  const text = readFileSync(file, 'utf8').replace(
+    /(<!-- lengths: .*? -->\n).*?(<!-- lengths end -->)/s,
+    (_, begin: string, end: string) => `${begin}\n${table}\n\n${end}`,
+  );
+  writeFileSync(file, await format(text, { ...(await resolveConfig(file)), parser: 'markdown' }));
+}
 
 /** Writes results.json, README.md and its plots, and the times that a review names; a quick run is only shown. */
 async function main(names: string[], options: { quick: boolean }): Promise<void> {
@@ -45,6 +57,7 @@ async function main(names: string[], options: { quick: boolean }): Promise<void>
       writeFileSync(inFolder('README.md'), markdown(results));
       for (const [file, svg] of Object.entries(plots(results))) writeFileSync(inFolder(file), svg);
       if (results.effects) writeFileSync(measured, measuredModule(results.effects.figures));
+      if (results.review) await writeLengths(reviewLengths(results.review.figures));
     }
   }
 }

@@ -65,9 +65,9 @@ export class StubCloud {
   }
 
   /** A stack of the project in `folder`, in this cloud. */
-  async stack(folder: string, env: Record<string, string>): Promise<Stack> {
+  async stack(folder: string, env: Record<string, string>, configFile?: string): Promise<Stack> {
     const lab: Lab = { name: 'bench', dir: this.dir };
-    const stack = new Stack(lab, undefined, folder);
+    const stack = new Stack(lab, configFile, folder);
     const [hcloud, cloudflare] = this.apis.map((api) => (api.server.address() as AddressInfo).port);
     Object.assign(stack.env, {
       PULUMI_STACK: 'bench',
@@ -136,7 +136,7 @@ export class StubCloud {
       setReverse: done,
       putZone: done,
       sign: done,
-      dnssec: () => ({ ds: `1 13 2 ${'0'.repeat(64)}`, delegated: false }),
+      dnssec: () => ({ ds: '1 13 2 AA', delegated: false }),
     };
   }
 

@@ -19,7 +19,7 @@ export interface HostArgs {
     size?: number;
   };
   /** When the host is looked at for drift, which ends the `up` before anything is pushed. Default: it is not. */
-  lookedAt?: string;
+  lookedAt?: pulumi.Input<string>;
 }
 
 /**

@@ -5,6 +5,7 @@ import { daemonPlan, wantedDaemons } from './daemons/catalogue';
 import { adopting, afterChecks } from './deployment/adoption';
 import { makeBackup } from './deployment/backup';
 import { makeAccount, makeCertificate, makeRenewal } from './deployment/certificate';
+import { atUpdate } from './deployment/deployment';
 import { dkimCalendar, makeDkimKeys, signedHistories, signingKeys } from './deployment/keys';
 import { Pushes } from './deployment/pushes';
 import * as dnsRecords from './deployment/records';
@@ -93,7 +94,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const found = await checked.catch(() => new Promise<never>(() => undefined));
     const own = { parent: this };
     const mail = mailSettings(settings);
-    const deployment = { name, settings, mail, found, time: new Date().toISOString(), own };
+    const now = new Date().toISOString();
+    const deployment = { name, settings, mail, found, time: atUpdate(now, now), own };
 
     const machine = hostMachine(deployment);
     const host = hostAccess(deployment, machine);
@@ -132,7 +134,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const dkim = signedHistories(deployment, pushes.push(amavis).fingerprint);
     new Summary(
       `${name}-summary`,
-      { summary: found.summary, dkim, keys, certificate },
+      { summary: atUpdate(found.summary, found.plannedAt.toISOString()), dkim, keys, certificate },
       { ...own, dependsOn: pushes.of('opensmtpd') },
     );
     const renewal = makeRenewal(deployment, host, pushes);

@@ -10,7 +10,7 @@ export type KeptWithKeys = Kept & { publicKeys: Record<string, string> };
 
 export interface SummaryArgs {
   /** As the checks before the plan have it. */
-  summary: Kept;
+  summary: pulumi.Input<Kept>;
   /** Of each domain, with the changes that this plan makes. */
   dkim: pulumi.Input<Record<string, KeyHistory>>;
   keys: Map<string, Dkim>;
@@ -25,8 +25,8 @@ export class Summary extends pulumi.ComponentResource {
   constructor(name: string, args: SummaryArgs, opts: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Summary', name, {}, opts);
     const summary = pulumi
-      .all([args.dkim, publicKeys(args)])
-      .apply(([dkim, hashes]): KeptWithKeys => ({ ...args.summary, dkim, publicKeys: hashes }));
+      .all([args.summary, args.dkim, publicKeys(args)])
+      .apply(([kept, dkim, hashes]): KeptWithKeys => ({ ...kept, dkim, publicKeys: hashes }));
     this.registerOutputs({ summary });
   }
 }

@@ -64,6 +64,16 @@ describe('MailHost', () => {
     expect(await triggers('mend')).toEqual(ignored.map(([name]) => [name, 2]));
   });
 
+  it.each<DriftAction>(['stop', 'mend'])(
+    'has no time in a preview, to which a saved plan would hold the update: %s',
+    async (drift) => {
+      const texts = async (preview: boolean) => JSON.stringify(await build({ drift }, preview));
+      const year = `${new Date().getUTCFullYear()}-`;
+      expect(await texts(true)).not.toContain(year);
+      expect(await texts(false)).toContain(year);
+    },
+  );
+
   it.each([{}, { accountKind: 'system', web: false }] as const)(
     'tells the host what is pushed to it, so that it ends the rest: %j',
     async (change) => {

@@ -3,7 +3,7 @@ import type { Secrets } from '../daemons/spec';
 import { Dkim } from '../dkim';
 import { keyCalendar, withChangeAt, type KeyCalendar, type KeyHistory } from '../dns/dkimKeys';
 import { seconds } from '../settings/duration';
-import type { Deployment } from './deployment';
+import { atUpdate, type Deployment } from './deployment';
 
 /** The DKIM keys of each domain that has any, also of those that have no mail any more. */
 export const makeDkimKeys = ({ name, settings, found, own }: Deployment): Map<string, Dkim> =>
@@ -37,7 +37,7 @@ export const signingKeys = (
   );
 
 /**
- * The histories with the time at which the host changed keys, which is later than the plan. A preview has those of the plan.
+ * The histories with the time at which the host changed keys, which is later than the plan.
  *
  * @param signing changes once the host signs as planned
  */
@@ -46,7 +46,7 @@ export const signedHistories = (
   signing: pulumi.Output<unknown>,
 ): pulumi.Output<Record<string, KeyHistory>> =>
   pulumi.runtime.isDryRun()
-    ? pulumi.output(summary.dkim)
+    ? atUpdate(summary.dkim, plannedAt.toISOString())
     : signing.apply(() => withChangeAt(summary.dkim, plannedAt, new Date()));
 
 /** Of each domain: the selector that signs, the next, and from when on a rotation removes the others. */

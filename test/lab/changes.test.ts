@@ -1,5 +1,9 @@
 import type { ParsedMail } from 'mailparser';
 import { describe, expect } from 'vitest';
+import { changedLines } from '../../cli/review/lines';
+import { parsePlan } from '../../cli/review/plan';
+import { reviewOf } from '../../cli/review/review';
+import { textReview } from '../../cli/review/text';
 import { readMailbox, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { labResolver } from '../../lab/remote/resolver';
@@ -22,15 +26,22 @@ const changedLines = (output: string) =>
   );
 
 describe('a preview', () => {
-  it('touches no more than what carries a change, and tells it in docs/changes.md', async ({
+  it('touches no more than what carries a change, tells it in docs/changes.md, and is reviewed in few lines', async ({
     host,
   }) => {
     const before = sshLogins(host);
     const found = await plans(host.stack);
     expect(sshLogins(host)).toBe(before);
-    expect(found.get('nothing')).toEqual([]);
-    expect(found.get('the order of every list')).toEqual([]);
-    const lost = [...found].flatMap(([title, steps]) =>
+    expect(found.get('nothing')!.steps).toEqual([]);
+    expect(found.get('the order of every list')!.steps).toEqual([]);
+    for (const [title, { json }] of found) {
+      const review = reviewOf(parsePlan(json));
+      const text = textReview(review, { isColoured: false, context: 0, isSummary: false });
+      const edits = review.sections.flatMap((part) => part.changes.flatMap((one) => one.edits));
+      const most = 2 * changedLines(edits) + 12;
+      expect(text.trimEnd().split('\n').length, title).toBeLessThanOrEqual(most);
+    }
+    const lost = [...found].flatMap(([title, { steps }]) =>
       steps
         .filter(({ op }) => op !== 'create' && op !== 'update')
         .filter(({ urn }) => /:(Server|PrimaryIp|Volume|PrivateKey)::/.test(urn))

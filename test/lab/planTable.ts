@@ -113,25 +113,31 @@ interface Step {
   urn: string;
 }
 
-/** What the engine would do, without what stays and without components, which are no more than a frame. */
-async function plan(stack: TestStack): Promise<Step[]> {
+interface Plan {
+  /** What the engine would do, without what stays and without components, which are no more than a frame. */
+  steps: Step[];
+  /** All of it, as the engine writes it. */
+  json: string;
+}
+
+async function plan(stack: TestStack): Promise<Plan> {
   const { status, output } = await stack.run(['preview', '--json']);
-  const start = output.indexOf('{');
   if (status !== 0) throw new Error(output);
-  const { steps } = JSON.parse(output.slice(start)) as { steps: Step[] };
-  return steps.filter(
-    ({ op, urn }) => op !== 'same' && !/mailhost:index:\w+::|pulumi:pulumi:Stack/.test(urn),
-  );
+  const json = output.slice(output.indexOf('{'));
+  const { steps } = JSON.parse(json) as { steps: Step[] };
+  const isChange = ({ op, urn }: Step) =>
+    op !== 'same' && !/mailhost:index:\w+::|pulumi:pulumi:Stack/.test(urn);
+  return { steps: steps.filter(isChange), json };
 }
 
 /**
  * Previews each change on the real engine.
  *
- * @returns the steps of each change, by its title
+ * @returns the plan of each change, by its title
  */
-export async function plans(stack: TestStack): Promise<Map<string, Step[]>> {
+export async function plans(stack: TestStack): Promise<Map<string, Plan>> {
   const original = readFileSync(stack.configFile!, 'utf8');
-  const found = new Map<string, Step[]>();
+  const found = new Map<string, Plan>();
   await stack.temporarily(async () => {
     for (const [title, change] of changes) {
       const file = parse(original) as { config: Record<string, unknown> };
@@ -154,7 +160,7 @@ const names = (steps: Step[]): string =>
     .sort()
     .join(', ');
 
-function row([title, steps]: [string, Step[]]): string {
+function row([title, { steps }]: [string, Plan]): string {
   const cell = (pattern: RegExp) => names(steps.filter(({ op }) => pattern.test(op)));
   const replaced = cell(/replace/);
   return `| ${[
@@ -166,7 +172,7 @@ function row([title, steps]: [string, Step[]]): string {
 }
 
 /** The page docs/changes.md. */
-export function page(found: Map<string, Step[]>): string {
+export function page(found: Map<string, Plan>): string {
   const text = `# What a change touches
 
 What the real engine plans for each change of ordinary operation, on a stack with example.org and example.net: a test compares this page with every run. The command \`opensmtpd\`

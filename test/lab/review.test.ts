@@ -1,23 +1,31 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { htmlReview } from '../../cli/review/html';
 import { markdownReview } from '../../cli/review/markdown';
 import { parsePlan } from '../../cli/review/plan';
 import { reviewOf, type Review } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
+import { callsOf, type WorkflowFile } from '../cli/workflows';
 import { hostTest, type Host } from './hosts';
 import { SecretSearch } from './secretSearch';
-import type { Settings } from './testLab';
+import { step, type Settings } from './testLab';
 
 const it = hostTest();
 
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
 
-async function reviewed(host: Host, settings: Settings): Promise<Review> {
-  const { output } = await host.preview(settings, '--json');
+async function reviewed(host: Host, settings: Settings, ...options: string[]): Promise<Review> {
+  const { output } = await host.preview(settings, '--json', ...options);
   return reviewOf(parsePlan(output));
 }
+
+/** How an example of a workflow calls `pulumi`, with the plan in the folder of the lab. */
+const callOf = ({ lab }: Host, verb: string, file: WorkflowFile): string[] =>
+  callsOf('pulumi', file)
+    .find(([first]) => first === verb)!
+    .map((word) => (word === 'plan.json' ? join(lab.dir, word) : word));
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -40,20 +48,40 @@ function hashes(host: Host): Map<string, string> {
 }
 
 describe('a review', () => {
-  it('has each file that an `up` then changes, with its text before and after, and no other', async ({
+  it('has each file that an `up` of its plan changes, with its text before and after, and no other', async ({
     freshHost: host,
   }) => {
     const settings: Settings = {
       spamTagLevel: '3',
+      dkimGeneration: '2',
+      'accounts[1].passwordHash': { secret: `$6$other$${'b'.repeat(86)}` },
       messageSize: '50',
       postmaster: 'bert@example.net',
       'adminNetworks[0]': '0.0.0.0/1',
       'aliases[0].address': 'team@example.org',
       'aliases[0].recipients[0]': 'anna@example.org',
     };
-    const review = await reviewed(host, settings);
+    const [, ...saving] = callOf(host, 'preview', 'github-review.yml');
+    const review = await reviewed(host, settings, ...saving);
     const before = hashes(host);
-    await host.up(settings);
+    await step('an up of something else is refused, and touches nothing', async () => {
+      for (const other of [
+        { spamTagLevel: '4' },
+        { 'accounts[1].passwordHash': { secret: `$6$other$${'c'.repeat(86)}` } },
+      ])
+        await host.stack.temporarily(async () => {
+          await host.stack.setAll({ ...settings, ...other });
+          const { status, output } = await host.stack.run(callOf(host, 'up', 'github-apply.yml'));
+          expect(status).not.toBe(0);
+          expect(output).toContain('violates plan');
+        });
+      expect(hashes(host)).toEqual(before);
+    });
+    await step('an up of the plan is not', async () => {
+      await host.stack.setAll(settings);
+      const { status, output } = await host.stack.run(callOf(host, 'up', 'github-apply.yml'));
+      expect(status, output).toBe(0);
+    });
     const after = hashes(host);
     const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
       (path) => before.get(path) !== after.get(path),
