@@ -136,7 +136,7 @@ export class StubCloud {
       setReverse: done,
       putZone: done,
       sign: done,
-      dnssec: () => ({ delegated: false }),
+      dnssec: () => ({ ds: '1 13 2 AA', delegated: false }),
     };
   }
 
