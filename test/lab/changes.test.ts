@@ -62,7 +62,7 @@ describe('a preview', () => {
   });
 
   it('shows a change as the lines that change, and no secret', async ({ host }) => {
-    const { output } = await host.preview({ spamTagLevel: '3.5' }, '--diff');
+    const { output } = await host.preview({ spamTagLevel: '3.5', review: 'off' }, '--diff');
     const lines = output
       .split('\n')
       .flatMap((line) => /^\s*([-+]) (.+\S)\s*$/.exec(line)?.slice(1) ?? []);
