@@ -21,7 +21,7 @@ const most = 20;
 /**
  * The review as the program reports it in a preview.
  *
- * @param detail `full` has lines around each change and each line of new files
+ * @param detail `full` has all lines that change, and lines around them
  * @param isNew nothing of the mail host exists yet, so that everything is new
  */
 export function reportOf(
