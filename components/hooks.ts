@@ -92,6 +92,20 @@ export function beforeCreate(
 }
 
 /**
+ * Runs `observe` before each resource that is bound to it is made or changed, in a preview as well.
+ *
+ * @returns undefined without hooks
+ */
+export const observing = (
+  name: string,
+  observe: pulumi.ResourceHookFunction,
+): { beforeCreate: pulumi.ResourceHook[]; beforeUpdate: pulumi.ResourceHook[] } | undefined => {
+  if (!hasHooks()) return undefined;
+  const hooks = [new pulumi.ResourceHook(name, observe, { onDryRun: true })];
+  return { beforeCreate: hooks, beforeUpdate: hooks };
+};
+
+/**
  * Adds to the error of a failed operation what it means and what to do.
  *
  * @param explain gives the errors, newest first, in words for the operator; undefined where they say it themselves

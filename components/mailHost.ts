@@ -9,6 +9,7 @@ import { atUpdate } from './deployment/deployment';
 import { dkimCalendar, makeDkimKeys, signedHistories, signingKeys } from './deployment/keys';
 import { Pushes } from './deployment/pushes';
 import * as dnsRecords from './deployment/records';
+import { previewReport, type PreviewReport } from './deployment/report';
 import { hostAccess, hostMachine, prepareHost } from './deployment/server';
 import type { KeyCalendar } from './dns/dkimKeys';
 import type { MailHostArgs } from './mailHostArgs';
@@ -61,12 +62,14 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     frontEnd: FrontEnd = argumentNames,
   ) {
     const settings = checkedSettings(args, frontEnd);
+    const report = previewReport(name, settings.review);
     let begin: (checks: Promise<Preflight>) => void;
     const checked = new Promise<Preflight>((resolve) => (begin = resolve));
-    super('mailhost:index:MailHost', name, hidden({ settings, checked }), {
+    super('mailhost:index:MailHost', name, hidden({ settings, checked, report }), {
       ...opts,
       dependsOn: afterChecks(checked, opts?.dependsOn),
       transforms: [...(opts?.transforms ?? []), adopting(checked)],
+      transformations: [...(opts?.transformations ?? []), ...(report?.transformations ?? [])],
     });
     // Only now does the SDK know which providers the host's resources have, given to it or inherited.
     begin!(preflight(name, settings, { parent: this }, frontEnd));
@@ -86,7 +89,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
 
   /** Makes everything, once the checks have told what the stack has already. */
   protected override async initialize(
-    { settings, checked }: Checked,
+    { settings, checked, report }: Checked,
     _opts: pulumi.ComponentResourceOptions,
     name: string,
   ): Promise<Made> {
@@ -163,6 +166,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
         .apply(([ds, output]) => openTasks([...found.dns.zones.values()], ds, output)),
       dkimCalendar: dkimCalendar(deployment, dkim),
     };
+    void report?.print(found, this);
     this.registerOutputs(made);
     return made;
   }
@@ -186,6 +190,7 @@ type Made = Pick<
 interface Checked {
   settings: Settings;
   checked: Promise<Preflight>;
+  report?: PreviewReport;
 }
 
 /** For initialize() alone: what can be enumerated would be kept in the state as the component's inputs. */
@@ -193,4 +198,5 @@ const hidden = (args: Checked): Checked =>
   Object.defineProperties({} as Checked, {
     settings: { value: args.settings },
     checked: { value: args.checked },
+    report: { value: args.report },
   });

@@ -8,6 +8,7 @@ import type {
   Dns,
   DriftAction,
   MtaSts,
+  ReviewDetail,
   SpamAction,
   VirusAction,
 } from './settings/enums';
@@ -464,6 +465,13 @@ export interface MailHostArgs {
    * @default true
    */
   protect?: boolean;
+  /**
+   * Report of each preview on what it changes and what that does to mail: `full` with every line and the lines
+   * around it, `summary`, or `off`. Default: `summary`.
+   *
+   * @default "summary"
+   */
+  review?: ReviewDetail;
   /**
    * Blocked changes to allow, each as the preview that blocked it prints it. E.g. `["remove anna@example.org"]`.
    * Default: none.

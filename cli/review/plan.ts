@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Plan, State, Step } from '../../components/review/plan';
+import { reportTitle } from '../../components/review/report';
 
 const properties = z.record(z.string(), z.unknown());
 
@@ -61,7 +62,10 @@ export function parsePlan(text: string): Plan {
         severity: severity ?? 'info',
         message: (message ?? '').replace(/^(?:warning|error|info): /, '').trim(),
       }))
-      .filter(({ message }) => message !== '' && !namesPluginPath(message)),
+      .filter(
+        ({ message }) =>
+          message !== '' && !namesPluginPath(message) && !message.startsWith(reportTitle),
+      ),
     resources: changeSummary
       ? Object.values(changeSummary).reduce((sum, count) => sum + count, 0)
       : undefined,

@@ -3,6 +3,7 @@ import { localPartOf } from '../settings/names';
 import { secretFiles, type DaemonSpec } from './spec';
 
 const names = '/etc/mailhost/system-users';
+const shadow = `${names}.shadow`;
 
 /** The system users that are accounts: the host program creates those that are missing and locks those that are gone. */
 export const accounts: DaemonSpec = {
@@ -22,7 +23,8 @@ export const accounts: DaemonSpec = {
       const lines = credentials.map(
         ({ address, passwordHash }) => `${localPartOf(address)}:${passwordHash}`,
       );
-      return { [`${names}.shadow`]: hostFile(textOfLines(lines), '0600') };
+      return { [shadow]: hostFile(textOfLines(lines), '0600') };
     },
+    shadow,
   ),
 };

@@ -13,6 +13,8 @@ import { probeAddress } from './probe';
 import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 import { tlsCiphers } from './tls';
 
+const passwords = '/etc/dovecot/passwords';
+
 /** Dovecot: mailboxes, with IMAP and ManageSieve to mail clients and LMTP to OpenSMTPD. */
 export const dovecot = {
   name: 'dovecot',
@@ -52,7 +54,7 @@ export const dovecot = {
   },
   waitsFor: ['volume', 'tls', 'accounts'],
   files,
-  secrets: secretFiles("the accounts' password hashes", ['credentials'], passwordFile),
+  secrets: secretFiles("the accounts' password hashes", ['credentials'], passwordFile, passwords),
 } satisfies DaemonSpec;
 
 /** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */
@@ -93,7 +95,7 @@ function loginLines(mail: MailSettings): string[] {
 function passwordFile({ mail }: Plan, { credentials }: Pick<Secrets, 'credentials'>): HostFiles {
   if (mail.accountKind === 'system') return {};
   const lines = credentials.map(({ address, passwordHash }) => `${address}:{CRYPT}${passwordHash}`);
-  return { '/etc/dovecot/passwords': hostFile(textOfLines(lines), '0640', 'root:dovecot') };
+  return { [passwords]: hostFile(textOfLines(lines), '0640', 'root:dovecot') };
 }
 
 /** passwd-file(5): home and quota alone differ from one user to the next. */

@@ -14,6 +14,8 @@ import { probeAddress, probeDomain } from './probe';
 import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 import { tlsCiphers } from './tls';
 
+const credentialsTable = '/etc/smtpd/credentials';
+
 /** OpenSMTPD: mail in, out, and between the others. */
 export const openSmtpd = {
   name: 'opensmtpd',
@@ -63,6 +65,7 @@ export const openSmtpd = {
     "the accounts' password hashes, or the smarthost's password",
     ['credentials', 'smarthostPassword'],
     tablesWithSecrets,
+    credentialsTable,
   ),
 } satisfies DaemonSpec;
 
@@ -132,7 +135,7 @@ function tablesWithSecrets(
 ): HostFiles {
   const secret = (lines: string[]) => table(lines, '0640', 'root:opensmtpd');
   return {
-    '/etc/smtpd/credentials': secret(
+    [credentialsTable]: secret(
       credentials.map(({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`),
     ),
     ...(mail.smarthost

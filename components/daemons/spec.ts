@@ -81,6 +81,8 @@ export interface SecretFiles {
   what: string;
   from: readonly (keyof Secrets)[];
   files: (plan: Plan, secrets: Secrets) => HostFiles;
+  /** Path of the file among them whose lines begin with an account each, so that a review can name it. Default: none. */
+  accounts?: string;
 }
 
 /** @param from names of the secrets that `files` takes */
@@ -88,7 +90,8 @@ export const secretFiles = <K extends keyof Secrets>(
   what: string,
   from: readonly K[],
   files: (plan: Plan, secrets: Pick<Secrets, K>) => HostFiles,
-): SecretFiles => ({ what, from, files });
+  accounts?: string,
+): SecretFiles => ({ what, from, files, accounts });
 
 /** Whatever is pushed to the host by itself: a daemon, or files that several daemons share. */
 export interface DaemonSpec {

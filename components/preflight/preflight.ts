@@ -2,7 +2,7 @@ import type * as pulumi from '@pulumi/pulumi';
 import type { Change } from '../daemon';
 import { dkimSelector } from '../dns/dkimKeys';
 import { dnsRecords, type DnsRecord } from '../dns/dnsRecords';
-import type { DnsProvider, Zone } from '../dns/provider';
+import type { DnsProvider, StateResource, Zone } from '../dns/provider';
 import { dnsProvider } from '../dns/providers';
 import { enableHooks } from '../hooks';
 import { argumentNames, type FrontEnd } from '../settings/mistakes';
@@ -45,6 +45,8 @@ export interface Preflight {
   };
   /** What the state has. */
   before: {
+    /** Every resource of this mail host. */
+    own: StateResource[];
     /** What a person had published when the host was made or changed last. */
     zoneFile?: string;
     /** The publicKeyHash() of a key, by the name of its resource below the MailHost. */
@@ -119,6 +121,7 @@ export async function preflight(
     },
     dns: { provider, zones, records, made: inZones.made, hasTlsa: inZones.hasTlsa },
     before: {
+      own: state.own,
       zoneFile: state.zoneFile,
       keyHashOf: (key) => state.keyHashOf(key),
       changeOf: (command) => commands.get(command),

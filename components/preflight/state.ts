@@ -160,6 +160,22 @@ export class OwnState {
     }
   }
 
+  /** Every resource of this mail host, those of another one whose name begins like its own left out. */
+  get own(): StateResource[] {
+    const others = this.resources
+      .filter(({ type }) => type === 'mailhost:index:MailHost')
+      .map(({ urn }) => nameOf(urn))
+      .filter((name) => name.startsWith(`${this.mailHost}-`));
+    return this.resources.filter(({ urn }) => {
+      const name = nameOf(urn);
+      return (
+        urn.includes('mailhost:index:MailHost$') &&
+        name.startsWith(`${this.mailHost}-`) &&
+        !others.some((other) => name.startsWith(`${other}-`))
+      );
+    });
+  }
+
   /** What each command brought to the host last, or was about to, by the whole name of its resource. */
   get changes(): Map<string, Change> {
     return new Map(

@@ -15,6 +15,8 @@ export interface Edit {
   after?: string;
   /** It changes, and neither text is known: the engine hides both. */
   isSecret?: true;
+  /** Which secrets of a push change, if that is known: passwords of accounts, or paths of files. */
+  changedSecrets?: string[];
 }
 
 /** What happens to one resource. */
@@ -80,7 +82,7 @@ export function changesIn(plan: Plan): Change[] {
 }
 
 /** Groups the resources inside it, and has nothing of its own. */
-const isFrame = (type: string) => /^(?:mailhost:index:|pulumi:pulumi:Stack$)/.test(type);
+export const isFrame = (type: string) => /^(?:mailhost:index:|pulumi:pulumi:Stack$)/.test(type);
 
 /** The engine may list the parts of a replacement beside it (`--show-replacement-steps`). */
 function withoutRepetitions(steps: Step[]): Step[] {
@@ -139,7 +141,7 @@ function editsOf(step: Step): Edit[] {
   return edits;
 }
 
-const isCommand = (type: string) => type === 'command:remote:Command';
+export const isCommand = (type: string) => type === 'command:remote:Command';
 const isFilesOrNothing = (value: unknown) => value === undefined || filesIn(value) !== undefined;
 
 function fileEdits(
@@ -159,14 +161,19 @@ function fileEdits(
 }
 
 /** What the provider reports as differing though the inputs read the same: secrets, and what was changed outside the stack. */
-function reportedEdits({ before, after, differing }: Step, handled: Set<string>, shown: Edit[]) {
+function reportedEdits(
+  { before, after, differing, changedSecrets }: Step,
+  handled: Set<string>,
+  shown: Edit[],
+) {
   const edits: Edit[] = [];
   for (const path of new Set(differing)) {
     const [key = path] = /^[^.[]+/.exec(path) ?? [];
     const [old, next] = [before, after].map((state) => textOf(valueAt(state?.inputs, path)));
     const isShown = [...shown, ...edits].some(({ at }) => /^[^.[]+/.exec(at)?.[0] === key);
     if (key === 'connection' || (isShown && !(old === secret && next === secret))) continue;
-    if (old === next && next?.includes(secret)) edits.push({ at: path, isSecret: true });
+    if (old === next && next?.includes(secret))
+      edits.push({ at: path, isSecret: true, changedSecrets });
     else if (!handled.has(key)) {
       const [real, wanted] = [textOf(before?.outputs[key]), textOf(after?.inputs[key])];
       if (real !== wanted) edits.push({ at: key, before: real, after: wanted });

@@ -19,6 +19,8 @@ export interface Step {
   differing: string[];
   /** Properties that make the provider replace the resource. */
   replaceReasons: string[];
+  /** Which secrets differ in what it pushes, if that is known: passwords of accounts, or paths of files. */
+  changedSecrets?: string[];
 }
 
 /** A message of the engine, a provider or the program. */

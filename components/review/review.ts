@@ -92,7 +92,7 @@ function sectionsOf(changes: Section['changes']): Section[] {
   const order = ({ record, mark, reason }: Change & Verdict) =>
     [
       marks.indexOf(mark),
-      ...(record ? [reason, (record.after ?? record.before)?.title] : []),
+      ...(record ? [reason, (record.after ?? record.before)?.line] : []),
     ].join();
   return subjects
     .map((title) => ({

@@ -21,6 +21,8 @@ export interface TextOptions {
   context: number;
   /** Without the lines that change. */
   isSummary: boolean;
+  /** Most lines of each part; what is left out is counted. Default: all. */
+  most?: number;
 }
 
 /** The review for a terminal: one line for what is unchanged, at most two lines for each line that changes. */
@@ -59,9 +61,8 @@ export function textReview(review: Review, options: TextOptions): string {
       ),
     ];
   };
-  const sectionLines = ({ title, changes }: Section) => [
-    paint('bold', title),
-    ...changes.flatMap((change, i) => {
+  const sectionLines = ({ title, changes }: Section) => {
+    const lines = changes.flatMap((change, i) => {
       const { mark, reason, edits } = change;
       const isSaid = mark === 'harmless' || reason === changes[i - 1]?.reason;
       const what = heading(change);
@@ -70,8 +71,15 @@ export function textReview(review: Review, options: TextOptions): string {
         ...(what ? [`  ${visible(what)}`] : []),
         ...edits.flatMap((edit) => editLines(change, edit)),
       ];
-    }),
-  ];
+    });
+    const { most = lines.length } = options;
+    const left = lines.length - most;
+    return [
+      paint('bold', title),
+      ...lines.slice(0, most),
+      ...(left > 0 ? [`  … ${plural(left, 'more line')}`] : []),
+    ];
+  };
 
   const [mark, compared] = headline(review);
   return [

@@ -5,7 +5,7 @@ import { z } from 'zod';
 export const secret = '[secret]';
 
 /** What the engine writes in place of a value that is known only after the change. */
-const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
+export const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9';
 const knownLater = '(known after the change)';
 
 export const isUnknown = (value: unknown): boolean => value === unknown;

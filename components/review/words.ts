@@ -62,15 +62,21 @@ const shortType = (type: string) => {
 /** What the lines of an edit belong to; empty if they say it themselves. */
 export function editNote(
   { push, record, action }: Change,
-  { at, before, after, isSecret }: Edit,
+  { at, before, after, isSecret, changedSecrets }: Edit,
 ): string {
-  if (isSecret)
-    return `changed secret: ${(at === 'stdin' && works().get(push ?? '')?.secrets) || at}`;
+  if (isSecret) {
+    const what = changedSecrets?.length ? some(changedSecrets) : secretOf(push, at);
+    return `changed secret: ${what}`;
+  }
   if (record) return '';
   if (action === 'change' && before === undefined) return `${at} (new)`;
   if (action === 'change' && after === undefined) return `${at} (removed)`;
   return at;
 }
+
+/** What is not known in detail. */
+const secretOf = (push: string | undefined, at: string): string =>
+  (at === 'stdin' && push !== undefined && works().get(push)?.secrets) || at;
 
 /** When it comes, if that is known. */
 export function timeOf({ after }: Effect): string {
@@ -90,6 +96,12 @@ export function amountOf(changes: Change[]): string {
     ...(secrets > 0 ? [plural(secrets, 'secret')] : []),
   ].join(', ');
 }
+
+/** The first of them, and how many more there are. */
+export const some = (names: string[]): string =>
+  names.length > 5
+    ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`
+    : names.join(', ');
 
 export const plural = (count: number, what: string): string =>
   `${count} ${what}${count === 1 ? '' : 's'}`;

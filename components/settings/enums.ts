@@ -10,6 +10,10 @@ export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];
 export const DriftAction = { Ignore: 'ignore', Stop: 'stop', Mend: 'mend' } as const;
 export type DriftAction = (typeof DriftAction)[keyof typeof DriftAction];
 
+/** What a preview reports of a change: every line with lines around it, a summary, or nothing. */
+export const ReviewDetail = { Full: 'full', Summary: 'summary', Off: 'off' } as const;
+export type ReviewDetail = (typeof ReviewDetail)[keyof typeof ReviewDetail];
+
 /** What happens to a virus from outside. */
 export const VirusAction = { Hold: 'hold', Drop: 'drop' } as const;
 export type VirusAction = (typeof VirusAction)[keyof typeof VirusAction];

@@ -1,5 +1,13 @@
 import type { z } from 'zod';
-import { AccountKind, Dns, DriftAction, MtaSts, SpamAction, VirusAction } from './enums';
+import {
+  AccountKind,
+  Dns,
+  DriftAction,
+  MtaSts,
+  ReviewDetail,
+  SpamAction,
+  VirusAction,
+} from './enums';
 import {
   about,
   address,
@@ -299,6 +307,14 @@ export const settingsShape = objectOf('an object of settings', {
   protect: boolean
     .default(true)
     .meta(about({ description: 'Protect volume, addresses and SSH keys from deletion.' })),
+  review: oneOf('ReviewDetail', ReviewDetail)
+    .default('summary')
+    .meta(
+      about({
+        description:
+          'Report of each preview on what it changes and what that does to mail: `full` with every line and the lines around it, `summary`, or `off`.',
+      }),
+    ),
   confirm: listOf('changes', text('a change', /^[^\p{Cc}\p{Zl}\p{Zp}]*$/u))
     .default([])
     .meta(

@@ -31,6 +31,15 @@ describe('a preview', () => {
     expect(parsePlan(text).steps).toHaveLength(1);
   });
 
+  it('has no report of the program, which is a review of the same', () => {
+    const diagnostics = ['Review: Harmless: 3 changed\nEffects', 'another message'].map(
+      (message) => ({ message: `info: ${message}`, severity: 'info' }),
+    );
+    expect(parsePlan(JSON.stringify({ diagnostics })).diagnostics).toEqual([
+      { message: 'another message', severity: 'info' },
+    ]);
+  });
+
   it('has no number of resources if it ended early, and no word of where plugins lie', () => {
     const message = 'warning: using pulumi-language-nodejs from $PATH at /home/me/bin';
     const plan = parsePlan(JSON.stringify({ diagnostics: [{ message, severity: 'warning' }] }));

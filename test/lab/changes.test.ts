@@ -1,9 +1,9 @@
 import type { ParsedMail } from 'mailparser';
 import { describe, expect } from 'vitest';
-import { changedLines } from '../../cli/review/lines';
+import { changedLines } from '../../components/review/lines';
 import { parsePlan } from '../../cli/review/plan';
-import { reviewOf } from '../../cli/review/review';
-import { textReview } from '../../cli/review/text';
+import { reviewOf } from '../../components/review/review';
+import { textReview } from '../../components/review/text';
 import { readMailbox, submit, waitForMail, waitForReceived } from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { labResolver } from '../../lab/remote/resolver';
@@ -73,7 +73,7 @@ describe('a preview', () => {
   });
 
   it('shows a change as the lines that change, and no secret', async ({ host }) => {
-    const { output } = await host.preview({ spamTagLevel: '3.5' }, '--diff');
+    const { output } = await host.preview({ spamTagLevel: '3.5', review: 'off' }, '--diff');
     const lines = output
       .split('\n')
       .flatMap((line) => /^\s*([-+]) (.+\S)\s*$/.exec(line)?.slice(1) ?? []);

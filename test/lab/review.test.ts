@@ -4,6 +4,9 @@ import { describe, expect } from 'vitest';
 import { htmlReview } from '../../cli/review/html';
 import { markdownReview } from '../../cli/review/markdown';
 import { parsePlan } from '../../cli/review/plan';
+import type { Plan, Step } from '../../components/review/plan';
+import { isRecord } from '../../components/review/records';
+import { reportOf, reportTitle } from '../../components/review/report';
 import { reviewOf, type Review } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 import { callsOf, type WorkflowFile } from '../cli/workflows';
@@ -16,9 +19,17 @@ const it = hostTest();
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
 
-async function reviewed(host: Host, settings: Settings, ...options: string[]): Promise<Review> {
-  const { output } = await host.preview(settings, '--json', ...options);
-  return reviewOf(parsePlan(output));
+/** The review of a preview, and the report of the program in it, which must say the same. */
+async function reviewed(
+  host: Host,
+  settings: Settings,
+  ...options: string[]
+): Promise<{ review: Review; report: string }> {
+  const { output } = await host.preview({ ...settings, review: 'full' }, '--json', ...options);
+  const plan = parsePlan(output);
+  const report = reportIn(output);
+  expect(comparable(report)).toEqual(comparable(expectedReport(plan)));
+  return { review: reviewOf(plan), report };
 }
 
 /** How an example of a workflow calls `pulumi`, with the plan in the folder of the lab. */
@@ -26,6 +37,40 @@ const callOf = ({ lab }: Host, verb: string, file: WorkflowFile): string[] =>
   callsOf('pulumi', file)
     .find(([first]) => first === verb)!
     .map((word) => (word === 'plan.json' ? join(lab.dir, word) : word));
+
+function reportIn(output: string): string {
+  const { diagnostics } = JSON.parse(output.slice(output.search(/^\{/m))) as {
+    diagnostics: { message: string }[];
+  };
+  const reports = diagnostics.filter(({ message }) => message.includes(reportTitle));
+  expect(reports).toHaveLength(1);
+  return reports[0]!.message.trimEnd();
+}
+
+/** The report that the engine's own diff makes, as far as the program can know it. */
+function expectedReport({ steps }: Plan): string {
+  const known = steps.map((step): Step => {
+    const isLost =
+      step.op === 'delete' && !isRecord(step.type) && step.type !== 'command:remote:Command';
+    return {
+      ...step,
+      // The state has the outputs alone of what is deleted.
+      before: isLost ? { inputs: {}, outputs: {}, protect: false } : step.before,
+      // A hook is not given them.
+      replaceReasons: [],
+    };
+  });
+  const review = reviewOf({ stack: '', steps: known, diagnostics: [], outputs: {} });
+  return reportOf(review, { resources: 0, files: 0, records: 0 }, 'full', false);
+}
+
+/** The program counts the resources of its mail host alone, and names the secrets that change. */
+const comparable = (report: string): string[] =>
+  report
+    .slice(report.indexOf(reportTitle))
+    .replace(/; (?:\d+ resources compared)?$/m, '')
+    .replaceAll(/changed secret: .*/g, 'changed secret')
+    .split('\n');
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -62,7 +107,7 @@ describe('a review', () => {
       'aliases[0].recipients[0]': 'anna@example.org',
     };
     const [, ...saving] = callOf(host, 'preview', 'github-review.yml');
-    const review = await reviewed(host, settings, ...saving);
+    const { review } = await reviewed(host, settings, ...saving);
     const before = hashes(host);
     await step('an up of something else is refused, and touches nothing', async () => {
       for (const other of [
@@ -105,7 +150,7 @@ describe('a review', () => {
       'backup.environment.RESTIC_REST_PASSWORD': 'repository-password',
     };
     const search = new SecretSearch({ ...secrets, 'a private key': 'PRIVATE KEY-----' });
-    const review = await reviewed(host, {
+    const { review, report } = await reviewed(host, {
       ...Object.fromEntries(Object.entries(secrets).map(([key, secret]) => [key, { secret }])),
       'smarthost.host': 'smtp.remote.example',
       'smarthost.username': 'mailhost',
@@ -117,7 +162,34 @@ describe('a review', () => {
     });
     expect(review.blockers).toEqual([]);
     const written = [asText(review), markdownReview(review), htmlReview(review)];
-    expect(written.map((text) => search.in(text))).toEqual([[], [], []]);
+    expect([...written, report].map((text) => search.in(text))).toEqual([[], [], [], []]);
+    expect(report).toContain('changed secret: password of bert@example.net');
     for (const text of written) expect(text).toContain('changed secret: the accounts');
+  });
+
+  it('is reported in the preview itself, in one line where nothing changes', async ({ host }) => {
+    const { output } = await host.preview({ spamTagLevel: '3' });
+    expect(output).toContain('Review: Harmless: 3 changed; ');
+    expect(output).toMatch(/- required_score 2\s+\+ required_score 3/);
+    const unchanged = await host.preview({}, '--expect-no-changes');
+    const [, diagnostics = ''] = unchanged.output.split('Diagnostics:');
+    expect(diagnostics).toMatch(/Review: the stack has what the program wants: .* compared\n\n/);
+  });
+
+  it('has each resource, record and line that a plan removes or replaces', async ({ host }) => {
+    const { review } = await reviewed(host, {
+      web: 'false',
+      tlsGeneration: '2',
+      'domains[1].name': 'example.com',
+      'accounts[1].address': 'bert@example.com',
+      'confirm[0]': 'remove example.net',
+      'confirm[1]': 'remove bert@example.net',
+      volumeSize: '20',
+    });
+    expect(review.blockers).toEqual([]);
+    expect(Object.keys(review.counts).sort()).toEqual(['add', 'change', 'remove', 'replace']);
+    expect((await reviewed(host, { serverGeneration: '2' })).review.counts).toEqual({
+      replace: expect.any(Number) as number,
+    });
   });
 });
