@@ -10,7 +10,7 @@ import { openSmtpd } from '../components/daemons/openSmtpd';
 import { ssh } from '../components/daemons/ssh';
 import { web } from '../components/daemons/web';
 import { firewallRules } from '../components/machineFiles';
-import { exampleMail, filesOf, planOf } from './example';
+import { exampleMail, filesOf } from './example';
 
 it.each([
   [true, 'selfSigned'],
@@ -43,9 +43,8 @@ it('leads OpenSMTPD away from this host’s own port 25, to the listener that re
 describe('fail2ban', () => {
   const trusted = (networks: string[]) =>
     /^ignoreip = (.*)$/m.exec(
-      fail2ban.files(planOf(exampleMail(), { adminNetworks: networks }))[
-        '/etc/fail2ban/jail.local'
-      ]!.text,
+      filesOf(fail2ban, exampleMail(), { adminNetworks: networks })['/etc/fail2ban/jail.local']!
+        .text,
     )![1];
 
   it('never shuts administrators out, and trusts nobody where all may use SSH', () => {
@@ -59,7 +58,7 @@ describe('fail2ban', () => {
 describe('sshd', () => {
   const exempt = (networks: string[]) =>
     /^PerSourcePenaltyExemptList (.*)$/m.exec(
-      ssh.files(planOf(exampleMail(), { adminNetworks: networks }))[
+      filesOf(ssh, exampleMail(), { adminNetworks: networks })[
         '/etc/ssh/sshd_config.d/10-mailhost.conf'
       ]!.text,
     )?.[1];

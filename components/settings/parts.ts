@@ -8,6 +8,7 @@ import {
   digitsAsText,
   domainName,
   generation,
+  later,
   listOf,
   objectOf,
   oneOf,
@@ -140,10 +141,10 @@ export const alias = objectOf('an alias, with address and recipients', {
 );
 
 export const smarthost = objectOf('a smarthost, with host, username and password', {
-  host: domainName.meta(
+  host: later(domainName).meta(
     about({ description: 'Its name, as in its certificate.', example: 'smtp.example.com' }),
   ),
-  port: wholeNumber(1, 65535)
+  port: later(wholeNumber(1, 65535))
     .default(587)
     .meta(
       about({
@@ -151,10 +152,12 @@ export const smarthost = objectOf('a smarthost, with host, username and password
         example: 465,
       }),
     ),
-  username: digitsAsText(
-    text(
-      'text of 1 to 200 printable ASCII characters without a space or colon',
-      /^[!-9;-~]{1,200}$/,
+  username: later(
+    digitsAsText(
+      text(
+        'text of 1 to 200 printable ASCII characters without a space or colon',
+        /^[!-9;-~]{1,200}$/,
+      ),
     ),
   ).meta(
     about({
@@ -175,30 +178,31 @@ const backupVariable =
   /^(?:AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)|B2_ACCOUNT_(?:ID|KEY)|AZURE_ACCOUNT_(?:NAME|KEY|SAS)|AZURE_ENDPOINT_SUFFIX|(?:OS|ST)_[A-Z_]+|RESTIC_REST_(?:USERNAME|PASSWORD))$/;
 
 export const backup = objectOf('a backup, with repository and password', {
-  repository: text(
-    'a repository of restic',
-    /^(?:\/|(?:sftp|s3|rest|b2|azure|swift):)[!-~]+$/,
-    '; write a path, sftp:user@host:/path, s3:https://host/bucket, rest:https://host/, b2:bucket:path, azure:container:/path or swift:container:/path',
-  )
-    .refine((url) => !/:\/\/[^/]*:[^/]*@/.test(url), {
-      error: 'holds a password; set it as RESTIC_REST_PASSWORD in backup.environment',
-    })
-    .refine(
-      (url) =>
-        !/^rest:http:\/\//.test(url) ||
-        /^rest:http:\/\/(?:127(?:\.\d{1,3}){3}|\[::1\])(?:[:/]|$)/.test(url),
-      {
-        error: 'sends the password unencrypted; write rest:https://',
-      },
+  repository: later(
+    text(
+      'a repository of restic',
+      /^(?:\/|(?:sftp|s3|rest|b2|azure|swift):)[!-~]+$/,
+      '; write a path, sftp:user@host:/path, s3:https://host/bucket, rest:https://host/, b2:bucket:path, azure:container:/path or swift:container:/path',
     )
-    .meta(
-      about({
-        description:
-          'Repository in the form of restic: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and volume.',
-        shown: false,
-        example: 'sftp:backup@backup.example:/mail',
-      }),
-    ),
+      .refine((url) => !/:\/\/[^/]*:[^/]*@/.test(url), {
+        error: 'holds a password; set it as RESTIC_REST_PASSWORD in backup.environment',
+      })
+      .refine(
+        (url) =>
+          !/^rest:http:\/\//.test(url) ||
+          /^rest:http:\/\/(?:127(?:\.\d{1,3}){3}|\[::1\])(?:[:/]|$)/.test(url),
+        {
+          error: 'sends the password unencrypted; write rest:https://',
+        },
+      ),
+  ).meta(
+    about({
+      description:
+        'Repository in the form of restic: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and volume.',
+      shown: false,
+      example: 'sftp:backup@backup.example:/mail',
+    }),
+  ),
   password: plainWord(1000).meta(
     about({
       description: 'Password that encrypts the backups: they cannot be read without it.',
@@ -222,7 +226,7 @@ export const backup = objectOf('a backup, with repository and password', {
         example: { AWS_ACCESS_KEY_ID: 'AKIA…' },
       }),
     ),
-  hostKey: sshPublicKey('a host key as ssh-keyscan prints it, without the host name')
+  hostKey: later(sshPublicKey('a host key as ssh-keyscan prints it, without the host name'))
     .optional()
     .meta(
       about({
