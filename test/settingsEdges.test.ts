@@ -732,7 +732,6 @@ it.each<[string, unknown[], unknown[]]>([
       'https://ca.example',
       'https://ca.example:123456/',
       'https://ca.example:/',
-      'https://CA.example/',
       "https://ca.example/'",
       'https://ca.example/a b',
       'xhttps://ca.example/',
@@ -979,4 +978,9 @@ describe('a name', () => {
     expect(roles).toEqual(['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports']);
     expect(probeAddress).toBe('mailhost-probe@mailhost-probe.invalid');
   });
+});
+
+it('the directory of a CA has its host in lower case, and its path as it is', () => {
+  const tls = { issuer: 'acme', acceptTerms: true, directory: 'HTTPS://CA.Example:14000/Dir' };
+  expect(parseSettings({ ...good, tls }).tls.directory).toBe('https://ca.example:14000/Dir');
 });

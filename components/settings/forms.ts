@@ -113,6 +113,16 @@ export const network = normalised(
   '; write one such as 192.0.2.0/24 or 2001:db8::/32',
 );
 
+export const acmeDirectory = normalised(
+  'the https URL of an ACME directory',
+  (url) =>
+    /^https:\/\/[a-z0-9.-]+(?::\d{1,5})?\/[!-&(-~]*$/i.test(url)
+      ? // Its path alone depends on letter case.
+        url.replace(/^[^/]+\/\/[^/]+/, (origin) => origin.toLowerCase())
+      : undefined,
+  '; write one such as https://acme-v02.api.letsencrypt.org/directory',
+);
+
 export const ipAddress = (family: 'ipv4' | 'ipv6', example: string) =>
   normalised(
     `an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address`,

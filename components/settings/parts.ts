@@ -2,6 +2,7 @@ import { isCertificateChain, isPrivateKey } from './certificates';
 import { CertificateIssuer, DmarcPolicy } from './enums';
 import {
   about,
+  acmeDirectory,
   address,
   addresses,
   boolean,
@@ -259,17 +260,12 @@ export const tls = objectOf('an object, with issuer', {
           'Issuer of the certificates: `acme`, a public CA; `selfSigned`, a CA of the stack; `provided`, `chain` and `privateKey` are given.',
       }),
     ),
-  directory: text(
-    'the https URL of an ACME directory',
-    /^https:\/\/[a-z0-9.-]+(?::\d{1,5})?\/[!-&(-~]*$/,
-  )
-    .default('https://acme-v02.api.letsencrypt.org/directory')
-    .meta(
-      about({
-        description: "Directory of the ACME CA. The default is Let's Encrypt's.",
-        example: 'https://acme-staging-v02.api.letsencrypt.org/directory',
-      }),
-    ),
+  directory: acmeDirectory.default('https://acme-v02.api.letsencrypt.org/directory').meta(
+    about({
+      description: "Directory of the ACME CA. The default is Let's Encrypt's.",
+      example: 'https://acme-staging-v02.api.letsencrypt.org/directory',
+    }),
+  ),
   contact: recipient.optional().meta(
     about({
       description: 'Address that the ACME CA may write to.',
