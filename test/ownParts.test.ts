@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ownerLabel } from '../components/machineFiles';
 import { LookUps } from '../components/preflight/lookUps';
-import { lostParts, ownParts } from '../components/preflight/machineParts';
+import { lostParts, machineKinds, ownParts } from '../components/preflight/machineParts';
 import { OwnState, types } from '../components/preflight/state';
 import { parseSettings } from '../components/settings/parse';
 import { example, sshKey } from './example';
@@ -77,8 +77,11 @@ describe('parts of the machine', () => {
     await record(
       () => {
         running = missing
-          ? lostParts(of, state, lookUps).then((lost) => ({ ids: new Map(), blockers: lost }))
-          : ownParts(of, state, lookUps);
+          ? lostParts(machineKinds(of, lookUps), state).then((lost) => ({
+              ids: new Map(),
+              blockers: lost,
+            }))
+          : ownParts(machineKinds(of, lookUps), state);
       },
       true,
       {},
@@ -180,7 +183,6 @@ describe('parts of the machine', () => {
     const calls = async (known: string[], of = settings) => (await parts({ known, of })).calls;
     const every = [
       'getFirewalls',
-      'getPrimaryIps',
       'getPrimaryIps',
       'getServers',
       'getSshKeys',

@@ -2,7 +2,7 @@ import { knownValue } from '../settings/forms';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker, type Findings } from './findings';
 import type { LookUps } from './lookUps';
-import { lostParts, ownParts } from './machineParts';
+import { lostParts, machineKinds, ownParts } from './machineParts';
 import { serverOffer } from './offers';
 import { types, type OwnState } from './state';
 
@@ -52,7 +52,8 @@ export async function judgeMachine(
     knownValue(settings.serverType),
     knownValue(settings.volumeSize),
   ]);
-  const parts = await ownParts(settings, state, lookUps);
+  const kinds = machineKinds(settings, lookUps);
+  const parts = await ownParts(kinds, state);
   const serverId = `${types.server} ${state.mailHost}-machine-server`;
   const server = state.outputs(types.server, 'machine-server');
   const volume: MachineState = state.outputs(types.volume, 'machine-volume') ?? {};
@@ -63,7 +64,7 @@ export async function judgeMachine(
     serverType !== undefined && (isNew || server)
       ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
       : { mistakes: [], warnings: [] };
-  const lost = replaced && server ? await lostParts(settings, state, lookUps) : [];
+  const lost = replaced && server ? await lostParts(kinds, state) : [];
   return {
     blockers: [
       ...machineLosses(volume, { location, volumeSize }),
