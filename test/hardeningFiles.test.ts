@@ -125,3 +125,25 @@ it('gives each daemon the restrictions of all, before its own, which may take on
     expect(own, daemon).toMatch(/^ReadWritePaths=/m);
   }
 });
+
+/** Settings of systemd.exec(5) whose values add up over a unit and its drop-ins, unless an empty one comes between. */
+const addingUp = [
+  'CapabilityBoundingSet',
+  'ReadWritePaths',
+  'RestrictAddressFamilies',
+  'SystemCallArchitectures',
+  'SystemCallFilter',
+];
+
+it('lets no list of restrictions add to what the unit of Debian allows', () => {
+  const files = serviceFiles('dovecot');
+  const [shared, own] = Object.values(files).map(({ text }) => text.split('\n'));
+  for (const setting of addingUp)
+    expect(shared!.filter((line) => line.startsWith(`${setting}=`))[0], setting).toBe(
+      `${setting}=`,
+    );
+  const lists = own!.flatMap(
+    (line) => /^([A-Z]\w+)=(?:CAP_|@|~|AF_|\/\w+ \/)/.exec(line)?.[1] ?? [],
+  );
+  expect(addingUp).toEqual(expect.arrayContaining(lists));
+});
