@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { accounts } from '../components/daemons/accounts';
 import { amavis } from '../components/daemons/amavis';
 import { backup } from '../components/daemons/backup';
+import { wantedDaemons } from '../components/daemons/catalogue';
 import { dovecot } from '../components/daemons/dovecot';
 import type { HostFiles } from '../components/hostFiles/files';
 import { openSmtpd } from '../components/daemons/openSmtpd';
@@ -22,14 +23,11 @@ const credentials = [
   { address: 'bert@example.net', passwordHash: '$6$bert$bbbb' },
 ];
 
-const allFiles = (settings: MailSettings): HostFiles => ({
-  ...filesOf(openSmtpd, settings),
-  ...filesOf(dovecot, settings),
-  ...filesOf(amavis, settings),
-  ...filesOf(resolver, settings),
-  ...filesOf(spamAssassin, settings),
-  ...filesOf(web, settings),
-});
+const allFiles = (settings: MailSettings): HostFiles =>
+  Object.assign(
+    {},
+    ...wantedDaemons(settings).map((daemon) => filesOf(daemon, settings)),
+  ) as HostFiles;
 const lines = (files: HostFiles, path: string) => files[path]!.text.trimEnd().split('\n');
 /** Without comments and empty lines. */
 const directives = (files: HostFiles, path: string) =>

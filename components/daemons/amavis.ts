@@ -16,6 +16,7 @@ export const amavis: DaemonSpec = {
   name: 'amavis',
   title: 'amavis',
   unit: 'amavis',
+  packageUsers: ['amavis'],
   timers: ['mailhost-sign.timer'],
   packages: () => ['amavisd-new'],
   users: [{ name: 'amavis', id: 903, home: '/var/lib/amavis' }],

@@ -6,6 +6,7 @@ export const antivirus: DaemonSpec = {
   name: 'antivirus',
   title: 'ClamAV',
   unit: 'clamav-daemon',
+  packageUsers: ['clamav'],
   isWanted: (mail) => mail.antivirus,
   packages: () => ['clamav-daemon', 'clamav-freshclam'],
   waitsFor: ['resolver'],

@@ -18,6 +18,7 @@ export const dovecot = {
   name: 'dovecot',
   title: 'Dovecot',
   unit: 'dovecot',
+  packageUsers: ['dovecot', 'dovenull'],
   packages: () => [
     'dovecot-core',
     'dovecot-imapd',

@@ -6,6 +6,7 @@ export const spamAssassin: DaemonSpec = {
   name: 'spamassassin',
   title: 'SpamAssassin',
   unit: 'spamd',
+  packageUsers: ['debian-spamd'],
   timers: ['spamassassin-maintenance.timer'],
   packages: () => [
     'spamassassin',

@@ -118,6 +118,8 @@ export interface DaemonSpec {
   packages?: (mail: MailSettings) => string[];
   /** Default: none. */
   users?: User[];
+  /** Names of the users that its packages make besides. Default: none. */
+  packageUsers?: string[];
   /** By service, a name that no other daemon has; for what mail clients use, that of its SRV record. Default: none. */
   ports?: Record<string, Port>;
   /**
