@@ -18,7 +18,7 @@ import { scale } from './scale';
 const parts: Record<string, Part> = { field, scale, limits, hosts, mail, effects, review };
 
 const inFolder = (file: string) => join(__dirname, file);
-const measured = inFolder('../cli/review/measured.ts');
+const measured = inFolder('../components/review/measured.ts');
 
 /** Puts the table into docs/review.md. */
 async function writeLengths(table: string): Promise<void> {

@@ -2,12 +2,11 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import type { Daemon, HostAccess } from './daemon';
 import { hostCommand, keeping } from './hooks';
-import { isOverSsh } from './settings/derived';
 
 export interface BackupArgs {
   host: HostAccess;
-  /** Where to, as restic takes it. */
-  repository: string;
+  /** Whether their server is reached by SSH. */
+  overSsh: boolean;
   /** Pushes restic's files, as a child of `parent`, with the private key for a server that is reached by SSH. */
   push: (sshKey: pulumi.Output<string | undefined>, parent: pulumi.Resource) => Daemon;
   /** The snapshot that an empty volume is filled from. */
@@ -25,7 +24,7 @@ export class Backup extends pulumi.ComponentResource {
     super('mailhost:index:Backup', name, {}, opts);
     const own = { parent: this };
     const { connection, triggers } = args.host;
-    const sshKey = isOverSsh(args.repository)
+    const sshKey = args.overSsh
       ? new tls.PrivateKey(
           `${name}-ssh-key`,
           { algorithm: 'ED25519' },

@@ -35,8 +35,8 @@ export interface DaemonArgs {
   /** Name of the push that the host program knows, e.g. `opensmtpd`. */
   push: string;
   host: HostAccess;
-  /** Readable files: a preview shows each path with a line diff of its text. Holds no secret and nothing known only after creation. */
-  files: HostFiles;
+  /** Readable files: a preview shows each path with a line diff of its text. Holds no secret. */
+  files: pulumi.Input<HostFiles>;
   /** Files with secrets: staged by a command of their own, put in place together with `files`. */
   secrets?: pulumi.Input<HostFiles>;
   /** What has to be in force before these files are. Default: nothing. Secrets are staged without waiting for it. */
@@ -54,7 +54,7 @@ export class Daemon extends pulumi.ComponentResource {
   constructor(name: string, args: DaemonArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Daemon', name, {}, opts);
     const { connection, triggers } = args.host;
-    const text = JSON.stringify(args.files);
+    const text = pulumi.output(args.files).apply((files) => JSON.stringify(files));
 
     let activate = pulumi.output(`mailhost activate ${args.push}`);
     let staged: command.remote.Command | undefined;
@@ -79,9 +79,11 @@ export class Daemon extends pulumi.ComponentResource {
       activate = pulumi.interpolate`${activate} --secrets ${tag}`;
     }
 
-    const change = activate.apply((of) =>
-      nextChange(args.host.changeBefore(name), sha256(`${of}\n${text}`)),
-    );
+    const change = pulumi
+      .all([activate, text])
+      .apply(([of, brought]) =>
+        nextChange(args.host.changeBefore(name), sha256(`${of}\n${brought}`)),
+      );
     this.registerOutputs({ changes: { [name]: change } });
     const create = pulumi.interpolate`${activate} --change ${change.number}`;
     const activated = hostCommand(
@@ -90,8 +92,8 @@ export class Daemon extends pulumi.ComponentResource {
       { parent: this, dependsOn: [...(args.after ?? []), ...(staged ? [staged] : [])] },
     );
     this.fingerprint = pulumi
-      .all([activated.id, create])
-      .apply(([, created]) => sha256(`${created}\n${text}`));
+      .all([create, text, activated.id])
+      .apply(([created, brought]) => sha256(`${created}\n${brought}`));
   }
 }
 

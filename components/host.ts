@@ -9,14 +9,14 @@ export interface HostArgs {
   access: HostAccess;
   mail: MailSettings;
   /** Public keys that may log in besides the stack's own. */
-  adminSshKeys: string[];
+  adminSshKeys: pulumi.Input<string>[];
   /** What is no drift, in the words of `mailhost drift`. */
   driftAccepted: string[];
   /** Undefined where mail and queue are where the machine has them. */
   volume?: {
     device: pulumi.Input<string>;
     /** GB; the file system grows with it. Undefined where somebody else lets it grow. */
-    size?: number;
+    size?: pulumi.Input<number>;
   };
   /** When the host is looked at for drift, which ends the `up` before anything is pushed. Default: it is not. */
   lookedAt?: pulumi.Input<string>;
@@ -55,17 +55,20 @@ export class Host extends pulumi.ComponentResource {
           ];
 
     const programText = JSON.stringify(hostProgram());
-    const systemText = JSON.stringify(systemFiles(args.mail, args));
+    const systemText = pulumi
+      .all(args.adminSshKeys)
+      .apply((adminSshKeys) => JSON.stringify(systemFiles(args.mail, { ...args, adminSshKeys })));
+    const size =
+      args.volume?.size === undefined ? '' : pulumi.interpolate`--volume-size ${args.volume.size} `;
     // Another program may prepare more.
-    const preparation = [
-      ...(args.volume?.size === undefined ? [] : [`--volume-size ${args.volume.size}`]),
-      `--program ${sha256(programText).slice(0, 12)}`,
-    ].join(' ');
+    const preparation = pulumi.interpolate`${size}--program ${sha256(programText).slice(0, 12)}`;
     const volume = args.volume ? pulumi.interpolate`--volume-device ${args.volume.device} ` : '';
     const numbered = (of: string, text: string) => nextChange(changeBefore(of), sha256(text));
     const [programName, systemName] = [`${name}-program`, `${name}-system`];
     const brought = numbered(programName, programText);
-    const prepared = numbered(systemName, `${preparation}\n${systemText}`);
+    const prepared = pulumi.interpolate`${preparation}\n${systemText}`.apply((text) =>
+      numbered(systemName, text),
+    );
     this.registerOutputs({ changes: { [programName]: brought, [systemName]: prepared } });
     const program = hostCommand(
       programName,

@@ -14,21 +14,22 @@ import {
   type OpenPort,
 } from './machineFiles';
 import type { Blocker } from './preflight/findings';
+import { knownValue } from './settings/forms';
 import { LookUps } from './preflight/lookUps';
 import { serverFailure, serverOffer } from './preflight/offers';
 
 export interface MachineArgs {
   /** Fully qualified host name: the server's name and the PTR of both addresses. */
   hostName: string;
-  serverType: string;
+  serverType: pulumi.Input<string>;
   /** Hetzner location by name. */
   location: string;
   /** GB. */
-  volumeSize: number;
+  volumeSize: pulumi.Input<number>;
   /** Whether the host has an IPv6 address, too. */
   ipv6: boolean;
   /** Networks in CIDR form that may use SSH. */
-  adminNetworks: string[];
+  adminNetworks: pulumi.Input<string>[];
   /** TCP ports that its firewall opens. Default: SSH, to `adminNetworks`. */
   ports?: OpenPort[];
   /** Server generation. Increment to replace the server. Default: 1. */
@@ -102,7 +103,7 @@ export class Machine extends pulumi.ComponentResource {
   constructor(name: string, args: MachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Machine', name, {}, opts);
     const own = { parent: this };
-    const { present = [], serverMade = false, protect = true, serverType, location } = args;
+    const { present = [], serverMade = false, protect = true, location } = args;
     const lasting = { parent: this, protect };
     const kept = (part: string) =>
       keeping(
@@ -156,7 +157,9 @@ export class Machine extends pulumi.ComponentResource {
       {
         name: args.hostName,
         labels,
-        rules: firewallRules(args.adminNetworks, args.ports ?? portsOf(ssh)),
+        rules: pulumi
+          .all(args.adminNetworks)
+          .apply((networks) => firewallRules(networks, args.ports ?? portsOf(ssh))),
       },
       own,
     );
@@ -175,6 +178,8 @@ export class Machine extends pulumi.ComponentResource {
     );
 
     const checkOffer = async () => {
+      const serverType = await knownValue(args.serverType);
+      if (serverType === undefined) return;
       const lookUps = new LookUps(own);
       const change = { serverType, location, replaced: true };
       const { mistakes, warnings } = await serverOffer(change, lookUps, new Date());
@@ -190,11 +195,11 @@ export class Machine extends pulumi.ComponentResource {
     const failure = explaining(
       // The engine shows this name where it deletes without the program, and has no hook.
       `${name}-server (pulumi destroy --run-program shows the cause)`,
-      ({ failedOperation, errors }) =>
+      async ({ failedOperation, errors }) =>
         serverFailure(
           failedOperation,
           errors[0] ?? '',
-          { serverType, location },
+          { serverType: (await knownValue(args.serverType))!, location },
           new Date(),
           new LookUps(own),
         ),

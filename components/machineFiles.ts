@@ -32,7 +32,7 @@ export function firewallRules(adminNetworks: string[], ports: OpenPort[]): Inbou
         direction: 'in',
         protocol: 'tcp',
         port: String(number),
-        sourceIps: from === 'admins' ? [...adminNetworks].sort() : anywhere,
+        sourceIps: from === 'admins' ? [...new Set(adminNetworks)].sort() : anywhere,
         description: purpose,
       })),
   ];

@@ -15,7 +15,7 @@ import type { KeyCalendar } from './dns/dkimKeys';
 import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
-import { checkedSettings, credentialsOf } from './settings/checked';
+import { checkedSettings, credentialsOf, givenOf, smarthostLoginOf } from './settings/checked';
 import { mailSettings } from './settings/mailSettings';
 import { argumentNames, type FrontEnd } from './settings/mistakes';
 import type { Settings } from './settings/settings';
@@ -111,11 +111,12 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       {
         host,
         daemons: wantedDaemons(mail),
-        plan: daemonPlan({ ...settings, mail, dkim: found.summary.dkim }),
+        plan: daemonPlan({ restore: settings.restore, mail, dkim: found.summary.dkim }),
+        given: givenOf(settings),
         secrets: {
           ...secrets,
           credentials: credentialsOf(settings),
-          smarthostPassword: pulumi.output(settings.smarthost?.password),
+          smarthostLogin: smarthostLoginOf(settings),
           dkimKeys: signingKeys(deployment, keys),
         },
         milestones: { volume: () => volume, records: () => dns.owners },

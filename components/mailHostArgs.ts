@@ -88,16 +88,16 @@ export interface AliasArgs {
 /** A mail server that relays all outgoing mail. */
 export interface SmarthostArgs {
   /** Its name, as in its certificate. E.g. `smtp.example.com`. */
-  host: string;
+  host: pulumi.Input<string>;
   /**
    * TCP port: 465 with TLS from the start, any other with mandatory STARTTLS. From 1 to 65535. E.g. `465`. Default:
    * `587`.
    *
    * @default 587
    */
-  port?: number;
+  port?: pulumi.Input<number>;
   /** User name that this host logs in with. E.g. `user@example.com`. */
-  username: string;
+  username: pulumi.Input<string>;
   /** Password of that user. A secret. E.g. `correct-horse-battery`. */
   password: pulumi.Input<string>;
 }
@@ -146,7 +146,7 @@ export interface BackupSettingsArgs {
    * `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and
    * volume. E.g. `sftp:backup@backup.example:/mail`.
    */
-  repository: string;
+  repository: pulumi.Input<string>;
   /** Password that encrypts the backups: they cannot be read without it. A secret. E.g. `correct-horse-battery`. */
   password: pulumi.Input<string>;
   /**
@@ -157,7 +157,7 @@ export interface BackupSettingsArgs {
    */
   environment?: { [name: string]: pulumi.Input<string> };
   /** SSH host key of the server of an `sftp:` repository, which needs it. E.g. `ssh-ed25519 AAAA…`. Default: none. */
-  hostKey?: string;
+  hostKey?: pulumi.Input<string>;
   /**
    * Number of days whose last snapshot is kept. From 1 to 1000. E.g. `14`. Default: `7`.
    *
@@ -202,7 +202,8 @@ export interface ExistingMachineArgs {
 
 /**
  * Settings of a mail host. Every mistake in them is reported at once, before anything is changed. The order of a
- * list never matters.
+ * list never matters. A value that is not an `Input` decides which resources there are, or is judged with others
+ * before the plan, so it cannot be an output of another resource.
  */
 export interface MailHostArgs {
   /**
@@ -406,7 +407,7 @@ export interface MailHostArgs {
    *
    * @default "cx23"
    */
-  serverType?: string;
+  serverType?: pulumi.Input<string>;
   /**
    * Hetzner location. E.g. `nbg1`. Default: `fsn1`.
    *
@@ -418,7 +419,7 @@ export interface MailHostArgs {
    *
    * @default 20
    */
-  volumeSize?: number;
+  volumeSize?: pulumi.Input<number>;
   /**
    * Give the host an IPv6 address, too. Default: `true`.
    *
@@ -437,14 +438,14 @@ export interface MailHostArgs {
    *
    * @default []
    */
-  adminSshKeys?: string[];
+  adminSshKeys?: pulumi.Input<string>[];
   /**
    * Networks in CIDR form that may use SSH. They include that of the machine that runs Pulumi. E.g.
    * `["192.0.2.0/24"]`. Default: `0.0.0.0/0`, `::/0`.
    *
    * @default ["0.0.0.0/0","::/0"]
    */
-  adminNetworks?: string[];
+  adminNetworks?: pulumi.Input<string>[];
   /**
    * Action of each `pulumi up` if the host differs from what was deployed: `ignore`, `stop` before anything is
    * deployed, or `mend` by deploying everything again. Default: `ignore`.

@@ -85,6 +85,23 @@ describe('a change', () => {
     expect(mtaStsNoneSince(one, { ...summary(), mtaSts: after }, now)).toBe(since);
   });
 
+  it.each<[string, Partial<MailHostArgs>, string]>([
+    ['none', {}, 'mail to it is refused'],
+    [
+      'an alias',
+      { aliases: [{ address: 'bert@example.net', recipients: ['anna@example.org'] }] },
+      'mail to it goes where its alias leads',
+    ],
+    [
+      'a catch-all',
+      { domains: [{ name: 'example.org' }, { name: 'example.net', catchAll: 'anna@example.org' }] },
+      'mail to it goes to the catch-all',
+    ],
+  ])('says what becomes of mail to an account that goes, with %s', (_, change, words) => {
+    const [found] = blockers(summary(), summary({ accounts: [anna!], ...change }));
+    expect(found!.message).toContain(`it cannot log in from then on, and ${words}. Its mail`);
+  });
+
   it.each<[string, Partial<MailHostArgs>, (string | undefined)[]]>([
     ['an account less', { accounts: [anna!] }, ['remove bert@example.net']],
     [

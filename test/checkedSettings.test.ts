@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { checkedSettings, pairOf } from '../components/settings/checked';
 import { argumentNames, type FrontEnd } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
+import type { Settings } from '../components/settings/settings';
 import { selfSigned } from '../lab/selfSigned';
 import { stackConfig } from '../settings';
-import { example, hash } from './example';
+import { example, hash, sshKey } from './example';
 
 const errorOf = (work: () => unknown): string => {
   try {
@@ -130,6 +131,55 @@ describe('what is known only later', () => {
     }).backup!.environment;
     expect(await settled(right)).toBe('right');
     await expect(settled(wrong)).rejects.toThrow('backup.environment.AWS_SECRET_ACCESS_KEY is not');
+  });
+
+  it.each([
+    [
+      'smarthost.host: "mail.example.org" is this host itself',
+      { smarthost: { ...smarthost, host: late('MAIL.example.org'), password: 'x' } },
+      (settings: Settings) => settings.smarthost!.host,
+    ],
+    [
+      'backup.hostKey is missing; set the host key',
+      { backup: { repository: late('sftp:backup.example:/mail'), password: 'x' } },
+      (settings: Settings) => settings.backup!.repository,
+    ],
+    [
+      'backup.hostKey applies only to a repository that begins with sftp:',
+      { backup: { repository: late('s3:https://b.example/b'), hostKey: sshKey, password: 'x' } },
+      (settings: Settings) => settings.backup!.repository,
+    ],
+    [
+      'adminNetworks has no IPv4 network',
+      { adminNetworks: [late('2001:db8::/32')] },
+      (settings: Settings) => settings.adminNetworks[0],
+    ],
+    [
+      'volumeSize: 5 is out of range',
+      { volumeSize: pulumi.output(Promise.resolve(5)) },
+      (settings: Settings) => settings.volumeSize,
+    ],
+  ])('is judged by the rules between settings once it is: %s', async (message, change, value) => {
+    const settings = checkedSettings({ ...example, domains, ...change });
+    await expect(settled(value(settings))).rejects.toThrow(message);
+  });
+
+  it('is named by its place in the input, whatever the order of settings', async () => {
+    const [anna, bert] = example.accounts!;
+    const accounts = [
+      { ...bert!, passwordHash: hash },
+      { ...anna!, passwordHash: late('x') },
+    ];
+    const [first] = checkedSettings({ ...example, accounts }).accounts;
+    expect(first!.address).toBe(anna!.address);
+    await expect(settled(first!.passwordHash)).rejects.toThrow('accounts[1].passwordHash is not');
+  });
+
+  it('is refused where the plan has to know it', () => {
+    const domain = { name: late('example.org') };
+    expect(errorOf(() => checkedSettings({ ...example, domains: [domain] }))).toContain(
+      'domains[0].name is an output of another resource, which may be known too late; set a plain value',
+    );
   });
 
   it('is left out of the rules between settings until then', () => {

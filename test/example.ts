@@ -1,5 +1,5 @@
 import { daemonPlan } from '../components/daemons/catalogue';
-import type { DaemonSpec, Plan, Secrets } from '../components/daemons/spec';
+import type { DaemonSpec, Given, Plan, Secrets } from '../components/daemons/spec';
 import type { KeyHistory } from '../components/dns/dkimKeys';
 import type { HostFiles } from '../components/hostFiles/files';
 import type { MailHostArgs } from '../components/mailHostArgs';
@@ -43,13 +43,23 @@ export function exampleMail(change: Partial<MailHostArgs> = {}): MailSettings {
   return mailSettings(parseSettings({ ...example, ...change }));
 }
 
-/** The plan that daemons' files are rendered from, without administrators' networks unless told. */
+/** The plan that daemons' files are rendered from. */
 export const planOf = (mail: MailSettings, more: Partial<Plan> = {}): Plan =>
-  daemonPlan({ mail, adminNetworks: [], dkim: exampleKeys(mail), ...more });
+  daemonPlan({ mail, dkim: exampleKeys(mail), ...more });
 
-/** The readable files of a daemon. */
-export const filesOf = (daemon: DaemonSpec, mail: MailSettings = exampleMail()): HostFiles =>
-  daemon.files(planOf(mail));
+const nothingGiven: Given = { adminNetworks: [], smarthost: undefined, repository: undefined };
+
+/** The readable files of a daemon, where other resources give nothing unless told. */
+export function filesOf(
+  { files }: DaemonSpec,
+  mail: MailSettings = exampleMail(),
+  given: Partial<Given> = {},
+): HostFiles {
+  const plan = planOf(mail);
+  return typeof files === 'function'
+    ? files(plan)
+    : files.files(plan, { ...nothingGiven, ...given });
+}
 
 /** The files of a daemon that are rendered from these secrets. */
 export const secretFilesOf = (

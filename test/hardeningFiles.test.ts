@@ -10,7 +10,7 @@ import { openSmtpd } from '../components/daemons/openSmtpd';
 import { ssh } from '../components/daemons/ssh';
 import { web } from '../components/daemons/web';
 import { firewallRules } from '../components/machineFiles';
-import { exampleMail, filesOf, planOf } from './example';
+import { exampleMail, filesOf } from './example';
 
 it.each([
   [true, 'selfSigned'],
@@ -43,9 +43,8 @@ it('leads OpenSMTPD away from this host’s own port 25, to the listener that re
 describe('fail2ban', () => {
   const trusted = (networks: string[]) =>
     /^ignoreip = (.*)$/m.exec(
-      fail2ban.files(planOf(exampleMail(), { adminNetworks: networks }))[
-        '/etc/fail2ban/jail.local'
-      ]!.text,
+      filesOf(fail2ban, exampleMail(), { adminNetworks: networks })['/etc/fail2ban/jail.local']!
+        .text,
     )![1];
 
   it('never shuts administrators out, and trusts nobody where all may use SSH', () => {
@@ -59,7 +58,7 @@ describe('fail2ban', () => {
 describe('sshd', () => {
   const exempt = (networks: string[]) =>
     /^PerSourcePenaltyExemptList (.*)$/m.exec(
-      ssh.files(planOf(exampleMail(), { adminNetworks: networks }))[
+      filesOf(ssh, exampleMail(), { adminNetworks: networks })[
         '/etc/ssh/sshd_config.d/10-mailhost.conf'
       ]!.text,
     )?.[1];
@@ -125,4 +124,26 @@ it('gives each daemon the restrictions of all, before its own, which may take on
     // Else it could write nowhere, or the drop-in forgot it.
     expect(own, daemon).toMatch(/^ReadWritePaths=/m);
   }
+});
+
+/** Settings of systemd.exec(5) whose values add up over a unit and its drop-ins, unless an empty one comes between. */
+const addingUp = [
+  'CapabilityBoundingSet',
+  'ReadWritePaths',
+  'RestrictAddressFamilies',
+  'SystemCallArchitectures',
+  'SystemCallFilter',
+];
+
+it('lets no list of restrictions add to what the unit of Debian allows', () => {
+  const files = serviceFiles('dovecot');
+  const [shared, own] = Object.values(files).map(({ text }) => text.split('\n'));
+  for (const setting of addingUp)
+    expect(shared!.filter((line) => line.startsWith(`${setting}=`))[0], setting).toBe(
+      `${setting}=`,
+    );
+  const lists = own!.flatMap(
+    (line) => /^([A-Z]\w+)=(?:CAP_|@|~|AF_|\/\w+ \/)/.exec(line)?.[1] ?? [],
+  );
+  expect(addingUp).toEqual(expect.arrayContaining(lists));
 });

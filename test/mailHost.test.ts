@@ -2,13 +2,14 @@ import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it, vi } from 'vitest';
 import { Backup } from '../components/backup';
 import { Daemon, sha256 } from '../components/daemon';
+import { wantedDaemons } from '../components/daemons/catalogue';
 import { publicKeyHash } from '../components/dns/dnsRecords';
 import type { HostFiles } from '../components/hostFiles/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { publishedKey } from '../components/publishedKey';
 import type { DriftAction } from '../components/settings/enums';
-import { example, hash, sshKey } from './example';
+import { example, exampleMail, hash, sshKey } from './example';
 import { newKeyPair, publicKey, record, type Recorded, type StackState } from './mocks';
 
 vi.mock('../components/publishedKey', { spy: true });
@@ -23,25 +24,12 @@ const opened = (value: unknown): unknown => pulumi.runtime.unwrapRpcSecret(value
 describe('MailHost', () => {
   it('pins the host key in every connection, and waits for a host that boots', async () => {
     const all = commands(await build());
-    expect(all.map(({ name }) => name).sort()).toEqual([
-      'mail-amavis',
-      'mail-amavis-secrets',
-      'mail-check',
-      'mail-dovecot',
-      'mail-dovecot-secrets',
-      'mail-fail2ban',
-      'mail-firewall',
-      'mail-host-program',
-      'mail-host-system',
-      'mail-opensmtpd',
-      'mail-opensmtpd-secrets',
-      'mail-resolver',
-      'mail-spamassassin',
-      'mail-ssh',
-      'mail-tls',
-      'mail-tls-secrets',
-      'mail-web',
-    ]);
+    const pushed = wantedDaemons(exampleMail()).flatMap(({ name, secrets }) =>
+      secrets ? [name, `${name}-secrets`] : [name],
+    );
+    expect(all.map(({ name }) => name).sort()).toEqual(
+      [...pushed, 'check', 'host-program', 'host-system'].map((name) => `mail-${name}`).sort(),
+    );
     for (const { name, inputs } of all) {
       expect(isSecret(inputs.connection), name).toBe(true);
       expect(opened(inputs.connection), name).toMatchObject({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ownerLabel } from '../components/machineFiles';
 import { LookUps } from '../components/preflight/lookUps';
-import { lostParts, ownParts } from '../components/preflight/machineParts';
+import { lostParts, machineKinds, ownParts } from '../components/preflight/machineParts';
 import { OwnState, types } from '../components/preflight/state';
 import { parseSettings } from '../components/settings/parse';
 import { example, sshKey } from './example';
@@ -77,8 +77,11 @@ describe('parts of the machine', () => {
     await record(
       () => {
         running = missing
-          ? lostParts(of, state, lookUps).then((lost) => ({ ids: new Map(), blockers: lost }))
-          : ownParts(of, state, lookUps);
+          ? lostParts(machineKinds(of, lookUps), state).then((lost) => ({
+              ids: new Map(),
+              blockers: lost,
+            }))
+          : ownParts(machineKinds(of, lookUps), state);
       },
       true,
       {},
@@ -177,21 +180,12 @@ describe('parts of the machine', () => {
   });
 
   it('are asked for only as far as the state may not know them', async () => {
-    const calls = async (known: string[], of = settings) => (await parts({ known, of })).calls;
-    const every = [
-      'getFirewalls',
-      'getPrimaryIps',
-      'getPrimaryIps',
-      'getServers',
-      'getSshKeys',
-      'getVolumes',
-    ];
+    const calls = async (known: string[]) => (await parts({ known })).calls;
+    const every = ['getFirewalls', 'getPrimaryIps', 'getServers', 'getSshKeys', 'getVolumes'];
     expect(await calls([])).toEqual(every);
     expect(await calls(everything)).toEqual(['getServers', 'getVolumes']);
     for (const missing of everything)
       expect(await calls(everything.filter((one) => one !== missing))).toEqual(every);
-    const withoutIpv6 = parseSettings({ ...example, ipv6: false });
-    expect(await calls([], withoutIpv6)).toEqual(every.slice(0, 2).concat(every.slice(3)));
   });
 
   describe('that a new server needs', () => {

@@ -589,12 +589,17 @@ describe('the server', () => {
       getFirewalls: { firewalls: named('') },
       getVolumes: { volumes: named('') },
     };
-    const given: Answers = (token, inputs) =>
-      there[token.split(':').at(-1)!] ?? answers(token, inputs);
+    const listed: string[] = [];
+    const given: Answers = (token, inputs) => {
+      const call = token.split(':').at(-1)!;
+      if (call in there) listed.push(call);
+      return there[call] ?? answers(token, inputs);
+    };
     const { found, warnings } = await plan({ ...acme, serverGeneration: 2 }, state, given);
     expect(found!.serverMade).toBe(true);
     expect(warnings).toEqual([expect.stringContaining('another server takes the place')]);
     expect(questions('getServerType')).toEqual([{ name: 'cx23' }]);
+    expect(listed.sort()).toEqual(Object.keys(there).sort());
     // It could not be made without these.
     there.getVolumes = { volumes: [] };
     const { lines } = await plan({ ...acme, serverGeneration: 2 }, state, given);

@@ -92,20 +92,14 @@ describe('mailSettings', () => {
       tls: { issuer: 'selfSigned', contact: 'anna@example.org' },
     });
     expect(mail.domains[0]).not.toHaveProperty('catchAll');
-    expect(mail.smarthost).toEqual({ host: 'smtp.example.com', port: 587, username: 'user' });
     expect(mail.backup).toEqual({
-      repository: sftp.repository,
-      hostKey: sshKey,
       keepDaily: 7,
       keepWeekly: 5,
       keepMonthly: 12,
     });
     expect(JSON.stringify(mail)).not.toMatch(/secret|\$6\$/);
     expect(mailDomains(mail)).toEqual(['example.net', 'example.org', 'mail.example.org']);
-    const plain = mailSettings(parseSettings({ ...good, backup: rest }));
-    expect(plain.backup).not.toHaveProperty('hostKey');
     expect(mailSettings(parseSettings(good))).not.toHaveProperty('backup');
-    expect(mailSettings(parseSettings(good))).not.toHaveProperty('smarthost');
   });
 
   it('have the policy that domains announce, and the contact that a CA has', () => {
@@ -738,7 +732,6 @@ it.each<[string, unknown[], unknown[]]>([
       'https://ca.example',
       'https://ca.example:123456/',
       'https://ca.example:/',
-      'https://CA.example/',
       "https://ca.example/'",
       'https://ca.example/a b',
       'xhttps://ca.example/',
@@ -985,4 +978,9 @@ describe('a name', () => {
     expect(roles).toEqual(['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports']);
     expect(probeAddress).toBe('mailhost-probe@mailhost-probe.invalid');
   });
+});
+
+it('the directory of a CA has its host in lower case, and its path as it is', () => {
+  const tls = { issuer: 'acme', acceptTerms: true, directory: 'HTTPS://CA.Example:14000/Dir' };
+  expect(parseSettings({ ...good, tls }).tls.directory).toBe('https://ca.example:14000/Dir');
 });

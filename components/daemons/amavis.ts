@@ -17,6 +17,7 @@ export const amavis: DaemonSpec = {
   title: 'amavis',
   effect: 'restarts amavis; mail waits in the queue until it answers',
   unit: 'amavis',
+  packageUsers: ['amavis'],
   timers: ['mailhost-sign.timer'],
   packages: () => ['amavisd-new'],
   users: [{ name: 'amavis', id: 903, home: '/var/lib/amavis' }],

@@ -7,6 +7,7 @@ export const antivirus: DaemonSpec = {
   title: 'ClamAV',
   effect: 'restarts ClamAV; mail waits in the queue until it answers',
   unit: 'clamav-daemon',
+  packageUsers: ['clamav'],
   isWanted: (mail) => mail.antivirus,
   packages: () => ['clamav-daemon', 'clamav-freshclam'],
   waitsFor: ['resolver'],

@@ -1,6 +1,13 @@
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from '../hostFiles/files';
 import { isOverSsh } from '../settings/derived';
-import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
+import {
+  givenFiles,
+  secretFiles,
+  type DaemonSpec,
+  type Given,
+  type Plan,
+  type Secrets,
+} from './spec';
 
 const folder = '/etc/mailhost';
 
@@ -13,7 +20,7 @@ export const backup: DaemonSpec = {
   isWanted: (mail) => mail.backup !== undefined,
   packages: () => ['restic', 'openssh-client'],
   waitsFor: [],
-  files,
+  files: givenFiles(['repository'], files),
   secrets: secretFiles(
     'the access to the repository and its password',
     ['backup'],
@@ -22,15 +29,16 @@ export const backup: DaemonSpec = {
 };
 
 /** restic's settings as environment variables. As long as an empty volume is to be filled, no backup is made. */
-function files({ mail, restore }: Plan): HostFiles {
-  if (mail.backup === undefined) return {};
+function files({ mail, restore }: Plan, { repository }: Pick<Given, 'repository'>): HostFiles {
   const { hostName, backup } = mail;
-  const { repository, hostKey, keepDaily, keepWeekly, keepMonthly } = backup;
-  const host = sshHost(repository);
+  if (backup === undefined || repository === undefined) return {};
+  const { keepDaily, keepWeekly, keepMonthly } = backup;
+  const { url, hostKey } = repository;
+  const host = sshHost(url);
   return {
     [`${folder}/restic.env`]: hostFile(
       textOfLines([
-        `RESTIC_REPOSITORY=${repository}`,
+        `RESTIC_REPOSITORY=${url}`,
         `RESTIC_PASSWORD_FILE=${folder}/restic.password`,
         `RESTIC_HOST=${hostName}`,
         'RESTIC_CACHE_DIR=/var/cache/mailhost-restic',

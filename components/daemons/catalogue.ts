@@ -49,6 +49,19 @@ export const daemonPlan = (given: Omit<Plan, 'ports' | 'openPorts'>): Plan => ({
 /** The system users of all daemons, wanted or not: their files may be on the volume. */
 export const systemUsers = (): User[] => [...daemons.flatMap(({ users = [] }) => users), probeUser];
 
+/** Users of Debian's base system. */
+const debianUsers =
+  'root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody _apt ' +
+  'systemd-network systemd-resolve systemd-timesync messagebus sshd polkitd';
+
+/** Every user of the host that no account can be, whatever the settings. */
+export const takenUsers = (): Set<string> =>
+  new Set([
+    ...debianUsers.split(' '),
+    ...systemUsers().map(({ name }) => name),
+    ...daemons.flatMap(({ packageUsers = [] }) => packageUsers),
+  ]);
+
 /** What the host program knows of the daemons, as JSON: `specs.json` beside its modules. */
 export const hostSpecs = () => ({
   daemons: Object.fromEntries(

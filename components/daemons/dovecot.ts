@@ -22,6 +22,7 @@ export const dovecot = {
   effect:
     'restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers',
   unit: 'dovecot',
+  packageUsers: ['dovecot', 'dovenull'],
   packages: () => [
     'dovecot-core',
     'dovecot-imapd',

@@ -1,5 +1,5 @@
 import { fileAsItIs, filledFile, serviceFiles } from '../hostFiles/files';
-import type { DaemonSpec } from './spec';
+import { givenFiles, type DaemonSpec } from './spec';
 
 /** Networks of administrators, unless they are everybody's. */
 export const trustedNetworks = (adminNetworks: string[]): string[] =>
@@ -13,7 +13,7 @@ export const fail2ban: DaemonSpec = {
   unit: 'fail2ban',
   packages: () => ['fail2ban'],
   waitsFor: [],
-  files: ({ adminNetworks }) => ({
+  files: givenFiles(['adminNetworks'], (_plan, { adminNetworks }) => ({
     // Never shut out.
     ...filledFile('/etc/fail2ban/jail.local', { trusted: trustedNetworks(adminNetworks) }),
     ...fileAsItIs('/etc/fail2ban/fail2ban.local'),
@@ -21,5 +21,5 @@ export const fail2ban: DaemonSpec = {
     ...fileAsItIs('/etc/fail2ban/filter.d/mailhost-logins.conf'),
     ...fileAsItIs('/etc/fail2ban/action.d/mailhost-known.conf'),
     ...serviceFiles('fail2ban'),
-  }),
+  })),
 };

@@ -11,7 +11,14 @@ import { localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
 import { probeAddress, probeDomain } from './probe';
-import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
+import {
+  givenFiles,
+  secretFiles,
+  type DaemonSpec,
+  type Given,
+  type Plan,
+  type Secrets,
+} from './spec';
 import { tlsCiphers } from './tls';
 
 const credentialsTable = '/etc/smtpd/credentials';
@@ -60,10 +67,10 @@ export const openSmtpd = {
   },
   // While a route is down OpenSMTPD holds mail back, so its next hops come first.
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
-  files,
+  files: givenFiles(['smarthost'], files),
   secrets: secretFiles(
     "the accounts' password hashes, or the smarthost's password",
-    ['credentials', 'smarthostPassword'],
+    ['credentials', 'smarthostLogin'],
     tablesWithSecrets,
     credentialsTable,
   ),
@@ -84,7 +91,7 @@ const relays = (port: number) =>
   table(scannerAddresses.map((address) => `smtp+notls://${address}:${port}`));
 
 /** Its configuration, tables and filters. */
-function files({ mail, ports }: Plan): HostFiles {
+function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): HostFiles {
   const aliases = aliasTargets(mail);
   const maxSize = mail.messageSize * mebibyte;
   return {
@@ -97,7 +104,7 @@ function files({ mail, ports }: Plan): HostFiles {
       maxMessageSize: maxSize + roomForHeaders,
       ports,
       probeDomain,
-      route: route(mail),
+      route: route(smarthost, mail.ipv6),
       scannerAddresses,
       virtual: mail.accountKind === 'virtual',
     }),
@@ -131,25 +138,21 @@ function files({ mail, ports }: Plan): HostFiles {
 /** Password hashes by user name, and the login at the smarthost; OpenSMTPD reads them after it has given up root. */
 function tablesWithSecrets(
   { mail }: Plan,
-  { credentials, smarthostPassword }: Pick<Secrets, 'credentials' | 'smarthostPassword'>,
+  { credentials, smarthostLogin }: Pick<Secrets, 'credentials' | 'smarthostLogin'>,
 ): HostFiles {
   const secret = (lines: string[]) => table(lines, '0640', 'root:opensmtpd');
   return {
     [credentialsTable]: secret(
       credentials.map(({ address, passwordHash }) => `${userName(mail, address)} ${passwordHash}`),
     ),
-    ...(mail.smarthost
-      ? {
-          '/etc/smtpd/smarthost': secret([
-            `login ${mail.smarthost.username}:${smarthostPassword ?? ''}`,
-          ]),
-        }
-      : {}),
+    ...(smarthostLogin === undefined
+      ? {}
+      : { '/etc/smtpd/smarthost': secret([`login ${smarthostLogin}`]) }),
   };
 }
 
 /** How mail leaves, where it does not go straight to its recipients by either family. */
-function route({ smarthost, ipv6 }: MailSettings): string {
+function route(smarthost: Given['smarthost'], ipv6: boolean): string {
   const protocol = smarthost?.port === 465 ? 'smtps' : 'smtp+tls';
   return [
     // Its certificate has to be right: it gets a password.

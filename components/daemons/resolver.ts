@@ -7,6 +7,7 @@ export const resolver: DaemonSpec = {
   title: 'unbound',
   effect: 'restarts unbound, whose cache is empty then',
   unit: 'unbound',
+  packageUsers: ['unbound'],
   // dns-root-data: the root's name servers and its key, from which unbound starts.
   packages: () => ['unbound', 'dns-root-data'],
   ports: { domain: { number: 53, protocol: 'DNS', purpose: 'name resolution', from: 'host' } },

@@ -7,6 +7,7 @@ export const spamAssassin: DaemonSpec = {
   title: 'SpamAssassin',
   effect: 'restarts spamd and amavis; mail waits in the queue until amavis answers',
   unit: 'spamd',
+  packageUsers: ['debian-spamd'],
   timers: ['spamassassin-maintenance.timer'],
   packages: () => [
     'spamassassin',

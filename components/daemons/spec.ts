@@ -30,8 +30,6 @@ export interface User {
 /** What the files of daemons are rendered from: plain values, no secrets. */
 export interface Plan {
   mail: MailSettings;
-  /** Networks in CIDR form that may use SSH. */
-  adminNetworks: string[];
   /** Keys of each domain with mail. */
   dkim: Record<string, KeyHistory>;
   /** Snapshot that an empty volume is filled from. */
@@ -40,6 +38,16 @@ export interface Plan {
   ports: Record<string, number>;
   /** Numbers of the ports that others can reach, in order. */
   openPorts: number[];
+}
+
+/** What other resources may give, so that a preview may not know it. */
+export interface Given {
+  /** Networks in CIDR form that may use SSH. */
+  adminNetworks: string[];
+  /** Where all mail leaves to; undefined where it goes to its recipients. */
+  smarthost: { host: string; port: number } | undefined;
+  /** Where backups go to; undefined without any. */
+  repository: { url: string; hostKey?: string } | undefined;
 }
 
 /** A private key with the certificate for it, in PEM. */
@@ -51,8 +59,8 @@ export interface Pair {
 /** What the files with secrets are rendered from. */
 export interface Secrets {
   credentials: Credential[];
-  /** Undefined without a smarthost. */
-  smarthostPassword: string | undefined;
+  /** User name and password, with a colon between them; undefined without a smarthost. */
+  smarthostLogin: string | undefined;
   certificate: {
     pair: Pair;
     /** What an ACME CA is asked with: the key of the domains' names, and a request for each certificate, in PEM. */
@@ -75,17 +83,30 @@ export interface Secrets {
   };
 }
 
-/** Files with secrets, and the secrets that they are rendered from: the push waits for no other. */
-export interface SecretFiles {
+/** Files, and the values of `V` that they are rendered from beside the plan: the push waits for no other. */
+export interface FilesFrom<V> {
+  from: readonly (keyof V)[];
+  files: (plan: Plan, values: V) => HostFiles;
+}
+
+export interface SecretFiles extends FilesFrom<Secrets> {
   /** What the secrets are, as a review names them. */
   what: string;
-  from: readonly (keyof Secrets)[];
-  files: (plan: Plan, secrets: Secrets) => HostFiles;
   /** Path of the file among them whose lines begin with an account each, so that a review can name it. Default: none. */
   accounts?: string;
 }
 
-/** @param from names of the secrets that `files` takes */
+const filesFrom =
+  <V>() =>
+  <K extends keyof V>(
+    from: readonly K[],
+    files: (plan: Plan, values: Pick<V, K>) => HostFiles,
+  ): FilesFrom<V> => ({ from, files });
+
+/** Readable files with values that other resources may give; @param from their names */
+export const givenFiles = filesFrom<Given>();
+
+/** Files with secrets; @param from names of the secrets that `files` takes */
 export const secretFiles = <K extends keyof Secrets>(
   what: string,
   from: readonly K[],
@@ -111,6 +132,8 @@ export interface DaemonSpec {
   packages?: (mail: MailSettings) => string[];
   /** Default: none. */
   users?: User[];
+  /** Names of the users that its packages make besides. Default: none. */
+  packageUsers?: string[];
   /** By service, a name that no other daemon has; for what mail clients use, that of its SRV record. Default: none. */
   ports?: Record<string, Port>;
   /**
@@ -118,8 +141,8 @@ export interface DaemonSpec {
    * restored) or `records` (published). The packages are always there. Daemons that are not wanted are left out.
    */
   waitsFor: string[];
-  /** Readable files: a preview shows a diff of each. Holds no secret and nothing known only after creation. */
-  files: (plan: Plan) => HostFiles;
+  /** Readable files: a preview shows a diff of each. Holds no secret. */
+  files: ((plan: Plan) => HostFiles) | FilesFrom<Given>;
   /** Default: none. */
   secrets?: SecretFiles;
 }

@@ -14,12 +14,13 @@ export function makeBackup(
   pushes: Pushes,
 ): Backup | undefined {
   if (!settings.backup) return undefined;
-  const { password, environment } = settings.backup;
+  const { hostKey, password, environment } = settings.backup;
   return new Backup(
     `${name}-backup`,
     {
       host,
-      repository: settings.backup.repository,
+      // Only its repository has a host key, and needs one.
+      overSsh: hostKey !== undefined,
       push: (sshKey, parent) =>
         pushes.push(backup, { backup: pulumi.output({ password, environment, sshKey }) }, parent),
       restore: settings.restore,

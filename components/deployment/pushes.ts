@@ -1,16 +1,18 @@
 import * as pulumi from '@pulumi/pulumi';
 import { Daemon, type HostAccess } from '../daemon';
-import type { DaemonSpec, Plan, SecretFiles, Secrets } from '../daemons/spec';
+import type { DaemonSpec, FilesFrom, Given, Plan, Secrets } from '../daemons/spec';
+import type { HostFiles } from '../hostFiles/files';
 
-/** Secrets as they become known, each by itself. */
-export type SecretOutputs = { [K in keyof Secrets]?: pulumi.Output<Secrets[K]> };
+/** Values as they become known, each by itself. */
+type Later<V> = { [K in keyof V]: pulumi.Input<V[K]> };
 
 export interface PushesArgs {
   host: HostAccess;
   /** Daemons that the settings ask for, in order. */
   daemons: DaemonSpec[];
   plan: Plan;
-  secrets: SecretOutputs;
+  given: Later<Given>;
+  secrets: Partial<Later<Secrets>>;
   /** What daemons wait for besides each other, by name. */
   milestones: Record<string, () => pulumi.Resource[]>;
 }
@@ -44,16 +46,17 @@ export class Pushes {
    * @param more secrets that only the caller knows
    * @param parent in the place of the mail host
    */
-  push(spec: DaemonSpec, more: SecretOutputs = {}, parent = this.opts.parent): Daemon {
+  push(spec: DaemonSpec, more: Partial<Later<Secrets>> = {}, parent = this.opts.parent): Daemon {
     const before = this.made.get(spec.name);
     if (before) return before;
-    const { host, plan, secrets } = this.args;
+    const { host, plan, given, secrets } = this.args;
     const daemon = new Daemon(
       `${this.name}-${spec.name}`,
       {
         push: spec.name,
         host,
-        files: spec.files(plan),
+        files:
+          typeof spec.files === 'function' ? spec.files(plan) : filesOf(spec.files, plan, given),
         secrets: spec.secrets && filesOf(spec.secrets, plan, { ...secrets, ...more }),
         after: this.of(...spec.waitsFor),
       },
@@ -64,7 +67,11 @@ export class Pushes {
   }
 }
 
-const filesOf = ({ from, files }: SecretFiles, plan: Plan, secrets: SecretOutputs) =>
+const filesOf = <V>(
+  { from, files }: FilesFrom<V>,
+  plan: Plan,
+  values: Partial<Later<V>>,
+): pulumi.Output<HostFiles> =>
   pulumi
-    .output(Object.fromEntries(from.map((name) => [name, secrets[name]])))
-    .apply((known) => files(plan, known as unknown as Secrets));
+    .output(Object.fromEntries(from.map((name) => [name, values[name]])))
+    .apply((known) => files(plan, known as V));

@@ -1,6 +1,5 @@
 import { daemonPackages, wantedDaemons } from '../daemons/catalogue';
 import type { MailSettings } from '../settings/mailSettings';
-import type { Settings } from '../settings/settings';
 import { metadataGuard } from '../machineFiles';
 import { fileAsItIs, hostFile, namesIn, textOfLines, type HostFiles } from './files';
 
@@ -41,7 +40,7 @@ export function hostProgram(): HostFiles {
  */
 export function systemFiles(
   mail: MailSettings,
-  { adminSshKeys, driftAccepted }: Pick<Settings, 'adminSshKeys' | 'driftAccepted'>,
+  { adminSshKeys, driftAccepted }: { adminSshKeys: string[]; driftAccepted: string[] },
 ): HostFiles {
   const { hostName, hasVolume } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
@@ -71,6 +70,6 @@ export function systemFiles(
     ...fileAsItIs('/etc/sysusers.d/mailhost.conf'),
     ...fileAsItIs('/etc/tmpfiles.d/mailhost.conf'),
     ...fileAsItIs('/etc/needrestart/restart.d/amavis.service', '0755'),
-    '/root/.ssh/authorized_keys2': file([...adminSshKeys].sort(), '0600'),
+    '/root/.ssh/authorized_keys2': file([...new Set(adminSshKeys)].sort(), '0600'),
   };
 }

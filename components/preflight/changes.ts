@@ -4,6 +4,7 @@ import type { Zone } from '../dns/provider';
 import { dnsProvider } from '../dns/providers';
 import { seconds } from '../settings/duration';
 import { signingGenerations } from '../settings/derived';
+import { roles } from '../settings/mailSettings';
 import { domainOf, localPartOf } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker, type Findings } from './findings';
@@ -108,7 +109,7 @@ const removedAccounts: Judge = (before, after) => {
       .filter(([address, next]) => next === undefined && !ofGoneDomain(address))
       .map(([address]) => ({
         confirmation: `remove ${address}`,
-        message: `${address} would no longer be an account: it cannot log in from then on. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}, for whoever gets that address again`,
+        message: `${address} would no longer be an account: it cannot log in from then on, and ${mailTo(address, after)}. Its mail stays on the host, in ${mailFolder(address, before.accountKind)}, for whoever gets that address again`,
       })),
     ...gone
       .filter(([, next]) => next !== undefined)
@@ -124,6 +125,15 @@ const heir = (address: string, before: Summary, after: Summary): string | undefi
   before.accountKind === 'system' && after.accountKind === 'system'
     ? after.accounts.find((other) => localPartOf(other) === localPartOf(address))
     : undefined;
+
+/** What becomes of mail to an address that is no account any more. */
+function mailTo(address: string, { addresses }: Summary): string {
+  if (addresses.includes(address)) return 'mail to it goes where its alias leads';
+  if (roles.includes(localPartOf(address))) return 'mail to it goes to the postmaster';
+  return addresses.includes(`@${domainOf(address)}`)
+    ? 'mail to it goes to the catch-all'
+    : 'mail to it is refused';
+}
 
 /** Where the mail of an account lies on the host. */
 const mailFolder = (address: string, accountKind: string): string =>

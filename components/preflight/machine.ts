@@ -1,7 +1,8 @@
+import { knownValue } from '../settings/forms';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker, type Findings } from './findings';
 import type { LookUps } from './lookUps';
-import { lostParts, ownParts } from './machineParts';
+import { lostParts, machineKinds, ownParts } from './machineParts';
 import { serverOffer } from './offers';
 import { types, type OwnState } from './state';
 
@@ -44,9 +45,15 @@ export async function judgeMachine(
   lookUps: LookUps,
   plannedAt: Date,
 ): Promise<MachineFindings> {
-  const { serverType, location, serverGeneration } = settings;
+  const { location, serverGeneration } = settings;
   if (settings.machine) return notMade;
-  const parts = await ownParts(settings, state, lookUps);
+  // A preview that knows them only later leaves them to the checks of the `up`, which come before its changes, too.
+  const [serverType, volumeSize] = await Promise.all([
+    knownValue(settings.serverType),
+    knownValue(settings.volumeSize),
+  ]);
+  const kinds = machineKinds(settings, lookUps);
+  const parts = await ownParts(kinds, state);
   const serverId = `${types.server} ${state.mailHost}-machine-server`;
   const server = state.outputs(types.server, 'machine-server');
   const volume: MachineState = state.outputs(types.volume, 'machine-volume') ?? {};
@@ -54,13 +61,13 @@ export async function judgeMachine(
   const replaced = generation !== undefined && generation !== serverGeneration;
   const isNew = server === undefined && !parts.ids.has(serverId);
   const offer =
-    isNew || server
+    serverType !== undefined && (isNew || server)
       ? await serverOffer({ serverType, location, present: server, replaced }, lookUps, plannedAt)
       : { mistakes: [], warnings: [] };
-  const lost = replaced && server ? await lostParts(settings, state, lookUps) : [];
+  const lost = replaced && server ? await lostParts(kinds, state) : [];
   return {
     blockers: [
-      ...machineLosses(volume, settings),
+      ...machineLosses(volume, { location, volumeSize }),
       ...blockers(offer.mistakes),
       ...parts.blockers,
       ...lost,
@@ -85,7 +92,7 @@ interface MachineState {
 /** @returns what would be lost of the machine's own */
 export function machineLosses(
   before: MachineState,
-  after: { location: string; volumeSize: number },
+  after: { location: string; volumeSize: number | undefined },
 ): Blocker[] {
   if (before.location !== undefined && before.location !== after.location) {
     return [
@@ -95,7 +102,9 @@ export function machineLosses(
       },
     ];
   }
-  return before.size !== undefined && after.volumeSize < before.size
+  return before.size !== undefined &&
+    after.volumeSize !== undefined &&
+    after.volumeSize < before.size
     ? [
         {
           message: `a volume cannot shrink from ${before.size} to ${after.volumeSize} GB: set volumeSize back to ${before.size}`,

@@ -26,47 +26,79 @@ interface Kind {
   list: () => Promise<Part[] | undefined>;
 }
 
-function kinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
-  const ask = <T extends object>(
+/**
+ * The kinds of parts that a machine has. Each is listed at Hetzner at most once.
+ *
+ * @param lookUps gets what cannot be listed
+ */
+export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
+  const list = <T extends object>(
     call: string,
     query: (options: pulumi.InvokeOptions) => Promise<T>,
-  ) => lookUps.ask({ api: hetzner, call }, query);
+    partsOf: (answer: T) => Part[],
+  ): (() => Promise<Part[] | undefined>) => {
+    let asked: Promise<Part[] | undefined> | undefined;
+    return () =>
+      (asked ??= lookUps
+        .ask({ api: hetzner, call }, query)
+        .then((answer) => answer && partsOf(answer)));
+  };
+  const addresses = list(
+    'getPrimaryIps',
+    (o) => hcloud.getPrimaryIps({}, o),
+    ({ primaryIps }) => primaryIps,
+  );
   return [
     {
       type: types.sshKey,
       resource: 'machine-ssh-key',
       title: 'an SSH key',
       called: hostName,
-      list: async () => (await ask('getSshKeys', (o) => hcloud.getSshKeys({}, o)))?.sshKeys,
+      list: list(
+        'getSshKeys',
+        (o) => hcloud.getSshKeys({}, o),
+        ({ sshKeys }) => sshKeys,
+      ),
     },
     ...['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
       type: types.primaryIp,
       resource: `machine-${family}`,
       title: 'an address',
       called: `${hostName}-${family}`,
-      list: async () =>
-        (await ask('getPrimaryIps', (o) => hcloud.getPrimaryIps({}, o)))?.primaryIps,
+      list: addresses,
     })),
     {
       type: types.firewall,
       resource: 'machine-firewall',
       title: 'a firewall',
       called: hostName,
-      list: async () => (await ask('getFirewalls', (o) => hcloud.getFirewalls({}, o)))?.firewalls,
+      list: list(
+        'getFirewalls',
+        (o) => hcloud.getFirewalls({}, o),
+        ({ firewalls }) => firewalls,
+      ),
     },
     {
       type: types.volume,
       resource: 'machine-volume',
       title: 'a volume',
       called: hostName,
-      list: async () => (await ask('getVolumes', (o) => hcloud.getVolumes({}, o)))?.volumes,
+      list: list(
+        'getVolumes',
+        (o) => hcloud.getVolumes({}, o),
+        ({ volumes }) => volumes,
+      ),
     },
     {
       type: types.server,
       resource: 'machine-server',
       title: 'a server',
       called: hostName,
-      list: async () => (await ask('getServers', (o) => hcloud.getServers({}, o)))?.servers,
+      list: list(
+        'getServers',
+        (o) => hcloud.getServers({}, o),
+        ({ servers }) => servers,
+      ),
     },
   ];
 }
@@ -81,20 +113,17 @@ function ownLabel(state: OwnState): string | undefined {
  * Finds the parts of the machine that Hetzner has and the state does not: an `up` that was interrupted may have made one and
  * never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
  *
- * @param lookUps gets what cannot be listed
  * @returns ids by type and name of the resource, and parts of the same name that are not the stack's
  */
 export async function ownParts(
-  settings: Settings,
+  wanted: Kind[],
   state: OwnState,
-  lookUps: LookUps,
 ): Promise<{ ids: Map<string, string>; blockers: Blocker[] }> {
   const ids = new Map<string, string>();
   const foreign: string[] = [];
   const { mailHost } = state;
   // It alone tells the ids of server and volume.
   const attached = state.outputs(types.attachment, 'machine-volume');
-  const wanted = kinds(settings, lookUps);
   const complete =
     attached !== undefined && wanted.every(({ type, resource }) => state.has(type, resource));
   // A replacement that was cut off leaves the old one in the state.
@@ -136,14 +165,10 @@ export async function ownParts(
  * What a new server needs, the state has, and Hetzner does not: the server before it would be deleted first, and none could
  * be made.
  */
-export async function lostParts(
-  settings: Settings,
-  state: OwnState,
-  lookUps: LookUps,
-): Promise<Blocker[]> {
+export async function lostParts(kinds: Kind[], state: OwnState): Promise<Blocker[]> {
   const label = ownLabel(state);
   const lost = await Promise.all(
-    kinds(settings, lookUps)
+    kinds
       .filter(({ type, resource }) => type !== types.server && state.has(type, resource))
       .map(async ({ type, resource, title, called, list }) => {
         const items = await list();

@@ -11,7 +11,7 @@ import { judgeChanges } from './changes';
 import { blockers, report, type Blocker } from './findings';
 import { LookUps } from './lookUps';
 import { judgeMachine, type MachineFindings } from './machine';
-import { lostParts } from './machineParts';
+import { lostParts, machineKinds } from './machineParts';
 import { judgeRecords, type RecordFindings } from './records';
 import { judgeSpf } from './spf';
 import { OwnState } from './state';
@@ -117,7 +117,7 @@ export async function preflight(
     machine: {
       present: machine.present,
       serverMade: machine.serverMade,
-      lost: (later) => lostParts(settings, state, later),
+      lost: (later) => lostParts(machineKinds(settings, later), state),
     },
     dns: { provider, zones, records, made: inZones.made, hasTlsa: inZones.hasTlsa },
     before: {

@@ -48,12 +48,21 @@ const expected = (what: string, advice = '') => ({
 export const isLater = (value: unknown): value is pulumi.Output<unknown> =>
   pulumi.Output.isInstance(value) || value instanceof Promise;
 
+/** A value once it is known; undefined in a preview that does not know it. */
+export async function knownValue<T>(value: pulumi.Input<T>): Promise<T | undefined> {
+  if (!isLater(value)) return value as T;
+  const output = pulumi.output(value) as pulumi.Output<T>;
+  // The SDK declares it for itself alone. It is rejected where the value is.
+  const { isKnown } = output as unknown as { isKnown: Promise<boolean> };
+  return (await isKnown) ? new Promise((resolve) => output.apply(resolve)) : undefined;
+}
+
 /** A form whose value may be known only later; it is then left as it is. */
 export const later = <T extends z.ZodType>(form: T) =>
   z
     .unknown()
     .transform((value, context): z.output<T> | pulumi.Output<z.output<T>> => {
-      if (isLater(value)) return pulumi.output(value);
+      if (isLater(value)) return value as pulumi.Output<z.output<T>>;
       const { data, error } = form.safeParse(value);
       for (const { message, path } of error?.issues ?? [])
         context.addIssue({ code: 'custom', message, path });
@@ -102,6 +111,16 @@ export const network = normalised(
   'a network in CIDR form',
   normalNetwork,
   '; write one such as 192.0.2.0/24 or 2001:db8::/32',
+);
+
+export const acmeDirectory = normalised(
+  'the https URL of an ACME directory',
+  (url) =>
+    /^https:\/\/[a-z0-9.-]+(?::\d{1,5})?\/[!-&(-~]*$/i.test(url)
+      ? // Its path alone depends on letter case.
+        url.replace(/^[^/]+\/\/[^/]+/, (origin) => origin.toLowerCase())
+      : undefined,
+  '; write one such as https://acme-v02.api.letsencrypt.org/directory',
 );
 
 export const ipAddress = (family: 'ipv4' | 'ipv6', example: string) =>

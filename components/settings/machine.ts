@@ -23,7 +23,7 @@ export const server = {
         example: 2,
       }),
     ),
-  serverType: text('a Hetzner server type', /^[a-z]+\d+$/, '; set one such as cx23')
+  serverType: later(text('a Hetzner server type', /^[a-z]+\d+$/, '; set one such as cx23'))
     .default('cx23')
     .meta(
       about({
@@ -38,7 +38,7 @@ export const server = {
   )
     .default('fsn1')
     .meta(about({ description: 'Hetzner location.', example: 'nbg1' })),
-  volumeSize: wholeNumber(10, 10_240, ' GB')
+  volumeSize: later(wholeNumber(10, 10_240, ' GB'))
     .default(20)
     .meta(
       about({

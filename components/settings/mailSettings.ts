@@ -4,19 +4,27 @@ import { hasTlsa, signingGenerations, withMail } from './derived';
 import type { CertificateIssuer } from './enums';
 import type { Settings } from './settings';
 
-type Smarthost = NonNullable<Settings['smarthost']>;
 type Backup = NonNullable<Settings['backup']>;
 
 /** What the daemons' configuration is rendered from: plain values, no secrets, addresses and names in normal form. */
 export type MailSettings = Omit<
   Settings,
-  'accounts' | 'backup' | 'domains' | 'machine' | 'smarthost' | 'tls'
+  | 'accounts'
+  | 'adminNetworks'
+  | 'adminSshKeys'
+  | 'backup'
+  | 'domains'
+  | 'machine'
+  | 'serverType'
+  | 'smarthost'
+  | 'tls'
+  | 'volumeSize'
 > & {
   /** Domains that have mail, each with the DKIM selector that signs now. */
   domains: { name: string; selector: string; catchAll?: string }[];
   accounts: Omit<Settings['accounts'][number], 'passwordHash'>[];
-  smarthost?: Omit<Smarthost, 'password'>;
-  backup?: Omit<Backup, 'password' | 'environment'>;
+  /** How long backups are kept. */
+  backup?: Pick<Backup, 'keepDaily' | 'keepWeekly' | 'keepMonthly'>;
   /** The certificates' issuer, and what an ACME CA has to know. */
   tls: { issuer: CertificateIssuer; directory: string; contact: string };
   /** Whether other mail systems can know the host's TLS key by its TLSA records. */
@@ -26,7 +34,15 @@ export type MailSettings = Omit<
 };
 
 export function mailSettings(settings: Settings): MailSettings {
-  const { accounts, smarthost, backup, machine, tls, ...rest } = settings;
+  const { accounts, backup, machine, tls, ...others } = settings;
+  const rest = without(
+    others,
+    'adminNetworks',
+    'adminSshKeys',
+    'serverType',
+    'smarthost',
+    'volumeSize',
+  );
   const generations = signingGenerations(settings);
   return {
     ...rest,
@@ -45,8 +61,9 @@ export function mailSettings(settings: Settings): MailSettings {
     },
     tlsa: hasTlsa(settings),
     hasVolume: machine === undefined || machine.volumeDevice !== undefined,
-    ...(smarthost ? { smarthost: without(smarthost, 'password') } : {}),
-    ...(backup ? { backup: without(backup, 'password', 'environment') } : {}),
+    ...(backup
+      ? { backup: without(backup, 'password', 'environment', 'repository', 'hostKey') }
+      : {}),
   };
 }
 

@@ -1,6 +1,7 @@
+import type * as pulumi from '@pulumi/pulumi';
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { aboutOf, fieldAt, fieldsOf, hasSecret, itemOf, type Field } from './fields';
+import { aboutOf, fieldAt, fieldsOf, hasSecret, itemOf, mapValues, type Field } from './fields';
 import { isLater } from './forms';
 import { pathText, SettingsError, valueAt, type Change, type Mistake, type Path } from './mistakes';
 import { ownInLowerCase, registrableDomain } from './names';
@@ -74,14 +75,20 @@ export function parseSettings(input: unknown, found: Mistake[] = []): Settings {
       recipients: a.recipients.map((r) => ownInLowerCase(r, ownDomains)).sort(),
     })),
     dkimCompromised: [...new Set(dkimCompromised)].sort((a, b) => a - b),
-    adminSshKeys: set(rest.adminSshKeys),
-    adminNetworks: set(rest.adminNetworks),
+    adminSshKeys: setOfInputs(rest.adminSshKeys),
+    adminNetworks: setOfInputs(rest.adminNetworks),
     driftAccepted: set(rest.driftAccepted),
   };
 }
 
 /** Each once, in one order. */
-const set = (items: string[]): string[] => [...new Set(items)].sort();
+const set = <T extends string>(items: T[]): T[] => [...new Set(items)].sort();
+
+/** So of those that are known; the others behind them. */
+const setOfInputs = (items: (string | pulumi.Output<string>)[]) => [
+  ...set(items.filter((item) => !isLater(item)) as string[]),
+  ...(items.filter(isLater) as pulumi.Output<string>[]),
+];
 
 /** By code units, so that no locale has a say. */
 const sortedBy = <K extends string, T extends Record<K, string>>(key: K, items: T[]): T[] =>
@@ -99,17 +106,32 @@ function mistakesOf(issue: z.core.$ZodIssue, input: unknown): Mistake[] {
 /**
  * A setting that is known only now, as parseSettings() would have read it.
  *
+ * @param input the settings, which are right without it
  * @throws SettingsError
  */
-export function parseLate(path: Path, value: unknown): unknown {
-  const { data, error } = fieldAt(path)!.safeParse(value);
+export function parseLate(path: Path, value: unknown, input: unknown): unknown {
+  const field = fieldAt(path)!;
+  const { data, error } = field.safeParse(value);
   if (error) throw new SettingsError([formMistake(path, value, error.issues[0]!.message)]);
+  // No rule compares a secret with another setting, and there may be one in each of many accounts.
+  if (!aboutOf(field).secret) parseSettings(withValue(input, path, value));
   return data;
 }
+
+/** A copy of settings with another value at a path. */
+const withValue = (input: unknown, path: Path, value: unknown): unknown =>
+  mapValues(input, (before, _field, place) =>
+    pathText(place) === pathText(path) ? value : before,
+  );
 
 function formMistake(path: Path, value: unknown, problem: string): Mistake {
   const field = fieldAt(path);
   if (!field) return { path, problem };
+  if (isLater(value))
+    return {
+      path,
+      problem: 'is an output of another resource, which may be known too late; set a plain value',
+    };
   const isShown = !hasSecret(field) && aboutOf(field).shown !== false;
   return {
     path,

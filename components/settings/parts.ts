@@ -2,12 +2,14 @@ import { isCertificateChain, isPrivateKey } from './certificates';
 import { CertificateIssuer, DmarcPolicy } from './enums';
 import {
   about,
+  acmeDirectory,
   address,
   addresses,
   boolean,
   digitsAsText,
   domainName,
   generation,
+  later,
   listOf,
   objectOf,
   oneOf,
@@ -140,10 +142,10 @@ export const alias = objectOf('an alias, with address and recipients', {
 );
 
 export const smarthost = objectOf('a smarthost, with host, username and password', {
-  host: domainName.meta(
+  host: later(domainName).meta(
     about({ description: 'Its name, as in its certificate.', example: 'smtp.example.com' }),
   ),
-  port: wholeNumber(1, 65535)
+  port: later(wholeNumber(1, 65535))
     .default(587)
     .meta(
       about({
@@ -151,10 +153,12 @@ export const smarthost = objectOf('a smarthost, with host, username and password
         example: 465,
       }),
     ),
-  username: digitsAsText(
-    text(
-      'text of 1 to 200 printable ASCII characters without a space or colon',
-      /^[!-9;-~]{1,200}$/,
+  username: later(
+    digitsAsText(
+      text(
+        'text of 1 to 200 printable ASCII characters without a space or colon',
+        /^[!-9;-~]{1,200}$/,
+      ),
     ),
   ).meta(
     about({
@@ -175,30 +179,31 @@ const backupVariable =
   /^(?:AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|DEFAULT_REGION)|B2_ACCOUNT_(?:ID|KEY)|AZURE_ACCOUNT_(?:NAME|KEY|SAS)|AZURE_ENDPOINT_SUFFIX|(?:OS|ST)_[A-Z_]+|RESTIC_REST_(?:USERNAME|PASSWORD))$/;
 
 export const backup = objectOf('a backup, with repository and password', {
-  repository: text(
-    'a repository of restic',
-    /^(?:\/|(?:sftp|s3|rest|b2|azure|swift):)[!-~]+$/,
-    '; write a path, sftp:user@host:/path, s3:https://host/bucket, rest:https://host/, b2:bucket:path, azure:container:/path or swift:container:/path',
-  )
-    .refine((url) => !/:\/\/[^/]*:[^/]*@/.test(url), {
-      error: 'holds a password; set it as RESTIC_REST_PASSWORD in backup.environment',
-    })
-    .refine(
-      (url) =>
-        !/^rest:http:\/\//.test(url) ||
-        /^rest:http:\/\/(?:127(?:\.\d{1,3}){3}|\[::1\])(?:[:/]|$)/.test(url),
-      {
-        error: 'sends the password unencrypted; write rest:https://',
-      },
+  repository: later(
+    text(
+      'a repository of restic',
+      /^(?:\/|(?:sftp|s3|rest|b2|azure|swift):)[!-~]+$/,
+      '; write a path, sftp:user@host:/path, s3:https://host/bucket, rest:https://host/, b2:bucket:path, azure:container:/path or swift:container:/path',
     )
-    .meta(
-      about({
-        description:
-          'Repository in the form of restic: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and volume.',
-        shown: false,
-        example: 'sftp:backup@backup.example:/mail',
-      }),
-    ),
+      .refine((url) => !/:\/\/[^/]*:[^/]*@/.test(url), {
+        error: 'holds a password; set it as RESTIC_REST_PASSWORD in backup.environment',
+      })
+      .refine(
+        (url) =>
+          !/^rest:http:\/\//.test(url) ||
+          /^rest:http:\/\/(?:127(?:\.\d{1,3}){3}|\[::1\])(?:[:/]|$)/.test(url),
+        {
+          error: 'sends the password unencrypted; write rest:https://',
+        },
+      ),
+  ).meta(
+    about({
+      description:
+        'Repository in the form of restic: `sftp:user@host:/path`, `s3:https://host/bucket`, `rest:https://host/`, `b2:bucket:path`, `azure:container:/path`, `swift:container:/path`, or a path on the host outside its disk and volume.',
+      shown: false,
+      example: 'sftp:backup@backup.example:/mail',
+    }),
+  ),
   password: plainWord(1000).meta(
     about({
       description: 'Password that encrypts the backups: they cannot be read without it.',
@@ -222,7 +227,7 @@ export const backup = objectOf('a backup, with repository and password', {
         example: { AWS_ACCESS_KEY_ID: 'AKIA…' },
       }),
     ),
-  hostKey: sshPublicKey('a host key as ssh-keyscan prints it, without the host name')
+  hostKey: later(sshPublicKey('a host key as ssh-keyscan prints it, without the host name'))
     .optional()
     .meta(
       about({
@@ -255,17 +260,12 @@ export const tls = objectOf('an object, with issuer', {
           'Issuer of the certificates: `acme`, a public CA; `selfSigned`, a CA of the stack; `provided`, `chain` and `privateKey` are given.',
       }),
     ),
-  directory: text(
-    'the https URL of an ACME directory',
-    /^https:\/\/[a-z0-9.-]+(?::\d{1,5})?\/[!-&(-~]*$/,
-  )
-    .default('https://acme-v02.api.letsencrypt.org/directory')
-    .meta(
-      about({
-        description: "Directory of the ACME CA. The default is Let's Encrypt's.",
-        example: 'https://acme-staging-v02.api.letsencrypt.org/directory',
-      }),
-    ),
+  directory: acmeDirectory.default('https://acme-v02.api.letsencrypt.org/directory').meta(
+    about({
+      description: "Directory of the ACME CA. The default is Let's Encrypt's.",
+      example: 'https://acme-staging-v02.api.letsencrypt.org/directory',
+    }),
+  ),
   contact: recipient.optional().meta(
     about({
       description: 'Address that the ACME CA may write to.',

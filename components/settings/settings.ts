@@ -15,6 +15,7 @@ import {
   domainName,
   duration,
   generation,
+  later,
   listOf,
   network,
   objectOf,
@@ -262,7 +263,7 @@ export const settingsShape = objectOf('an object of settings', {
       example: { ipv4: '192.0.2.1', sshHostKey: 'ssh-ed25519 AAAA…', sshPrivateKey: '…' },
     }),
   ),
-  adminSshKeys: listOf('OpenSSH public keys', sshPublicKey('an OpenSSH public key'))
+  adminSshKeys: listOf('OpenSSH public keys', later(sshPublicKey('an OpenSSH public key')))
     .default([])
     .meta(
       about({
@@ -270,7 +271,7 @@ export const settingsShape = objectOf('an object of settings', {
         example: ['ssh-ed25519 AAAA… anna'],
       }),
     ),
-  adminNetworks: listOf('networks', network)
+  adminNetworks: listOf('networks', later(network))
     .min(1, { error: 'is empty; name the networks that may use SSH' })
     .default(['0.0.0.0/0', '::/0'])
     .meta(
@@ -327,7 +328,7 @@ export const settingsShape = objectOf('an object of settings', {
   about({
     title: 'MailHostArgs',
     description:
-      'Settings of a mail host. Every mistake in them is reported at once, before anything is changed. The order of a list never matters.',
+      'Settings of a mail host. Every mistake in them is reported at once, before anything is changed. The order of a list never matters. A value that is not an `Input` decides which resources there are, or is judged with others before the plan, so it cannot be an output of another resource.',
   }),
 );
 

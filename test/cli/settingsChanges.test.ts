@@ -7,7 +7,7 @@ import { wantedDaemons } from '../../components/daemons/catalogue';
 import type { HostFiles } from '../../components/hostFiles/files';
 import { systemFiles } from '../../components/hostFiles/systemFiles';
 import type { MailHostArgs } from '../../components/mailHostArgs';
-import { example, exampleMail, planOf, sshKey } from '../example';
+import { example, exampleMail, filesOf as rendered, sshKey } from '../example';
 
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
@@ -19,8 +19,11 @@ function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Partial<
   return new Map<string, HostFiles>([
     ['system', system],
     ...wantedDaemons(mail).map(
-      ({ name, files }) =>
-        [name, files(planOf(mail, { adminNetworks: adminNetworks as string[] }))] as const,
+      (daemon) =>
+        [
+          daemon.name,
+          rendered(daemon, mail, { adminNetworks: adminNetworks as string[] }),
+        ] as const,
     ),
   ]);
 }

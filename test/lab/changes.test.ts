@@ -20,7 +20,7 @@ const sshLogins = (host: Host) =>
 const hash = '$6$labsaltanna$';
 const hashOfCarl = `$6$salt$${'a'.repeat(86)}`;
 /** The lines that a preview shows as gone or new, with their signs. */
-const changedLines = (output: string) =>
+const shownLines = (output: string) =>
   [...output.matchAll(/^ {10,}([-+]) (.+\S)\s*$/gm)].map(
     ([, sign, line]) => [sign!, line!] as const,
   );
@@ -96,7 +96,7 @@ describe('a preview', () => {
     const settings = { newRecipientsPerDay: '6' };
     const { output } = await host.preview(settings, '--diff', '--show-full-output');
     expect(
-      changedLines(output).filter(([, line]) => line.includes('--new-recipients-per-day 6')),
+      shownLines(output).filter(([, line]) => line.includes('--new-recipients-per-day 6')),
     ).toEqual([['+', expect.stringMatching(/^filter submission proc-exec .*"$/)]]);
   });
 
@@ -106,7 +106,7 @@ describe('a preview', () => {
       'accounts[2].address': 'carl@example.org',
       'accounts[2].passwordHash': { secret: hashOfCarl },
     };
-    const added = changedLines((await host.preview(carl, '--diff')).output);
+    const added = shownLines((await host.preview(carl, '--diff')).output);
     expect(added.filter(([sign, line]) => sign === '-' || before.has(line))).toEqual([]);
     expect(added.map(([, line]) => line)).toEqual(
       expect.arrayContaining([

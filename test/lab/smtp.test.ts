@@ -457,22 +457,16 @@ describe('every message', () => {
 
 describe('the configuration', () => {
   it.for([
-    [
-      'a smarthost, STARTTLS',
-      { smarthost: { host: 'smtp.remote.example', username: 'us', password: 'x' } },
-    ],
-    [
-      'a smarthost, TLS',
-      { smarthost: { host: 'smtp.remote.example', port: 465, username: 'us', password: 'x' } },
-    ],
-    ['IPv4 alone', { ipv6: false }],
-    ['system users', { accountKind: 'system' }],
-  ] as const)('is one that OpenSMTPD takes, with %s', ([, change], { host }) => {
-    const domains = example.domains.map((d) => ({ ...d, spf: ['include:remote.example'] }));
-    const mail = exampleMail({ domains, ...change });
+    ['a smarthost, STARTTLS', {}, { smarthost: { host: 'smtp.remote.example', port: 587 } }],
+    ['a smarthost, TLS', {}, { smarthost: { host: 'smtp.remote.example', port: 465 } }],
+    ['IPv4 alone', { ipv6: false }, {}],
+    ['system users', { accountKind: 'system' }, {}],
+  ] as const)('is one that OpenSMTPD takes, with %s', ([, change, given], { host }) => {
+    const mail = exampleMail(change);
+    const smarthostLogin = 'smarthost' in given ? 'us:x' : undefined;
     const files = {
-      ...filesOf(openSmtpd, mail),
-      ...secretFilesOf(openSmtpd, { credentials: [], smarthostPassword: 'x' }, mail),
+      ...filesOf(openSmtpd, mail, given),
+      ...secretFilesOf(openSmtpd, { credentials: [], smarthostLogin }, mail),
     };
     const check = `import pathlib, sys
 sys.path.insert(0, "/usr/local/lib")

@@ -1,3 +1,4 @@
+import { takenUsers } from '../../daemons/catalogue';
 import { roles } from '../mailSettings';
 import { pathText } from '../mistakes';
 import { domainOf, localPartOf, ownInLowerCase, withoutTag } from '../names';
@@ -171,18 +172,10 @@ function isLongChain(start: string, next: Map<string | undefined, string[]>): bo
   return step.size > 0;
 }
 
-/** Users of Debian's base system and of the packages on the host. */
-const systemNames = new Set(
-  (
-    'root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody _apt ' +
-    'systemd-network systemd-resolve systemd-timesync messagebus sshd polkitd amavis clamav debian-spamd dovecot ' +
-    'dovenull opensmtpd opensmtpq unbound vmail mailhost-probe'
-  ).split(' '),
-);
-
 /** Local parts become names of system users (useradd(8)): each exists once, whatever its domain. */
 export const systemUsersAreValid: Rule = function* ({ accounts, accountKind }) {
   if (accountKind !== 'system') return;
+  const taken = takenUsers();
   const first = new Map<string, string>();
   for (const { path: account, value } of placed(accounts, 'accounts')) {
     if (value.address === undefined) continue;
@@ -190,7 +183,7 @@ export const systemUsersAreValid: Rule = function* ({ accounts, accountKind }) {
     const name = localPartOf(value.address);
     const other = first.get(name);
     if (other === undefined) first.set(name, pathText(path));
-    if (systemNames.has(name))
+    if (taken.has(name))
       yield {
         path,
         value: name,

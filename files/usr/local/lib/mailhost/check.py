@@ -33,7 +33,7 @@ from mailhost import (
 from mailhost.daemons import DAEMONS, wanted
 from mailhost.daemons.web import domains
 from mailhost.failure import ERRORS, Failure
-from mailhost.system import is_active, is_enabled, run, succeeds, wait_for
+from mailhost.system import host_name, is_active, is_enabled, run, succeeds, wait_for
 
 PROBE = specs.PROBE.address
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
@@ -62,7 +62,8 @@ class Mail:
 def check(mail: Mail) -> None:
     paused = pauses.by_operator()
     reasons = [
-        *services(), *name_resolution(), *listeners(), *served_certificates(mail.host_name), *web_pages(mail.host_name)
+        *own_name(mail.host_name), *services(), *name_resolution(), *listeners(),
+        *served_certificates(mail.host_name), *web_pages(mail.host_name),
     ]  # fmt: skip
     # They would not arrive.
     if not reasons and not paused:
@@ -106,6 +107,12 @@ def outside(mail: Mail) -> Iterator[str]:
     )
     yield from reboot()
     yield from acme.warnings()
+
+
+def own_name(given: str) -> Iterator[str]:
+    """Of another host everything could be right but what is asked of this one."""
+    if given != host_name():
+        yield f"this host is {host_name()}, and {given} was to be checked"
 
 
 def services() -> Iterator[str]:

@@ -53,7 +53,8 @@ def tell(name: str) -> None:
     past = entries(name)
     print(name)
     for number, entry in enumerate(past):
-        words = "in force" if number == 0 else f"differs in {', '.join(difference(read(entry), read(past[0])))}"
+        differing = difference(read(entry), read(past[0]))
+        words = "in force" if number == 0 else f"differs in {', '.join(differing)}" if differing else "as in force"
         print(f"  {number}  {when(entry)}  {words}")
 
 
