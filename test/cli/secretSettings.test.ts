@@ -53,7 +53,7 @@ describe('a secret setting', () => {
       hashOf('c'),
       hashOf('d'),
       (passwordHash) => ({
-        accounts: [{ ...example.accounts[0]!, passwordHash }, example.accounts[1]!],
+        accounts: [{ ...example.accounts![0]!, passwordHash }, example.accounts![1]!],
       }),
     ],
     'smarthost.password': [

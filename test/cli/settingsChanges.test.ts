@@ -12,15 +12,17 @@ import { example, exampleMail, planOf, sshKey } from '../example';
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
 
+/** Settings that are known before the update. */
+type Changed = Partial<MailHostArgs> & { adminNetworks?: string[]; adminSshKeys?: string[] };
+
 /** The readable files of each push, as `up` writes them. */
-function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Partial<MailHostArgs>) {
+function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Changed) {
   const mail = exampleMail(change);
-  const system = systemFiles(mail, { adminSshKeys: adminSshKeys as string[], driftAccepted: [] });
+  const system = systemFiles(mail, { adminSshKeys: adminSshKeys, driftAccepted: [] });
   return new Map<string, HostFiles>([
     ['system', system],
     ...wantedDaemons(mail).map(
-      ({ name, files }) =>
-        [name, files(planOf(mail, { adminNetworks: adminNetworks as string[] }))] as const,
+      ({ name, files }) => [name, files(planOf(mail, { adminNetworks: adminNetworks }))] as const,
     ),
   ]);
 }
@@ -65,8 +67,10 @@ const linesOf = (text: string) => (text === '' ? [] : text.replace(/\n$/, '').sp
 /** The least number of lines that have to be removed and added to make one text of the other. */
 function difference(before: string, after: string): number {
   const [old, next] = [linesOf(before), linesOf(after)];
-  while (old.length > 0 && old[0] === next[0]) [old.shift(), next.shift()];
-  while (old.length > 0 && old.at(-1) === next.at(-1)) [old.pop(), next.pop()];
+  let same = 0;
+  while (same < old.length && old[same] === next[same]) same++;
+  old.splice(0, same);
+  next.splice(0, same);
   return old.length + next.length - 2 * common(old, next);
 }
 
@@ -93,14 +97,14 @@ const sorted = (lines: string[]) => lines.map((line) => line.trimEnd()).sort();
 const hashOf = (letter: string) => `$6$saltsaltsaltsalt$${letter.repeat(86)}`;
 const names = ['anna', 'bert', 'carl', 'dora'];
 const accountsOf = (chosen: string[], quota: number | undefined) => [
-  ...example.accounts,
+  ...example.accounts!,
   ...chosen
     .filter((name) => !['anna', 'bert'].includes(name))
     .map((name) => ({ address: `${name}@example.org`, passwordHash: hashOf('b'), quota })),
 ];
 
 /** Settings of ordinary operation. */
-const settings: fc.Arbitrary<Partial<MailHostArgs>> = fc
+const settings: fc.Arbitrary<Changed> = fc
   .record(
     {
       spamTagLevel: fc.constantFrom(1, 2, 2.5),
@@ -111,8 +115,8 @@ const settings: fc.Arbitrary<Partial<MailHostArgs>> = fc
       postmaster: fc.constantFrom('anna@example.org', 'bert@example.net'),
       antivirus: fc.boolean(),
       web: fc.boolean(),
-      adminNetworks: fc.constantFrom(['192.0.2.0/24'], ['0.0.0.0/0', '::/0']),
-      adminSshKeys: fc.constantFrom([], [sshKey]),
+      adminNetworks: fc.constantFrom<string[][]>(['192.0.2.0/24'], ['0.0.0.0/0', '::/0']),
+      adminSshKeys: fc.constantFrom<string[][]>([], [sshKey]),
       dkimGeneration: fc.constantFrom(1, 2),
       accounts: fc
         .tuple(

@@ -1,6 +1,6 @@
 import type { ParsedMail } from 'mailparser';
 import { describe, expect } from 'vitest';
-import { changedLines } from '../../cli/review/lines';
+import { changedLines as linesOf } from '../../cli/review/lines';
 import { parsePlan } from '../../cli/review/plan';
 import { reviewOf } from '../../cli/review/review';
 import { textReview } from '../../cli/review/text';
@@ -38,7 +38,7 @@ describe('a preview', () => {
       const review = reviewOf(parsePlan(json));
       const text = textReview(review, { isColoured: false, context: 0, isSummary: false });
       const edits = review.sections.flatMap((part) => part.changes.flatMap((one) => one.edits));
-      const most = 2 * changedLines(edits) + 12;
+      const most = 2 * linesOf(edits) + 12;
       expect(text.trimEnd().split('\n').length, title).toBeLessThanOrEqual(most);
     }
     const lost = [...found].flatMap(([title, { steps }]) =>

@@ -65,10 +65,11 @@ describe('a review', () => {
     const review = await reviewed(host, settings, ...saving);
     const before = hashes(host);
     await step('an up of something else is refused, and touches nothing', async () => {
-      for (const other of [
+      const others: Settings[] = [
         { spamTagLevel: '4' },
         { 'accounts[1].passwordHash': { secret: `$6$other$${'c'.repeat(86)}` } },
-      ])
+      ];
+      for (const other of others)
         await host.stack.temporarily(async () => {
           await host.stack.setAll({ ...settings, ...other });
           const { status, output } = await host.stack.run(callOf(host, 'up', 'github-apply.yml'));
