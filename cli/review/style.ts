@@ -52,7 +52,8 @@ tbody th { font-weight: 600; }
 .diff th { background: var(--box); font: 600 .75rem/1.8 system-ui, sans-serif; }
 .diff .numbers { width: 3.5rem; }
 .diff .number { text-align: right; color: var(--faint); user-select: none; }
-.diff .none { background: var(--box); }
+.diff .none, .diff .number:empty { background: var(--box); }
+.records th[scope=row] { min-width: 14rem; }
 td.removed { background: var(--removed); }
 td.added { background: var(--added); }
 .sign { user-select: none; display: inline-block; width: 1.2em; color: var(--faint); }

@@ -12,18 +12,17 @@ import { example, exampleMail, filesOf as rendered, sshKey } from '../example';
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
 
+/** Settings that are known before the update. */
+type Changed = Partial<MailHostArgs> & { adminNetworks?: string[]; adminSshKeys?: string[] };
+
 /** The readable files of each push, as `up` writes them. */
-function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Partial<MailHostArgs>) {
+function pushesOf({ adminNetworks = [], adminSshKeys = [], ...change }: Changed) {
   const mail = exampleMail(change);
-  const system = systemFiles(mail, { adminSshKeys: adminSshKeys as string[], driftAccepted: [] });
+  const system = systemFiles(mail, { adminSshKeys: adminSshKeys, driftAccepted: [] });
   return new Map<string, HostFiles>([
     ['system', system],
     ...wantedDaemons(mail).map(
-      (daemon) =>
-        [
-          daemon.name,
-          rendered(daemon, mail, { adminNetworks: adminNetworks as string[] }),
-        ] as const,
+      (daemon) => [daemon.name, rendered(daemon, mail, { adminNetworks: adminNetworks })] as const,
     ),
   ]);
 }
@@ -68,8 +67,10 @@ const linesOf = (text: string) => (text === '' ? [] : text.replace(/\n$/, '').sp
 /** The least number of lines that have to be removed and added to make one text of the other. */
 function difference(before: string, after: string): number {
   const [old, next] = [linesOf(before), linesOf(after)];
-  while (old.length > 0 && old[0] === next[0]) [old.shift(), next.shift()];
-  while (old.length > 0 && old.at(-1) === next.at(-1)) [old.pop(), next.pop()];
+  let same = 0;
+  while (same < old.length && old[same] === next[same]) same++;
+  old.splice(0, same);
+  next.splice(0, same);
   return old.length + next.length - 2 * common(old, next);
 }
 
@@ -103,7 +104,7 @@ const accountsOf = (chosen: string[], quota: number | undefined) => [
 ];
 
 /** Settings of ordinary operation. */
-const settings: fc.Arbitrary<Partial<MailHostArgs>> = fc
+const settings: fc.Arbitrary<Changed> = fc
   .record(
     {
       spamTagLevel: fc.constantFrom(1, 2, 2.5),
