@@ -53,7 +53,7 @@ test-clocks: install
 	for clock in $(clocks); do \
 	  echo "== running fast tests from $$clock on"; \
 	  FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "@$$(echo $$clock | tr T ' ')" \
-	    vitest run --project fast --reporter=dot || exit 1; \
+	    vitest run --project fast --reporter=dot --reporter=./test/slowest.ts || exit 1; \
 	done
 
 test-fast: install

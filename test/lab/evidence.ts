@@ -9,6 +9,13 @@ import type { Lab } from '../../lab/state';
 
 export type Task = TestContext['task'];
 
+declare module 'vitest' {
+  interface TaskMeta {
+    /** The folder with what may explain its failure. */
+    evidence?: string;
+  }
+}
+
 /** Where each failed test has a folder; emptied when a run begins. */
 const failures = join(project, 'test-failures');
 
@@ -32,6 +39,7 @@ export function keepEvidence(lab: Lab, task: Task): void {
   const name = `${task.file.name.split('/').at(-1)?.replace('.test.ts', '')} ${task.name}`;
   const folder = join(failures, name.replace(/[^\w.-]+/g, '-').slice(0, 100));
   mkdirSync(folder, { recursive: true });
+  task.meta.evidence = folder;
   const keep = (file: string, text: () => string) => {
     try {
       writeFileSync(join(folder, file), text());
