@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { serviceImage } from './images';
@@ -69,13 +69,31 @@ async function startIfMissing(): Promise<void> {
   say('the package proxy is up');
 }
 
-/** Ends it where no lab is left that could ask it. */
+/** Ends it where no lab is left that could ask it, and nobody holds it. */
 export const stopPackageProxy = (): Promise<void> =>
   withLock('packages', async () => {
-    if (labNames().length > 0) return;
+    if (labNames().length > 0 || holders().some(lives)) return;
     await kill(proxy);
-    rmSync(proxy.dir, { recursive: true, force: true });
+    for (const dir of [proxy.dir, held]) rmSync(dir, { recursive: true, force: true });
   });
+
+/** Has an empty file for each process that holds the proxy, named by its id. */
+const held = join(stateRoot, '.packages-held');
+const holders = () => (existsSync(held) ? readdirSync(held) : []);
+const lives = (pid: string) => existsSync(join('/proc', pid));
+
+/** Keeps the proxy up between the labs of this process, which are in cells: these cannot start it. */
+export const holdPackageProxy = (): Promise<void> =>
+  withLock('packages', () => {
+    mkdirSync(held, { recursive: true });
+    writeFileSync(join(held, String(process.pid)), '');
+    return startIfMissing();
+  });
+
+export async function releasePackageProxy(holder = process.pid): Promise<void> {
+  rmSync(join(held, String(holder)), { force: true });
+  await stopPackageProxy();
+}
 
 /** Whether the socket is there and squid behind it. */
 function answers(): Promise<boolean> {

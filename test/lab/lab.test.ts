@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { apiAccess } from '../../lab/apis';
 import { entry } from '../../lab/lifecycle';
 import { addresses } from '../../lab/network';
-import { startPackageProxy } from '../../lab/packages';
+import { holdPackageProxy, releasePackageProxy, startPackageProxy } from '../../lab/packages';
 import { cacheRoot, kill, findLab, labNames, processes, waitFor, type Lab } from '../../lab/state';
 import { endLeftLabs, testLabName } from './leftLabs';
 import { step } from './testLab';
@@ -17,8 +17,11 @@ const [left, right] = names as [string, string];
 const lab = (...args: string[]): string =>
   execFileSync(entry, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 const down = (name: string) => lab('down', '--lab', name);
+// The run of tests holds it for the labs of its cells, which have ended.
+beforeAll(() => releasePackageProxy(inject('run')));
 afterEach(() => names.forEach(down));
 
+const packageProxy = { name: '.packages' } as Lab;
 const keptRoot = join(cacheRoot, 'kept');
 const keptLabs = (name: string) =>
   existsSync(keptRoot) ? readdirSync(keptRoot).filter((entry) => entry.split('@')[0] === name) : [];
@@ -49,7 +52,7 @@ function traces(name: string): string[] {
     // A copy to another file system that has not come to its end.
     ...keptLabs(`.${name}`),
     ...(labNames().length === 0
-      ? processes({ name: '.packages' } as Lab).map(({ role }) => `process ${role}`)
+      ? processes(packageProxy).map(({ role }) => `process ${role}`)
       : []),
   ];
 }
@@ -128,6 +131,10 @@ describe('a lab', () => {
     expect(traces(left).length).toBeGreaterThan(10);
     expect(ownState()).toBe(before);
     await Promise.all([kill(of, 'cloud'), kill(of, 'unbound')]);
+    await holdPackageProxy();
+    down(left);
+    expect(processes(packageProxy)).not.toEqual([]);
+    await releasePackageProxy();
     end(left, before);
   });
 

@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { engine } from '../../lab/stack';
 import { machineImage, serviceImage } from '../../lab/images';
-import { startPackageProxy, stopPackageProxy } from '../../lab/packages';
+import { holdPackageProxy, releasePackageProxy } from '../../lab/packages';
 import { forgetFailures } from './evidence';
 import { endLeftLabs } from './leftLabs';
 import { buildS3Gateway } from './s3Gateway';
@@ -15,6 +15,6 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   if (process.env.MAILHOST_LONG !== undefined) buildS3Gateway();
   provide('run', process.pid);
   await endLeftLabs();
-  await startPackageProxy();
-  return stopPackageProxy;
+  await holdPackageProxy();
+  return releasePackageProxy;
 }
