@@ -32,6 +32,10 @@ class Smtpd:
         self.envelopes = {}
         #: How often it is asked until it puts off what it has for a route that failed.
         self.failed = 0
+        #: How often it is asked until another system has taken what it is being given.
+        self.under_way = 0
+        #: Whether it has a session with another system.
+        self.connected = True
 
     def add(self, number):
         envelope = f"{number:08x}00000000"
@@ -59,6 +63,12 @@ class Smtpd:
         return {envelope for envelope, state in self.envelopes.items() if not state[1]}
 
     def run(self, *command):
+        if command[0] == "ss":
+            return (
+                "0 0 [::ffff:192.0.2.1]:40000 [2001:db8::1]:25 smtpd"
+                if "not dst" in command[-1] and self.connected
+                else ""
+            )
         if command[0] != "smtpctl":
             return ""
         if not self.runs:
@@ -67,7 +77,9 @@ class Smtpd:
             case ["show", "status"]:
                 return "".join(f"{s.upper()} {'paused' if s in self.paused else 'running'}\n" for s in SUBSYSTEMS)
             case ["show", "queue"]:
-                return "".join(
+                self.under_way -= self.under_way > 0
+                taken = "ffffffff00000000|inet4|mta|auth|a@x|b@y|b@y|1|1|1|0|inflight|0|\n" if self.under_way else ""
+                return taken + "".join(
                     f"{envelope}|local|mta|auth{',suspend' if state[0] else ''}|@|a@x|a@x|1|1|0|0|pending|9|\n"
                     for envelope, state in self.envelopes.items()
                     if not state[1]
@@ -195,6 +207,24 @@ class Pauses(OnHost):
                         self.smtpd.add(1)
                         self.smtpd.failed = asked
                 self.assertEqual((self.smtpd.waiting(), self.smtpd.paused), (set(), set()))
+
+    def test_come_with_an_end_for_what_other_systems_are_taking_before_a_restart(self):
+        def wait_for(what, condition, seconds):
+            for _ in range(5):
+                if condition():
+                    return
+            raise Failure(what)
+
+        self.replace(opensmtpd, wait_for=wait_for)
+        # One that does not answer at all has got nothing.
+        for asked, connected, left in ((0, True, 0), (4, True, 0), (1000, True, 995), (1000, False, 1000)):
+            with self.subTest(asked=asked, connected=connected):
+                self.smtpd.under_way, self.smtpd.connected = asked, connected
+                found = []
+                state = lambda unit, found=found: found.append((unit, self.smtpd.under_way, {*self.smtpd.paused}))  # noqa: E731
+                self.replace(daemon, restart_unit=state)
+                OpenSmtpd().restart_service()
+                self.assertEqual(found, [("opensmtpd", left, {"mta", "smtp"})])
 
     def test_of_an_operator_stay_as_they_are_whatever_the_program_does(self):
         ways = {

@@ -123,6 +123,11 @@ def relaying_paused() -> Iterator[None]:
         release()
 
 
+def is_delivering() -> bool:
+    """Whether OpenSMTPD has given a message to a session, or waits for one."""
+    return any("|inflight|" in envelope for envelope in queue())
+
+
 def is_reception_paused() -> bool:
     """Whether an operator has OpenSMTPD take no mail."""
     return "smtp" in by_operator()

@@ -11,6 +11,9 @@ from mailhost.manifests import Manifest
 from mailhost.system import run, wait_for
 from mailhost.transaction import Staged
 
+#: Seconds that sessions with other systems have to end before a restart cuts them.
+PATIENCE = 15
+
 
 class OpenSmtpd(Service):
     name = "opensmtpd"
@@ -33,13 +36,21 @@ class OpenSmtpd(Service):
     def restart_service(self) -> None:
         with pauses.relaying_paused():
             if self.is_running():
+                ours = " or ".join(f"sport = :{port}" for port in sorted(self.public_ports))
+                # Another system that has taken a message, and whose answer is lost, gets it twice.
+                outward = f"not ( {ours} ) and not dst 127.0.0.0/8"
+                with contextlib.suppress(Failure):
+                    wait_for("deliveries end", lambda: not (has_session(outward) and pauses.is_delivering()), PATIENCE)
                 pauses.hold("smtp")
                 # Who waits to be let in is nobody's yet, and tries again. A client that stays connected does not hold it up.
-                ours = " or ".join(f"sport = :{port}" for port in sorted(self.public_ports))
-                sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", f"( {ours} )")
                 with contextlib.suppress(Failure):
-                    wait_for("sessions with others end", lambda: "smtpd" not in run(*sessions), 15)
+                    wait_for("sessions with others end", lambda: not has_session(ours), PATIENCE)
             super().restart_service()
+
+
+def has_session(kind: str) -> bool:
+    """Whether OpenSMTPD has a connection of that kind, a filter of ss(8)."""
+    return "smtpd" in run("ss", "--tcp", "--no-header", "--processes", "state", "established", f"( {kind} )")
 
 
 def check_table(path: str, text: str) -> None:
