@@ -12,6 +12,8 @@ export default {
   vitest: { configFile: beside('vitest.config.mts') },
   plugins: ['@stryker-mutator/vitest-runner', beside('prose.mjs')],
   ignorers: ['prose'],
+  // It would write a comment into each file, and a test compares generated ones.
+  disableTypeChecks: false,
   coverageAnalysis: 'perTest',
   concurrency: 1,
   // Loops without an end are found by how often they go round; the clock is for a machine with much else to do.
