@@ -186,11 +186,12 @@ describe('a lab', () => {
   it('of a run of tests that was killed is ended by the next run', async () => {
     const before = ownState();
     const name = testLabName(spawnSync('true').pid);
-    const cell = join(entry, '../cell');
     await startPackageProxy();
-    // A worker of a run has its lab in a cell of its own.
+    // A worker of a run has its lab in a cell of its own; it hears nothing of the end of the run while it works.
+    const program = `require('node:child_process').spawnSync(process.argv[1], process.argv.slice(2))`;
+    const worker = [join(entry, '../cell-node'), '-e', program, entry, 'up', '--lab', name];
     const hasBegun = () => processes({ name } as Lab, 'cloud').length > 0;
-    await killOnce(hasBegun, cell, entry, 'up', '--lab', name);
+    await killOnce(hasBegun, process.execPath, '-e', program, ...worker);
     expect(findLab(name)).toBeDefined();
     await waitFor(
       'all that it had started has ended',

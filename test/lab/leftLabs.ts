@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { endLab } from '../../lab/lifecycle';
-import { findLab, labNames, processes } from '../../lab/state';
+import { findLab, labNames } from '../../lab/state';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -20,7 +20,6 @@ export async function endLeftLabs(): Promise<void> {
     const run = /^test-([0-9a-z]+)-/.exec(name)?.[1];
     if (run === undefined || existsSync(`/proc/${parseInt(run, 36)}`)) continue;
     const lab = findLab(name);
-    // The workers of a run that was killed may be about to end.
-    if (lab && processes(lab).length === 0) await endLab(lab);
+    if (lab) await endLab(lab);
   }
 }
