@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import ipaddr from 'ipaddr.js';
 import type { ZoneRecord } from './backend';
 import { nameServers } from './cloud/cloudflare/zone';
@@ -35,18 +36,23 @@ export class Dns {
 
   /**
    * @param root root file system with knot and unbound in it
-   * @param zones names without final dot, parents of the lab's own making left out
+   * @param zones records by names without final dot, parents of the lab's own making left out
+   * @param pointers names by address
    * @param customerZones further ones
    */
   constructor(
     private readonly lab: Lab,
     private readonly root: string,
-    zones: string[],
+    zones: Record<string, ZoneRecord[]>,
+    pointers: Record<string, string>,
     private readonly customerZones: string[],
   ) {
-    const own = [...reverseZones, ...zones];
+    const own = [...reverseZones, ...Object.keys(zones)];
     const signed = ['', ...topLevels([...own, ...customerZones]), ...own];
-    for (const zone of [...signed, ...customerZones]) this.records.set(zone, []);
+    for (const zone of [...signed, ...customerZones]) this.records.set(zone, zones[zone] ?? []);
+    for (const [address, name] of Object.entries(pointers))
+      this.reverseNames.set(reverseName(address), name);
+    for (const zone of reverseZones) this.records.set(zone, this.reverseRecords(zone));
     this.delegatedFile = join(lab.dir, 'delegated.json');
     const delegated = readJson<string[]>(this.delegatedFile, []);
     this.signed = new Set([...signed, ...delegated]);
@@ -60,11 +66,12 @@ export class Dns {
     for (const dir of ['lab/zones', 'lab/keys', 'lab/journal', 'lab/timers', 'run/knot']) {
       mkdirSync(join(this.root, dir), { recursive: true });
     }
+    const hadKeys = this.hasKeys();
     for (const zone of this.records.keys()) this.writeZone(zone);
     await this.inRouter('knot', ['knotd', '-c', '/etc/knot/lab.conf'], () =>
       this.isSigned('', true),
     );
-    this.delegateSigned();
+    if (!hadKeys) this.delegateSigned();
 
     const { key, hints } = this.rootFiles();
     this.put('etc/unbound/root.key', key);
@@ -91,7 +98,9 @@ export class Dns {
 
   /** Publishes the zone's records, besides the SOA, NS and keys that are the server's own matter. */
   async putZone(zone: string, records: ZoneRecord[]): Promise<void> {
-    if (!this.records.has(zone)) throw new Error(`the lab's DNS has no zone ${zone}`);
+    const present = this.records.get(zone);
+    if (present === undefined) throw new Error(`the lab's DNS has no zone ${zone}`);
+    if (isDeepStrictEqual(present, records)) return;
     this.records.set(zone, records);
     this.writeZone(zone);
     this.knotc('zone-reload', `${zone}.`);
@@ -141,10 +150,13 @@ export class Dns {
     else this.reverseNames.set(owner, name);
     const zone = reverseZones.find((z) => owner.endsWith(`.${z}`));
     if (zone === undefined) throw new Error(`${address} is no address of the lab`);
-    const records = [...this.reverseNames]
-      .filter(([o]) => o.endsWith(`.${zone}`))
-      .map(([o, n]) => ({ name: o, type: 'PTR', ttl: 300, rdata: `${n}.` }));
-    await this.putZone(zone, records);
+    await this.putZone(zone, this.reverseRecords(zone));
+  }
+
+  private reverseRecords(zone: string): ZoneRecord[] {
+    return [...this.reverseNames]
+      .filter(([owner]) => owner.endsWith(`.${zone}`))
+      .map(([owner, name]) => ({ name: owner, type: 'PTR', ttl: 300, rdata: `${name}.` }));
   }
 
   private servedSerial(zone: string): number {
@@ -208,10 +220,10 @@ export class Dns {
     );
   }
 
-  private writeZone(
-    zone: string,
-    withDs = existsSync(join(this.root, 'etc/unbound/root.key')),
-  ): void {
+  /** Whether every zone has its key: in a copy of a kept lab from the start. */
+  private readonly hasKeys = () => existsSync(join(this.root, 'etc/unbound/root.key'));
+
+  private writeZone(zone: string, withDs = this.hasKeys()): void {
     const serial = (this.serials.get(zone) ?? Math.floor(Date.now() / 1000)) + 1;
     this.serials.set(zone, serial);
     const { authoritative } = addresses;

@@ -30,21 +30,21 @@ async function main(): Promise<void> {
   run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'lab', join(root, 'run')]);
   await connectPackageProxy(lab, root);
   startBackupServer(lab, root);
+  const { remote } = addresses;
   const dns = new Dns(
     lab,
     root,
-    ['lab-cloud.example', remoteZone, bogusZone, acmeZone, ...Object.keys(dnsLists)],
+    {
+      'lab-cloud.example': [],
+      [remoteZone]: remoteRecords(lab.dir, remote),
+      [bogusZone]: [{ name: bogusZone, type: 'A', ttl: 300, rdata: remote.v4 }],
+      [acmeZone]: acmeRecords(),
+      ...dnsLists,
+    },
+    { [remote.v4]: `mx.${remoteZone}`, [remote.v6]: `mx.${remoteZone}` },
     accountZones,
   );
   await dns.start();
-  const { remote } = addresses;
-  await dns.putZone(remoteZone, remoteRecords(lab.dir, remote));
-  await dns.putZone(bogusZone, [{ name: bogusZone, type: 'A', ttl: 300, rdata: remote.v4 }]);
-  await dns.putZone(acmeZone, acmeRecords());
-  for (const [zone, records] of Object.entries(dnsLists)) await dns.putZone(zone, records);
-  for (const address of [remote.v4, remote.v6]) await dns.setReverse(address, `mx.${remoteZone}`);
-
-  await startAcme(lab);
 
   const backend = labBackend(lab, dns);
   const { hcloud, cloudflare } = ports;
@@ -60,8 +60,10 @@ async function main(): Promise<void> {
   apis.cloudflare.post<{ Params: { zone: string } }>('/registrar/:zone', ({ params }) => ({
     ds: dns.delegate(params.zone),
   }));
-  await apis.hcloud.listen({ host: '127.0.0.1', port: hcloud });
   await apis.cloudflare.listen({ host: '127.0.0.1', port: cloudflare });
+  // The machines of a copy of a kept lab boot meanwhile.
+  await apis.hcloud.listen({ host: '127.0.0.1', port: hcloud });
+  await startAcme(lab);
   say(`Hetzner Cloud API on port ${hcloud}, Cloudflare API on port ${cloudflare}`);
   // The last thing made: `up` waits for it.
   writeFileSync(join(lab.dir, 'ready'), '');
