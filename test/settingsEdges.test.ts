@@ -541,18 +541,22 @@ it.each<[string, object, [path: string, ...words: string[]][]]>([
   [
     'a host key for nobody',
     { backup: { ...rest, hostKey: sshKey } },
-    [['backup.hostKey', 'sftp:']],
+    [['backup.hostKey', 'sftp:', 'pulumi config rm']],
   ],
-  ['a restore from nowhere', { restore: 'latest' }, [['restore', 'set backup']]],
+  [
+    'a restore from nowhere',
+    { restore: 'latest' },
+    [['restore', 'set backup', 'pulumi config rm']],
+  ],
   ['a restore', { restore: 'latest', backup: rest }, []],
   ['no network at all', { adminNetworks: [] }, [['adminNetworks', 'is empty']]],
   [
     'what forms a server, beside a machine',
     { machine, location: 'nbg1', ipv6: false, adminNetworks: ['0.0.0.0/0', '192.0.2.0/24'] },
     [
-      ['location', '"nbg1"', 'only to a server', 'remove'],
-      ['ipv6', ': false ', 'machine.ipv6', 'remove'],
-      ['adminNetworks', 'cloud firewall', 'remove'],
+      ['location', '"nbg1"', 'only to a server', 'pulumi config rm'],
+      ['ipv6', ': false ', 'machine.ipv6', 'pulumi config rm'],
+      ['adminNetworks', 'cloud firewall', 'pulumi config rm'],
     ],
   ],
   [
