@@ -221,9 +221,7 @@ export class Dns {
   }
 
   /** Whether every zone has its key: in a copy of a kept lab from the start. */
-  private hasKeys(): boolean {
-    return existsSync(join(this.root, 'etc/unbound/root.key'));
-  }
+  private readonly hasKeys = () => existsSync(join(this.root, 'etc/unbound/root.key'));
 
   private writeZone(zone: string, withDs = this.hasKeys()): void {
     const serial = (this.serials.get(zone) ?? Math.floor(Date.now() / 1000)) + 1;

@@ -1,6 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
-import { checkedSettings, pairOf } from '../components/settings/checked';
+import { checkedSettings, credentialsOf, pairOf } from '../components/settings/checked';
 import { argumentNames, type FrontEnd } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
 import type { Settings } from '../components/settings/settings';
@@ -122,6 +122,14 @@ describe('what is known only later', () => {
     await expect(settled(password)).rejects.toThrow(`${key}.password is not text of 1 to`);
   });
 
+  it('is handed on with the address of its account, as a secret', async () => {
+    const credentials = credentialsOf(checkedSettings(withHash(late(hash))));
+    expect(await pulumi.isSecret(credentials)).toBe(true);
+    expect(await settled(credentials)).toEqual([
+      { address: example.accounts![0]!.address, passwordHash: hash },
+    ]);
+  });
+
   it('is checked in each variable of a backup', async () => {
     const environment = { AWS_ACCESS_KEY_ID: late('right'), AWS_SECRET_ACCESS_KEY: late('a b') };
     const backup = { repository: '/mnt/b', password: 'x', environment };
@@ -207,5 +215,8 @@ describe('what is known only later', () => {
     await expect(settled(wrong.tls.chain)).rejects.toThrow(
       'tls.chain does not belong to the privateKey',
     );
+    // Those of another issuer have neither.
+    const none = { chainPem: '\n', privateKeyPem: '\n' };
+    expect(await settled(pairOf(checkedSettings(example)))).toEqual(none);
   });
 });

@@ -39,6 +39,11 @@ const good: MailHostArgs = {
 
 const sftp = { repository: 'sftp:mail@backup.example:/mail', password: 'secret', hostKey: sshKey };
 const rest = { repository: 'rest:https://backup.example/mail', password: 'secret' };
+const machine = {
+  ipv4: '192.0.2.7',
+  sshHostKey: sshKey,
+  sshPrivateKey: `-----BEGIN OPENSSH PRIVATE KEY-----\n${Buffer.from('openssh-key-v1\0\0\0\0\x04none and more').toString('base64')}\n-----END OPENSSH PRIVATE KEY-----`,
+};
 
 /** Each mistake as the stack prints it: the path, and what stands behind it. */
 function mistakesOf(input: unknown): { path: string; message: string }[] {
@@ -530,10 +535,29 @@ it.each<[string, object, [path: string, ...words: string[]][]]>([
   [
     'a host key for nobody',
     { backup: { ...rest, hostKey: sshKey } },
-    [['backup.hostKey', 'sftp:']],
+    [['backup.hostKey', 'sftp:', 'pulumi config rm']],
   ],
-  ['a restore from nowhere', { restore: 'latest' }, [['restore', 'set backup']]],
+  [
+    'a restore from nowhere',
+    { restore: 'latest' },
+    [['restore', 'set backup', 'pulumi config rm']],
+  ],
   ['a restore', { restore: 'latest', backup: rest }, []],
+  ['no network at all', { adminNetworks: [] }, [['adminNetworks', 'is empty']]],
+  [
+    'what forms a server, beside a machine',
+    { machine, location: 'nbg1', ipv6: false, adminNetworks: ['0.0.0.0/0', '192.0.2.0/24'] },
+    [
+      ['location', '"nbg1"', 'only to a server', 'pulumi config rm'],
+      ['ipv6', ': false ', 'machine.ipv6', 'pulumi config rm'],
+      ['adminNetworks', 'cloud firewall', 'pulumi config rm'],
+    ],
+  ],
+  [
+    'defaults beside a machine',
+    { machine, serverType: 'cx23', adminNetworks: ['0.0.0.0/0', '::/0'] },
+    [],
+  ],
 ])('says of %s what is wrong, and what to write', (_, change, expected) => {
   const mistakes = mistakesOf({ ...good, ...change });
   expect(mistakes.map(({ path }) => path)).toEqual(expected.map(([path]) => path));
@@ -720,7 +744,7 @@ it.each<[string, unknown[], unknown[]]>([
   [
     'dkimRetention',
     ['4d', '999999d', '345600s', '5760m', '96h'],
-    ['0d', '30', '30w', '030d', '1000000s', 30],
+    ['0d', '30', '30w', '030d', '30dd', '1000000s', 30],
   ],
   ['protect', [true, 'true', 'no'], ['perhaps', 7, null]],
   ['dns', ['cloudflare', 'manual'], ['other', '', null]],

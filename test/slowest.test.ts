@@ -54,13 +54,3 @@ it('a run of tests ends with each failure, its reason and its evidence', () => {
     '    unhandled',
   ]);
 });
-
-it('a run of tests that passes ends with the slowest', () => {
-  const printed = runOf({
-    'none.ts': 'export default {};',
-    'a.test.ts': "it('passes', () => {});",
-  });
-  expect(printed.trimEnd()).toMatch(
-    /The slowest tests, in seconds:\n +\d\.\d {2}a\.test\.ts: passes$/,
-  );
-});

@@ -9,6 +9,7 @@ export default class Slowest implements Reporter {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const slowest = tests
       .map((test) => ({ test, seconds: (test.diagnostic()?.duration ?? 0) / 1000 }))
+      .filter(({ seconds }) => seconds > 0)
       .sort((a, b) => b.seconds - a.seconds)
       .slice(0, 10);
     console.log('\nThe slowest tests, in seconds:');
