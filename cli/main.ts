@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { exitStatus } from './exitStatus';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
@@ -8,5 +9,5 @@ const program = new Command('mailhost')
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);
-  process.exitCode = 1;
+  process.exitCode = exitStatus.error;
 });

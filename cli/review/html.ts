@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Change, Edit } from './changes';
-import { hunksOf, visible, type Hunk, type Line } from './lines';
+import { plural, visible } from '../terminal';
+import { hunksOf, type Hunk, type Line } from './lines';
 import { linesOf, verdictOf, type Review, type Section } from './review';
 import type { Mark, Verdict } from './risk';
 import { css } from './style';
-import { editNote, headline, heading, markTitles, plural, timeOf } from './words';
+import { editNote, headline, heading, markTitles, timeOf } from './words';
 
 /** Text that is HTML already. */
 class Html {

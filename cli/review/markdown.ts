@@ -1,7 +1,8 @@
 import type { Edit } from './changes';
-import { hunksOf, visible } from './lines';
+import { plural, visible } from '../terminal';
+import { hunksOf } from './lines';
 import { linesOf, verdictOf, type Review, type Section } from './review';
-import { editNote, effectLine, headline, heading, markTitles, plural } from './words';
+import { editNote, effectLine, headline, heading, markTitles } from './words';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
 export const commentLimit = 65_536;

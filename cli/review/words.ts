@@ -3,6 +3,7 @@ import type { Effect } from './effects';
 import { pushes } from './pushes';
 import type { Review } from './review';
 import type { Mark } from './risk';
+import { plural } from '../terminal';
 
 /** The mark as a heading. */
 export const markTitles: Record<Mark, string> = {
@@ -78,6 +79,3 @@ export function timeOf({ after }: Effect): string {
 
 export const effectLine = (effect: Effect): string =>
   [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
-
-export const plural = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? '' : 's'}`;

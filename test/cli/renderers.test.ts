@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { HtmlValidate } from 'html-validate';
 import { describe, expect, it } from 'vitest';
 import { htmlReview } from '../../cli/review/html';
-import { hunksOf, visible } from '../../cli/review/lines';
+import { hunksOf } from '../../cli/review/lines';
 import { commentLimit, markdownReview } from '../../cli/review/markdown';
 import { parsePlan } from '../../cli/review/plan';
 import { linesOf, reviewOf, type Review } from '../../cli/review/review';
 import { textReview } from '../../cli/review/text';
 import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
+import { visible } from '../../cli/terminal';
 
 const plainText = (review: Review, context = 0) =>
   textReview(review, { isColoured: false, context, isSummary: false });
