@@ -1,7 +1,8 @@
 import { isIPv4 } from 'node:net';
 import { reverseName } from '../../components/settings/names';
-import type { Dns } from './dns';
+import { dataOf, type Dns } from './dns';
 import type { Result } from './finding';
+import { parentServer } from './zones';
 
 /** DNS lists that many mail systems go by (RFC 5782), and whether they have IPv6 addresses. */
 const lists = [
@@ -16,7 +17,7 @@ export async function reverseResults(
   address: string,
   hostName: string,
 ): Promise<Result[]> {
-  const names = await dns.look(reverseName(address), 'PTR');
+  const names = await pointersOf(dns, reverseName(address));
   return names.length === 1 && names[0] === `${hostName}.`
     ? []
     : [
@@ -26,6 +27,18 @@ export async function reverseResults(
           evidence: `it names ${names.join(' and ') || 'nothing'}, not ${hostName}.`,
         },
       ];
+}
+
+/** As a name server has them now; an alias (RFC 2317) is followed by the resolver. */
+async function pointersOf(dns: Dns, name: string): Promise<string[]> {
+  const server = await parentServer(dns, name);
+  const reply =
+    server === undefined
+      ? undefined
+      : await dns.ask(server, { name, type: 'PTR', recursive: false });
+  return reply?.isAuthoritative && dataOf(reply.answers, 'CNAME').length === 0
+    ? dataOf(reply.answers, 'PTR')
+    : dns.look(name, 'PTR');
 }
 
 /** DNS lists that have one of the addresses. */

@@ -70,7 +70,7 @@ const outside = {
   ),
   'greeting-wrong': problem(
     'A service does not answer as its protocol requires.',
-    'Check the service on the host: `mailhost check` there names it.',
+    'Read the journal of the service on the host.',
   ),
   'starttls-missing': problem(
     'A service does not offer STARTTLS.',
@@ -114,7 +114,7 @@ const outside = {
   ),
   autoconfig: warning(
     'Mail clients cannot fetch their settings.',
-    'Check the web server on the host: `mailhost check` there names it.',
+    'Read the journal of nginx on the host.',
   ),
   'ssh-failed': problem(
     'The host cannot be reached over SSH, so it was not checked from inside.',
@@ -159,7 +159,7 @@ const inside = {
   ),
   'queue-own': problem(
     'Messages wait for a daemon of this host or for the smarthost.',
-    'Check that daemon: `mailhost check`, and its journal.',
+    'Read the journal of that daemon.',
   ),
   'queue-blocked': problem(
     'Messages wait because no connection to other mail systems succeeds.',
@@ -238,10 +238,7 @@ const inside = {
     'fail2ban does not watch logins, so passwords can be guessed without limit.',
     'Restart fail2ban, and read its journal.',
   ),
-  'check-failed': warning(
-    'A check on the host failed itself.',
-    'Read its error; run `mailhost check` on the host.',
-  ),
+  'check-failed': warning('A check on the host failed itself.', 'Read its error.'),
 } satisfies Record<string, Entry>;
 
 export type InsideCode = keyof typeof inside;

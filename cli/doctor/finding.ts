@@ -59,7 +59,8 @@ export function findingsOf(results: Result[]): Finding[] {
     .sort(
       (a, b) =>
         Number(b.severity === 'problem') - Number(a.severity === 'problem') ||
-        codes.indexOf(a.code) - codes.indexOf(b.code),
+        codes.indexOf(a.code) - codes.indexOf(b.code) ||
+        (a.about < b.about ? -1 : 1),
     );
 }
 

@@ -1,21 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import type { HostStack } from '../stack';
 import { listResults, reverseResults } from './addresses';
-import type { Dns } from './dns';
 import { dnssecResults } from './dnssec';
 import type { Result } from './finding';
-import type { Network } from './network';
 import { dmarcResults, spfResults } from './policies';
-import { relayResults, serviceResults, tlsaResults } from './services';
+import { relayResults, serviceResults, tlsaResults, type Outside } from './services';
 import { autoconfigResults, mtaStsResults } from './web';
 import { recordResults, zoneOf } from './zones';
-
-export interface Outside {
-  network: Network;
-  dns: Dns;
-  /** In ms. */
-  now: number;
-}
 
 /** Looks at a mail host as any mail system and client does, all its parts side by side. */
 export async function lookFromOutside(stack: HostStack, outside: Outside): Promise<Result[]> {
@@ -69,10 +60,11 @@ async function machineResults(stack: HostStack, outside: Outside): Promise<Resul
 
 async function addressResults(
   stack: HostStack,
-  { network, dns, now }: Outside,
+  outside: Outside,
   address: string,
 ): Promise<Result[]> {
-  const services = await serviceResults(network, stack, address, now);
+  const { network, dns, now } = outside;
+  const services = await serviceResults(outside, stack, address);
   const has = (label: string, domain: string) =>
     stack.records.some(({ name, type }) => type === 'CNAME' && name === `${label}.${domain}`);
   const tlsa = (certificate: X509Certificate | undefined) =>

@@ -46,16 +46,31 @@ interface Answered {
   tls?: TLSSocket;
 }
 
-/**
- * Connects to every service at an address, and judges greeting, TLS and certificate.
- *
- * @param now in ms
- */
+/** All that a look from outside stands on. */
+export interface Outside {
+  network: Network;
+  dns: Dns;
+  /** In ms. */
+  now: number;
+}
+
+/** A mail exchanger that is always there. */
+const exchanger = 'gmail-smtp-in.l.google.com';
+
+/** Many networks let nobody out to port 25. */
+async function isBlockedHere(network: Network, dns: Dns): Promise<boolean> {
+  const [address] = await dns.addresses(exchanger).catch(() => []);
+  if (address === undefined) return false;
+  const socket = await network.connect(address, 25).catch(() => undefined);
+  socket?.destroy();
+  return socket === undefined;
+}
+
+/** Connects to every service at an address, and judges greeting, TLS and certificate. */
 export async function serviceResults(
-  network: Network,
+  { network, dns, now }: Outside,
   stack: HostStack,
   address: string,
-  now: number,
 ): Promise<{ results: Result[]; mailCertificate?: X509Certificate }> {
   const { hostName, caCertPem } = stack;
   let mailCertificate: X509Certificate | undefined;
@@ -66,6 +81,8 @@ export async function serviceResults(
       try {
         socket = await network.connect(address, service.port);
       } catch (error) {
+        if (service.port === 25 && (await isBlockedHere(network, dns)))
+          return [{ unchecked: at.place, why: 'the network of this machine blocks port 25' }];
         return [{ code: 'port-closed', ...at, evidence: (error as Error).message } as const];
       }
       const dialogue = new Dialogue(socket);
@@ -181,8 +198,7 @@ export function certificateResults(
     );
   if (to <= now) return found('certificate-expired', `it expired at ${end}`);
   // Set to the code of the first error, of type string (tls.TLSSocket).
-  if (authorizationError)
-    return found('certificate-untrusted', String(authorizationError as unknown));
+  if (authorizationError) return found('certificate-untrusted', String(authorizationError));
   // As the host warns (certificates.py); it is renewed in the last third.
   return to - now < Math.min(21 * day, ((to - from) * 7) / 30)
     ? found('certificate-ending', `it expires at ${end}`)

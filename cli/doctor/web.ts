@@ -103,7 +103,7 @@ export async function autoconfigResults(
 const get = (socket: Socket | TLSSocket, host: string, path: string): Promise<Page> =>
   new Promise((resolve, reject) => {
     const asked = request(
-      { host, path, method: 'GET', agent: false, createConnection: () => socket },
+      { host, path, method: 'GET', createConnection: () => socket },
       (response) => {
         let text = '';
         response

@@ -59,8 +59,8 @@ export async function zoneOf(dns: Dns, name: string): Promise<Zone> {
   };
 }
 
-/** A server of the nearest zone above that has name servers. */
-async function parentServer(dns: Dns, zone: string): Promise<string | undefined> {
+/** A server that answers for the nearest zone above a name. */
+export async function parentServer(dns: Dns, zone: string): Promise<string | undefined> {
   for (let labels = zone.split('.').slice(1); ; labels = labels.slice(1)) {
     const above = labels.join('.') || '.';
     for (const host of await dns.look(above, 'NS')) {

@@ -1,6 +1,7 @@
 """What the host reports to `mailhost doctor`."""
 
 import email.message
+import socket
 import time
 import unittest
 
@@ -48,8 +49,9 @@ class Doctor(OnHost):
         self.replace(doctor.pauses, by_operator=set, warnings=nothing)
         self.replace(
             doctor.check, send_spam_probe=lambda: self.sent.append(1), arrived=self.arrived, signing_probes=nothing,
+            unconnected=lambda: None,
         )  # fmt: skip
-        kept = {"quota-full", "memory-low", "scan-slow", "drift", "bans-missing"}
+        kept = {"port-25-blocked", "quota-full", "memory-low", "scan-slow", "drift", "bans-missing"}
         self.replace(
             doctor, LOOKS={code: look if code in kept else nothing for code, look in doctor.LOOKS.items()},
         )  # fmt: skip
@@ -103,6 +105,19 @@ class Doctor(OnHost):
         self.answers["journalctl"] = "(1) Passed CLEAN, Hits: 0, 90001 ms\n" * 4
         self.answers["doveadm"] = QUOTA.format("anna@example.org\tUser quota\tSTORAGE\t94\t-\t0\n")
         self.found()
+
+    def test_tells_whether_port_25_is_blocked_unless_mail_leaves_by_another(self):
+        self.replace(doctor.check, unconnected=lambda: TimeoutError("timed out"))
+        self.assertRegex(self.found("port-25-blocked"), "google.com: timed out")
+        (self.folder / "smarthost").touch()
+        self.found()
+        (self.folder / "smarthost").unlink()
+
+        def unknown():
+            raise socket.gaierror(-2, "Name or service not known")
+
+        self.replace(doctor.check, unconnected=unknown)
+        self.assertIn("port-25-blocked: ", self.found("check-failed"))
 
     def test_names_what_differs_unless_it_is_accepted(self):
         self.replace(doctor.drift, content=lambda: iter(["accepted", "dovecot: /etc/dovecot/x has another text"]))

@@ -294,14 +294,26 @@ def missing_account(host_name: str) -> Iterator[str]:
 
 def blocked_port() -> Iterator[str]:
     try:
-        socket.create_connection((OUTSIDE, 25), timeout=10).close()
+        error = unconnected()
     except socket.gaierror:
         yield f"whether outbound port 25 is open is not known: {OUTSIDE} has no address here"
-    except OSError as error:
+        return
+    if error:
         yield (
             f"outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
             "the provider opens it: at Hetzner, ask for it under Limits in the Cloud Console"
         )
+
+
+def unconnected() -> OSError | None:
+    """Why no connection to another mail system succeeds. Raises gaierror if that has no address here."""
+    try:
+        socket.create_connection((OUTSIDE, 25), timeout=10).close()
+    except socket.gaierror:
+        raise
+    except OSError as error:
+        return error
+    return None
 
 
 def refusing_list() -> Iterator[str]:

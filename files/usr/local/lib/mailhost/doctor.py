@@ -67,7 +67,7 @@ LOOKS: dict[str, Look] = {
     "backup-absent": lambda _: () if has_backup() else ["the setting backup is not set"],
     "renewal-failed": lambda _: acme.warnings(),
     "caa-account": lambda mail: check.missing_account(mail.host_name),
-    "port-25-blocked": lambda _: () if deferred.SMARTHOST.exists() else check.blocked_port(),
+    "port-25-blocked": lambda _: outbound(),
     "list-refuses": lambda _: check.refusing_list(),
     "drift": lambda _: differences(),
     "bans-missing": lambda _: jails(),
@@ -189,6 +189,13 @@ def scans() -> Iterator[str]:
     times = [int(found[1]) / 1000 for line in run(*journal).splitlines() if (found := re.search(r", (\d+) ms$", line))]
     if len(times) >= ENOUGH and statistics.median(times) > SLOW:
         yield f"half of the {len(times)} messages of the last hour took more than {statistics.median(times):.0f} s"
+
+
+def outbound() -> Iterator[str]:
+    """Through a smarthost mail leaves by another port."""
+    error = None if deferred.SMARTHOST.exists() else check.unconnected()
+    if error:
+        yield f"{check.OUTSIDE}: {error}"
 
 
 def differences() -> list[str]:
