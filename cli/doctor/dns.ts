@@ -178,9 +178,3 @@ const quoted = (text: string): string =>
   (text.match(/[^]{1,255}/g) ?? [''])
     .map((part) => `"${part.replaceAll(/["\\]/g, '\\$&')}"`)
     .join(' ');
-
-/** The text that data in that form has. */
-export const textOf = (data: string): string =>
-  [...data.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-    .map(([, part]) => part!.replaceAll(/\\(.)/g, '$1'))
-    .join('');
