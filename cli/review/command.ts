@@ -1,8 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { text as textOfStream } from 'node:stream/consumers';
-import { styleText } from 'node:util';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { exitStatus } from '../exitStatus';
+import { pulumiJson } from '../pulumi';
+import { hasColours } from '../../components/review/terminal';
 import { htmlReview } from './html';
 import { markdownReview } from './markdown';
 import { parsePlan } from './plan';
@@ -10,8 +11,11 @@ import { reviewOf, type Review } from '../../components/review/review';
 import type { Mark } from '../../components/review/risk';
 import { textReview } from '../../components/review/text';
 
-/** What CI decides by; 1 is an error of the command itself. */
-const exitStatus: Record<Mark, number> = { harmless: 0, risky: 2, blocked: 3 };
+const statuses: Record<Mark, number> = {
+  harmless: exitStatus.fine,
+  risky: exitStatus.warning,
+  blocked: exitStatus.problem,
+};
 
 interface Options {
   format: 'text' | 'markdown' | 'html';
@@ -50,7 +54,7 @@ export const reviewCommand = (): Command =>
       const written = render(review, options);
       if (options.output === undefined) process.stdout.write(written);
       else writeFileSync(options.output, written);
-      process.exitCode = exitStatus[review.mark];
+      process.exitCode = statuses[review.mark];
     });
 
 function contextLines(value: string): number {
@@ -61,8 +65,7 @@ function contextLines(value: string): number {
 function render(review: Review, { format, output, context, summary }: Options): string {
   if (format === 'markdown') return markdownReview(review);
   if (format === 'html') return htmlReview(review);
-  const isColoured =
-    output === undefined && styleText('red', 'x', { stream: process.stdout }) !== 'x';
+  const isColoured = output === undefined && hasColours();
   return textReview(review, { isColoured, context, isSummary: summary ?? false });
 }
 
@@ -77,18 +80,5 @@ function planText([file, ...rest]: string[]): Promise<string> | string {
   return file === '-' ? textOfStream(process.stdin) : readFileSync(file, 'utf8');
 }
 
-/** A preview that fails writes its reasons as JSON, too. What it writes to standard error is passed on. */
-function runPreview(words: string[]): string {
-  const { error, status, stdout } = spawnSync(
-    'pulumi',
-    ['preview', '--json', '--non-interactive', ...words],
-    { encoding: 'utf8', maxBuffer: Infinity, stdio: ['inherit', 'pipe', 'inherit'] },
-  );
-  if (error)
-    throw new Error(`pulumi cannot be run: ${error.message}. Install the Pulumi CLI.`, {
-      cause: error,
-    });
-  if (!stdout.includes('{'))
-    throw new Error(`pulumi preview failed with exit status ${status}, and wrote no preview.`);
-  return stdout;
-}
+/** A preview that fails writes its reasons as JSON, too. */
+const runPreview = (words: string[]) => pulumiJson(['preview', '--json'], words, 'preview');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Change, Edit } from '../../components/review/changes';
-import { hunksOf, visible, type Hunk, type Line } from '../../components/review/lines';
+import { hunksOf, type Hunk, type Line } from '../../components/review/lines';
 import { verdictOf, type Review, type Section } from '../../components/review/review';
 import type { Mark, Verdict } from '../../components/review/risk';
 import { css } from './style';
@@ -12,6 +12,7 @@ import {
   markTitles,
   timeOf,
 } from '../../components/review/words';
+import { visible } from '../../components/review/terminal';
 
 /** Text that is HTML already. */
 class Html {

@@ -1,5 +1,5 @@
 import type { Edit } from '../../components/review/changes';
-import { hunksOf, visible } from '../../components/review/lines';
+import { hunksOf } from '../../components/review/lines';
 import { verdictOf, type Review, type Section } from '../../components/review/review';
 import {
   amountOf,
@@ -9,6 +9,7 @@ import {
   heading,
   markTitles,
 } from '../../components/review/words';
+import { visible } from '../../components/review/terminal';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
 export const commentLimit = 65_536;

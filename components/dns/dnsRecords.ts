@@ -3,10 +3,10 @@ import { clientPorts } from '../daemons/catalogue';
 import { hasTlsa, withMail } from '../settings/derived';
 import type { DmarcPolicy } from '../settings/enums';
 import { mailSettings } from '../settings/mailSettings';
-import { domainOf, liesIn, registrableDomain } from '../settings/names';
+import { domainOf, liesIn } from '../settings/names';
 import type { Settings } from '../settings/settings';
 import { announcedMtaSts, mtaStsId, mtaStsPolicy } from './mtaSts';
-import { clientNames, tlsaName } from './names';
+import { clientNames, reportConsentName, tlsaName } from './names';
 import { spfRecord } from './spf';
 
 /** What is known only once something is made, by what makes it. */
@@ -196,12 +196,6 @@ const parkedRecords = (domain: string): OwnRecord[] => [
   { key: 'dmarc', name: `_dmarc.${domain}`, type: 'TXT', value: dmarcPolicy('reject') },
   { key: 'dkim', name: `*._domainkey.${domain}`, type: 'TXT', value: 'v=DKIM1; p=' },
 ];
-
-/** Where the domain of a report address consents to reports on another organisation's domain (RFC 7489, section 7.1). */
-export const reportConsentName = (domain: string, to: string): string | undefined =>
-  registrableDomain(domain) === registrableDomain(to)
-    ? undefined
-    : `${domain}._report._dmarc.${to}`;
 
 /** What consents to DMARC reports, each with the domain whose zone it lies in; none where that is no domain of these. */
 function reportConsents({ domains, dmarcReports }: Settings) {

@@ -83,14 +83,3 @@ export const changedLines = (edits: Edit[]): number =>
     .flatMap((edit) => hunksOf(edit, 0))
     .flatMap(({ lines }) => lines)
     .filter(({ sign }) => sign === '-' || sign === '+').length;
-
-/**
- * Text as a reader sees it: control characters, which could rewrite a terminal, and characters that reverse or hide text
- * are shown by their numbers.
- */
-export const visible = (text: string): string =>
-  text.replaceAll(
-    // eslint-disable-next-line no-control-regex -- they are what it replaces
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    (character) => `<U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`,
-  );

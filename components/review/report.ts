@@ -1,6 +1,7 @@
 import type { Review } from './review';
 import { textReview } from './text';
-import { effectLine, headline, plural } from './words';
+import { plural } from './terminal';
+import { effectLine, headline } from './words';
 
 /** What a report begins with. */
 export const reportTitle = 'Review: ';

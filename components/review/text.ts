@@ -1,11 +1,9 @@
-import { styleText } from 'node:util';
 import type { Change, Edit } from './changes';
-import { changedLines, hunksOf, visible, type Line } from './lines';
+import { painter, plural, visible, type Style } from './terminal';
+import { changedLines, hunksOf, type Line } from './lines';
 import type { Review, Section } from './review';
 import type { Mark } from './risk';
-import { editNote, effectLine, headline, heading, plural } from './words';
-
-type Style = Extract<Parameters<typeof styleText>[0], string>;
+import { editNote, effectLine, headline, heading } from './words';
 
 const markStyles: Record<Mark, Style> = { blocked: 'red', risky: 'yellow', harmless: 'green' };
 const lineStyles: Record<Line['sign'], Style> = {
@@ -27,8 +25,7 @@ export interface TextOptions {
 
 /** The review for a terminal: one line for what is unchanged, at most two lines for each line that changes. */
 export function textReview(review: Review, options: TextOptions): string {
-  const paint = (style: Style, text: string) =>
-    options.isColoured ? styleText(style, text, { validateStream: false }) : text;
+  const paint = painter(options.isColoured);
   const indented = (text: string, by = '  ') =>
     visible(text)
       .split('\n')

@@ -4,6 +4,7 @@ import { changedLines } from './lines';
 import { works } from './pushes';
 import type { Review } from './review';
 import type { Mark } from './risk';
+import { plural } from './terminal';
 
 /** The mark as a heading. */
 export const markTitles: Record<Mark, string> = {
@@ -102,6 +103,3 @@ export const some = (names: string[]): string =>
   names.length > 5
     ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`
     : names.join(', ');
-
-export const plural = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? '' : 's'}`;

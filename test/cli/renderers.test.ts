@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { HtmlValidate } from 'html-validate';
 import { describe, expect, it } from 'vitest';
 import { htmlReview } from '../../cli/review/html';
-import { changedLines, hunksOf, visible } from '../../components/review/lines';
+import { changedLines, hunksOf } from '../../components/review/lines';
 import { commentLimit, markdownReview } from '../../cli/review/markdown';
 import { parsePlan } from '../../cli/review/plan';
 import { reviewOf, type Review } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
+import { visible } from '../../components/review/terminal';
 
 const plainText = (review: Review, context = 0) =>
   textReview(review, { isColoured: false, context, isSummary: false });

@@ -7,7 +7,7 @@ import types
 import typing
 import unittest
 
-from mailhost import acme, check, dkim, specs
+from mailhost import acme, check, dkim, doctor, specs
 from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
 from mailhost.files import Files
@@ -24,9 +24,10 @@ KINDS = {
     "dkimKeys": dkim.Keys,
     "account": acme.Account,
     "specs": specs.Specs,
+    "findings": tuple[doctor.Finding, ...],
 }
 #: What no type of Python says.
-WORDS = {"description", "pattern", "propertyNames"}
+WORDS = {"description", "enum", "pattern", "propertyNames"}
 
 
 def schema_of(kind):

@@ -1,4 +1,4 @@
-import { reportConsentName } from '../../dns/dnsRecords';
+import { reportConsentName } from '../../dns/names';
 import { domainOf } from '../names';
 import { at, placed, type Rule } from './draft';
 

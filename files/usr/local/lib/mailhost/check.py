@@ -38,6 +38,9 @@ from mailhost.system import host_name, is_active, is_enabled, run, succeeds, wai
 PROBE = specs.PROBE.address
 #: SpamAssassin's own test line (GTUBE), in two parts so that this file is none.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+LOST = "a message from outside does not come through amavis to the mailbox: smtpctl show queue"
+#: Seconds for a probe to arrive.
+PATIENCE = 120
 #: A mail exchanger that is always there, to learn whether outbound port 25 is open.
 OUTSIDE = "gmail-smtp-in.l.google.com"
 #: The entry for tests of a list that refuses many (RFC 5782, section 5).
@@ -199,8 +202,12 @@ def spam_reasons(subject: str) -> Iterator[str]:
     try:
         probe = arrived(subject)
     except Failure:
-        yield "a message from outside does not come through amavis to the mailbox: smtpctl show queue"
+        yield LOST
         return
+    yield from unmarked(probe)
+
+
+def unmarked(probe: email.message.Message) -> Iterator[str]:
     if not (probe["X-Spam-Flag"] or "").startswith("YES"):
         yield f"a spam probe came through unmarked (X-Spam-Status: {probe['X-Spam-Status']}): amavis passes everything as clean"
 
@@ -212,16 +219,16 @@ def send_outbound_probe(name: str) -> str:
     return subject
 
 
-def signing_probes(domains: Sequence[Domain]) -> Iterator[str]:
+def signing_probes(domains: Sequence[Domain], patience: float = PATIENCE) -> Iterator[str]:
     # Enough for all workers of amavis to have one.
     for some in itertools.batched(domains, 8, strict=False):
         for domain, subject in [(domain, send_outbound_probe(domain.name)) for domain in some]:
-            yield from signing_reasons(domain.name, domain.selector, subject)
+            yield from signing_reasons(domain.name, domain.selector, subject, patience)
 
 
-def signing_reasons(name: str, selector: str, subject: str) -> Iterator[str]:
+def signing_reasons(name: str, selector: str, subject: str, patience: float) -> Iterator[str]:
     try:
-        probe = arrived(subject)
+        probe = arrived(subject, patience)
     except Failure:
         yield f"{name}: an outbound message does not come through amavis: smtpctl show queue"
         return
@@ -245,7 +252,7 @@ def message(sender: str, subject: str, text: str) -> str:
     return made.as_string()
 
 
-def arrived(subject: str) -> email.message.Message:
+def arrived(subject: str, patience: float = PATIENCE) -> email.message.Message:
     """Waits for the probe, and takes it out of the probes' own mailbox."""
 
     nudged = time.monotonic()
@@ -272,7 +279,7 @@ def arrived(subject: str) -> email.message.Message:
                         return probe
         return None
 
-    return wait_for(f"the probe {subject!r}", found, 120)
+    return wait_for(f"the probe {subject!r}", found, patience)
 
 
 def schedule_probes() -> None:
@@ -294,14 +301,26 @@ def missing_account(host_name: str) -> Iterator[str]:
 
 def blocked_port() -> Iterator[str]:
     try:
-        socket.create_connection((OUTSIDE, 25), timeout=10).close()
+        error = unconnected()
     except socket.gaierror:
         yield f"whether outbound port 25 is open is not known: {OUTSIDE} has no address here"
-    except OSError as error:
+        return
+    if error:
         yield (
             f"outbound port 25 seems to be blocked ({error}). Mail to other hosts stays in the queue until "
             "the provider opens it: at Hetzner, ask for it under Limits in the Cloud Console"
         )
+
+
+def unconnected() -> OSError | None:
+    """Why no connection to another mail system succeeds. Raises gaierror if that has no address here."""
+    try:
+        socket.create_connection((OUTSIDE, 25), timeout=10).close()
+    except socket.gaierror:
+        raise
+    except OSError as error:
+        return error
+    return None
 
 
 def refusing_list() -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from mailhost import __version__, acme, dkim, failures, folders, history, pauses, restic, restore, tlsa
+from mailhost import __version__, acme, dkim, doctor, failures, folders, history, pauses, restic, restore, tlsa
 from mailhost.backup import alone, failures_told, make_snapshot
 from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
@@ -97,6 +97,9 @@ def parse() -> argparse.Namespace:
     )
     command("check", run_check, "tell whether mail works; settings as JSON on standard input").add_argument(
         "state", nargs="*", help="fingerprints of what was pushed; so that a change runs the check again"
+    )
+    command(
+        "doctor", run_doctor, "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check"
     )
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("backup", run_backup, "back up now")
@@ -281,10 +284,24 @@ def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
 
 
+def run_doctor(_arguments: argparse.Namespace) -> None:
+    print(json.dumps(doctor.examine(given(Mail)), default=plain))
+
+
 def run_records(_arguments: argparse.Namespace) -> None:
     warn_of_records(given(tuple[Record, ...]))
 
 
 #: A push need not wait for these, which may last; what waits for a CA takes the lock where it needs it. OpenSMTPD's unit
 #: runs one of them during a push.
-WITHOUT_LOCK = (run_undo, run_backup, run_snapshots, run_restore, run_renew, run_account, run_failures, run_pauses)
+WITHOUT_LOCK = (
+    run_doctor,
+    run_undo,
+    run_backup,
+    run_snapshots,
+    run_restore,
+    run_renew,
+    run_account,
+    run_failures,
+    run_pauses,
+)

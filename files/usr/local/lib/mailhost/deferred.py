@@ -41,6 +41,11 @@ def warnings() -> Iterator[str]:
     yield from (f"{described(group)}. See: smtpctl show queue" for group in late[:MOST])
     if len(late) > MOST:
         yield f"messages wait for {len(late) - MOST} other reasons: smtpctl show queue"
+    yield from damaged()
+
+
+def damaged() -> Iterator[str]:
+    """What OpenSMTPD keeps aside."""
     for folder, age, words in (
         ("corrupt", 0, "OpenSMTPD cannot read these messages"),
         (

@@ -166,6 +166,16 @@ def warnings() -> list[str]:
     return found
 
 
+def current() -> list[str]:
+    """What fails now, whether or not it has been shown; it notes nothing."""
+    known = load()
+    units = {*failed_units(), *(unit for unit, entry in known.items() if not entry.is_over)}
+    return [
+        described(unit, known[unit]) if unit in known else f"{unit} failed. See: journalctl --unit {unit}"
+        for unit in sorted(units)
+    ]
+
+
 def described(unit: str, entry: Entry) -> str:
     words = "; ".join(" ".join(line.split()) for line in entry.words.splitlines()[-2:])
     times = f", {entry.times} times since {when(entry.since)}" if entry.times > 1 else ""

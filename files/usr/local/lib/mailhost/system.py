@@ -42,6 +42,17 @@ def locked(path: str) -> Iterator[None]:
         yield
 
 
+def holder(path: str) -> str | None:
+    """The process that has the lock, if one has it."""
+    with open(path, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            return lock.read()
+    return None
+
+
 def run(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
     """Gives what the command printed; its words are the failure's where it fails."""
     result = subprocess.run(

@@ -1,0 +1,49 @@
+import { painter, plural, visible, type Style } from '../../components/review/terminal';
+import type { Finding, Severity, Unchecked } from './finding';
+
+/** What a look at a mail host gave. */
+export interface Report {
+  /** `PROJECT/STACK`. */
+  stack: string;
+  hostName: string;
+  domains: string[];
+  /** In ISO form. */
+  time: string;
+  seconds: number;
+  findings: Finding[];
+  unchecked: Unchecked[];
+}
+
+const styles: Record<Severity, Style> = { problem: 'red', warning: 'yellow' };
+
+/** The report for a terminal. */
+export function textReport(report: Report, isColoured: boolean): string {
+  const paint = painter(isColoured);
+  const { findings, unchecked, hostName, stack, seconds } = report;
+  const of = (severity: Severity) => findings.filter((one) => one.severity === severity).length;
+  const counts = (['problem', 'warning'] as const).flatMap((severity) =>
+    of(severity) > 0 ? [paint(styles[severity], plural(of(severity), severity))] : [],
+  );
+  const result = counts.length > 0 ? counts.join(', ') : paint('green', 'No findings');
+  const field = (name: string, text: string) =>
+    `  ${name.padEnd(9)}${visible(text).replaceAll('\n', `\n${' '.repeat(11)}`)}`;
+  return [
+    `${result}: ${hostName} of ${stack}, in ${seconds} s`,
+    ...findings.flatMap(({ code, severity, about, what, evidence, remedy, runbook }) => [
+      '',
+      `${paint(styles[severity], severity)} ${code}: ${visible(about)}`,
+      `  ${what}`,
+      field('found:', evidence),
+      field('do:', remedy),
+      field('see:', runbook),
+    ]),
+    ...(unchecked.length > 0
+      ? [
+          '',
+          'Not checked',
+          ...unchecked.map((one) => `  - ${visible(one.unchecked)}: ${visible(one.why)}`),
+        ]
+      : []),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,26 @@
+import { styleText } from 'node:util';
+
+export type Style = Extract<Parameters<typeof styleText>[0], string>;
+
+/** Whether standard output is a terminal with colours, and the user wants them. */
+export const hasColours = (): boolean => styleText('red', 'x', { stream: process.stdout }) !== 'x';
+
+/** What writes a text in a style, or as it is without colours. */
+export const painter =
+  (isColoured: boolean) =>
+  (style: Style, text: string): string =>
+    isColoured ? styleText(style, text, { validateStream: false }) : text;
+
+export const plural = (count: number, what: string): string =>
+  `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/**
+ * Text as a reader sees it: control characters, which could rewrite a terminal, and characters that reverse or hide text
+ * are shown by their numbers.
+ */
+export const visible = (text: string): string =>
+  text.replaceAll(
+    // eslint-disable-next-line no-control-regex -- they are what it replaces
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    (character) => `<U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`,
+  );
