@@ -7,7 +7,7 @@ import {
   type HostFiles,
 } from '../hostFiles/files';
 import { mailDomains, roles, type MailSettings } from '../settings/mailSettings';
-import { localPartOf } from '../settings/names';
+import { domainOf, localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
 import { probeAddress, probeDomain } from './probe';
@@ -74,9 +74,14 @@ const table = (lines: string[], mode?: string, owner?: string) =>
 const relays = (port: number) =>
   table(scannerAddresses.map((address) => `smtp+notls://${address}:${port}`));
 
+/** Domains of the names by which an alias leads to an address that another host has. */
+const onwardDomain = 'onward.invalid';
+const onwardName = (address: string): string => `${address}.${onwardDomain}`;
+
 /** Its configuration, tables and filters. */
 function files({ mail, ports }: Plan): HostFiles {
-  const aliases = aliasTargets(mail);
+  const elsewhere = mail.domains.filter((domain) => domain.elsewhere).map(({ name }) => name);
+  const { targets: aliases, onward } = leadOnward(aliasTargets(mail), elsewhere);
   const maxSize = mail.messageSize * mebibyte;
   return {
     ...filledFile('/etc/smtpd.conf', {
@@ -91,7 +96,17 @@ function files({ mail, ports }: Plan): HostFiles {
       route: route(mail),
       scannerAddresses,
       virtual: mail.accountKind === 'virtual',
+      elsewhere: elsewhere.length > 0,
+      onwardDomains: `*.${onwardDomain}`,
     }),
+    ...(elsewhere.length > 0
+      ? {
+          '/etc/smtpd/elsewhere': table(elsewhere),
+          '/etc/smtpd/onward': table(
+            onward.map((address) => `${onwardName(address)} ${escaped(address)}`),
+          ),
+        }
+      : {}),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
     '/etc/smtpd/recipients': table([...aliases.keys()].filter((a) => a.includes('@'))),
     '/etc/smtpd/virtuals': table(mapLines(mail, [...aliases, [probeAddress, account]])),
@@ -176,6 +191,30 @@ function aliasTargets(mail: MailSettings): Map<string, Target> {
   // Messages of cron and the daemons; from this host alone, because `recipients` names whole addresses.
   targets.set('root', [mail.postmaster]);
   return targets;
+}
+
+/**
+ * Has aliases lead to addresses that another host has by names of their own, unless they are addresses of such a domain
+ * themselves: what arrives for that is delivered here.
+ *
+ * @returns those addresses, too
+ */
+function leadOnward(
+  targets: Map<string, Target>,
+  elsewhere: string[],
+): { targets: Map<string, Target>; onward: string[] } {
+  const onward = new Set<string>();
+  const isElsewhere = (address: string) => elsewhere.includes(domainOf(address));
+  const lead = (to: string) => {
+    if (!isElsewhere(to)) return to;
+    onward.add(to);
+    return onwardName(to);
+  };
+  const led = [...targets].map(
+    ([address, to]) =>
+      [address, to === account || isElsewhere(address) ? to : to.map(lead)] as const,
+  );
+  return { targets: new Map(led), onward: [...onward].sort() };
 }
 
 /** Octets of the targets of one entry: OpenSMTPD has room for a line of 2048 (expand_line() of 7.6). */
