@@ -52,7 +52,7 @@ export const openSmtpd = {
     filtered: { number: 10025, protocol: 'SMTP', purpose: 'scanned mail', from: 'host' },
     signed: { number: 10027, protocol: 'SMTP', purpose: 'signed mail', from: 'host' },
     redirected: { number: 10029, protocol: 'SMTP', purpose: 'mail of Sieve scripts', from: 'host' },
-    own: { number: 10030, protocol: 'SMTP', purpose: 'refusal of mail to itself', from: 'host' },
+    own: { number: 10030, protocol: 'SMTP', purpose: 'mail to itself', from: 'host' },
   },
   // While a route is down OpenSMTPD holds mail back, so its next hops come first.
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
