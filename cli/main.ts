@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { importAccountsCommand } from './import/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
-  .addCommand(reviewCommand());
+  .addCommand(reviewCommand())
+  .addCommand(importAccountsCommand());
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);

@@ -4,7 +4,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { Api, LookUps } from '../preflight/lookUps';
 import { asciiName, isZoneId } from '../settings/names';
 import type { DnsRecord } from './dnsRecords';
-import type { DnsProvider, ExistingRecord, Zone } from './provider';
+import type { DnsProvider, ExistingRecord, MadeRecord, Zone } from './provider';
 import { RateLimit } from './rateLimit';
 import { quoteTxt, ttl } from './recordForms';
 
@@ -24,18 +24,10 @@ export const cloudflareLimit = new RateLimit(1_100, 300);
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
 
-/** Inputs of a record but for its zone. */
-const changeable = [
-  'name',
-  'type',
-  'ttl',
-  'content',
-  'priority',
-  'proxied',
-  'data',
-  'comment',
-  'tags',
-  'settings',
+/** Inputs of a record but for its zone: it has `content` or `data`, and an import reads both. */
+const changeable = ({ type }: MadeRecord): string[] => [
+  ...['name', 'type', 'ttl', 'priority', 'proxied', 'comment', 'tags', 'settings'],
+  type === 'SRV' ? 'data' : 'content',
 ];
 
 /** Cloudflare: its name servers, its API, and the resources of its Pulumi package. */
@@ -53,7 +45,7 @@ export const cloudflareDns: DnsProvider = {
     const inputs = recordInputs(record, (text) => pulumi.output(text).apply(quoteTxt));
     // An update would send the content that Cloudflare had made from the old data along with the new.
     const replaceOnChanges = ['data', 'type'];
-    const ignoreChanges = record.old && !record.old.restored ? changeable : undefined;
+    const ignoreChanges = record.old && !record.old.restored ? changeable(record) : undefined;
     const options = { ...opts, replaceOnChanges, ignoreChanges };
     return new cloudflare.DnsRecord(name, { zoneId, ...inputs }, options);
   },
