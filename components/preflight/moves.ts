@@ -30,6 +30,8 @@ export interface MoveFindings extends Findings {
   adopted: Map<string, { zoneId: string; id: string }>;
   /** Domains whose mail is delivered here from now on. */
   switched: Set<string>;
+  /** Ids of the records that they replace. */
+  replaced: Set<string>;
   reports: Record<string, MoveReport>;
   /** What a person has to do. */
   tasks: string[];
@@ -50,7 +52,7 @@ interface MoveContext {
 /** Looks at the records of domains whose mail another host has, or had until now. */
 export async function judgeMoves(context: MoveContext): Promise<MoveFindings> {
   const findings: MoveFindings = {
-    ...{ moves: {}, records: [], adopted: new Map(), switched: new Set() },
+    ...{ moves: {}, records: [], adopted: new Map(), switched: new Set(), replaced: new Set() },
     ...{ reports: {}, tasks: [], blockers: [], warnings: [] },
   };
   for (const domain of withMail(context.settings.domains)) {
@@ -186,6 +188,8 @@ class Step {
     if (isSwitched) {
       findings.switched.add(this.name);
       findings.blockers.push(...before.records.flatMap((record) => this.changedSince(record)));
+      for (const { key } of before.records)
+        for (const one of this.stated) if (one.key === key) findings.replaced.add(one.id);
     }
     const until = rememberedUntil(move, provider, now);
     if (until === undefined) return;
@@ -210,7 +214,7 @@ class Step {
     const what = `${record.name} ${record.type} ${record.content}`;
     return blockers([
       now
-        ? `${what} is now ${now.content}, and this was not shown before the switch: set delivery of ${this.name} to elsewhere again, run \`pulumi up --refresh\`, and switch then`
+        ? `${what} is now ${now.content}, and this was not shown before the switch: set delivery of ${this.name} to elsewhere again, run \`pulumi up\`, and switch then`
         : `${what} is gone, and the state does not know it: run \`pulumi up --refresh\``,
     ]);
   }

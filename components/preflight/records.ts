@@ -69,7 +69,7 @@ export async function judgeRecords(context: RecordContext): Promise<RecordFindin
   const made = madeRecords(records.map(stated), provider, moving.switched, context);
   const signers = records.filter((record) => isNextSigner(record, context)).map(stated);
   const [existing, unpublished] = await Promise.all([
-    existingRecords(made, provider, list, context),
+    existingRecords(made, provider, { list, replaced: moving.replaced }, context),
     unpublishedKeys(signers, provider, context),
   ]);
   const adopted = [
@@ -134,7 +134,14 @@ function madeRecords(
 async function existingRecords(
   made: DnsRecord[],
   provider: DnsProvider,
-  list: (zone: Zone) => Promise<ExistingRecord[] | undefined>,
+  {
+    list,
+    replaced,
+  }: {
+    list: (zone: Zone) => Promise<ExistingRecord[] | undefined>;
+    /** Ids of records that the plan is known to replace. */
+    replaced: Set<string>;
+  },
   { settings, state, zones }: RecordContext,
 ): Promise<{
   same: ({ zoneId: string } & FoundRecords['same'][number])[];
@@ -148,7 +155,9 @@ async function existingRecords(
       const wanted = made.filter((record) => record.zone === domainZone);
       if (wanted.length === 0) return { zoneId: zone.id, same: [], conflicts: [] };
       const records = (await list(zone)) ?? [];
-      const others = records.filter((record) => !own.has(textOf(record)));
+      const others = records.filter(
+        (record) => !own.has(textOf(record)) && !replaced.has(record.id),
+      );
       const judged = findRecords(wanted, others, zone, provider, announcedMtaSts(settings));
       return { zoneId: zone.id, ...judged };
     }),
