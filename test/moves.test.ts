@@ -544,7 +544,7 @@ describe('the host of a domain that another one has', () => {
   it('has its rules before those of the domains, and no others without such a domain', () => {
     const rules = (of: typeof files) =>
       of['/etc/smtpd.conf']!.text.split('\n').filter((line) => line.startsWith('match '));
-    const onward = 'domain "*.onward.invalid"';
+    const onward = 'domain regex "[.]onward[.]invalid$"';
     expect(rules(files)).toEqual([
       `match tag Own from any for ${onward} action onward`,
       'match tag Own from any for domain <elsewhere> action outbound',

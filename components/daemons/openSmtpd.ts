@@ -97,7 +97,8 @@ function files({ mail, ports }: Plan): HostFiles {
       scannerAddresses,
       virtual: mail.accountKind === 'virtual',
       elsewhere: elsewhere.length > 0,
-      onwardDomains: `*.${onwardDomain}`,
+      // A star would end at the first dot.
+      onwardDomains: `[.]${onwardDomain.replace('.', '[.]')}$`,
     }),
     ...(elsewhere.length > 0
       ? {
