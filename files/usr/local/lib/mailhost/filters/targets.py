@@ -1,6 +1,5 @@
 """Where mail for an address goes, as OpenSMTPD looks it up in its tables."""
 
-
 import pathlib
 
 
