@@ -24,6 +24,8 @@ export const nextSteps = host.openTasks.apply((tasks) =>
 );
 /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
 export const dkimCalendar = host.dkimCalendar;
+/** Of each domain that changes hosts: what the switch changes, and until when others may remember the MX from before. */
+export const moves = host.moves;
 /** Mail clients have to trust this CA; null where the certificate is by a public one. */
 export const caCertPem = host.caCertPem ?? null;
 /** `pulumi stack output sshPrivateKey --show-secrets` gets an administrator back in. */

@@ -33,6 +33,8 @@ class OwnerDns extends pulumi.ComponentResource {
               : undefined,
         // Two types cannot always stand at one name, and two texts of one kind never may.
         deleteBeforeReplace: true,
+        // Neither `pulumi destroy` nor a domain that is removed deletes what another host needs.
+        deletedWith: record.old ? this : undefined,
       });
     }
     this.registerOutputs({});

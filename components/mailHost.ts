@@ -12,6 +12,7 @@ import * as dnsRecords from './deployment/records';
 import { previewReport, type PreviewReport } from './deployment/report';
 import { hostAccess, hostMachine, prepareHost } from './deployment/server';
 import type { KeyCalendar } from './dns/dkimKeys';
+import type { MoveReport } from './dns/moves';
 import type { MailHostArgs } from './mailHostArgs';
 import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
@@ -53,6 +54,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   readonly openTasks: pulumi.Output<string[]>;
   /** Of each domain: the DKIM selector that signs, the next, and from when on a rotation removes the others. */
   readonly dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
+  /** Of each domain that changes hosts: what the switch changes, and until when others may remember the MX from before. */
+  readonly moves: pulumi.Output<Record<string, MoveReport>>;
 
   /** @param frontEnd how its errors name and change settings: as arguments, if not told otherwise */
   constructor(
@@ -85,6 +88,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     this.openTasks = made('openTasks');
     this.backupPublicKey = settings.backup ? made('backupPublicKey') : undefined;
     this.dkimCalendar = made('dkimCalendar');
+    this.moves = made('moves');
   }
 
   /** Makes everything, once the checks have told what the stack has already. */
@@ -139,7 +143,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     new Summary(
       `${name}-summary`,
       { summary: atUpdate(found.summary, found.plannedAt.toISOString()), dkim, keys, certificate },
-      { ...own, dependsOn: pushes.of('opensmtpd') },
+      // An `up` that is interrupted knows what another host had until its records are there.
+      {
+        ...own,
+        dependsOn: [...pushes.of('opensmtpd'), ...(found.summary.moves ? dns.owners : [])],
+      },
     );
     const renewal = makeRenewal(deployment, host, pushes);
     const check = new Check(
@@ -164,8 +172,11 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       backupPublicKey: backup?.publicKey,
       openTasks: pulumi
         .all([dsRecords, check.output])
-        .apply(([ds, output]) => openTasks([...found.dns.zones.values()], ds, output)),
+        .apply(([ds, output]) =>
+          openTasks([...found.dns.zones.values()], ds, output, found.dns.tasks),
+        ),
       dkimCalendar: dkimCalendar(deployment, dkim),
+      moves: pulumi.output(found.dns.moveReports),
     };
     void report?.print(found, this);
     this.registerOutputs(made);
@@ -185,6 +196,7 @@ type Made = Pick<
   | 'backupPublicKey'
   | 'openTasks'
   | 'dkimCalendar'
+  | 'moves'
 >;
 
 /** What a mail host is made from, and what the checks have found out. */

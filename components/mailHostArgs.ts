@@ -4,6 +4,7 @@ import type * as pulumi from '@pulumi/pulumi';
 import type {
   AccountKind,
   CertificateIssuer,
+  Delivery,
   DmarcPolicy,
   Dns,
   DriftAction,
@@ -25,6 +26,13 @@ export interface DomainArgs {
    * @default false
    */
   parked?: boolean;
+  /**
+   * Where its mail is delivered: `here`, or `elsewhere`, while another host has it: everything is prepared, and the
+   * MX and all other records in use stay. See moving.md. Default: `here`.
+   *
+   * @default "here"
+   */
+  delivery?: Delivery;
   /**
    * Catch-all: account or alias that receives mail for unknown recipients. E.g. `anna@example.org`. Default: such
    * mail is refused.

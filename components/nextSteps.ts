@@ -43,11 +43,13 @@ export function mailClient(host: string, accountKind: AccountKind): MailClient {
  *
  * @param dsRecords of zones that are signed, by name
  * @param checkOutput what the check of the host said last
+ * @param ofMoves what is to do for domains that change hosts
  */
 export function openTasks(
   zones: Zone[],
   dsRecords: Record<string, string>,
   checkOutput: string,
+  ofMoves: string[] = [],
 ): string[] {
   return [
     ...zones
@@ -61,6 +63,7 @@ export function openTasks(
       .filter(({ status, dnssec }) => status === 'active' && dnssec !== 'active')
       .filter(({ name }) => dsRecords[name])
       .map(({ name }) => `At the registrar of ${name}, set the DS record ${dsRecords[name]}`),
+    ...ofMoves,
     ...[...checkOutput.matchAll(/^WARNING: (.+)$/gm)].map(([, warning]) => warning!),
   ];
 }

@@ -56,6 +56,7 @@ describe('OpenSMTPD', () => {
 
   it('has rules in an order that makes a loop impossible', () => {
     expect(rules).toEqual([
+      'match tag Own from any for domain <domains> action mailbox',
       'match tag Own from any for any action outbound',
       'match tag Sieve from any for domain <domains> action mailbox',
       'match tag Sieve from any for any action outbound',

@@ -31,6 +31,7 @@ const elsewhere: DnsProvider = {
     endpoint: 'elsewhere:url',
   },
   flattensCname: false,
+  automaticTtl: 300,
   replacedTypes: ['MX'],
   limit: new RateLimit(Infinity, 1),
   limitText: 'all calls',

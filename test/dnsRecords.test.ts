@@ -87,7 +87,6 @@ describe('dnsRecords', () => {
       'mx: example.net MX 10 mail.example.org.',
       'spf: example.net TXT "v=spf1 mx -all"',
       'dmarc: _dmarc.example.net TXT "v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc-reports@example.net"',
-      'dkim-s1: s1._domainkey.example.net TXT {"from":"dkim","domain":"example.net","selector":"s1"}',
       'tls-reports: _smtp._tls.example.net TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"',
       'imaps: _imaps._tcp.example.net SRV 0 1 993 mail.example.org.',
       'sieve: _sieve._tcp.example.net SRV 0 1 4190 mail.example.org.',
@@ -95,6 +94,7 @@ describe('dnsRecords', () => {
       'submission: _submission._tcp.example.net SRV 0 1 587 mail.example.org.',
       'autoconfig: autoconfig.example.net CNAME mail.example.org.',
       'autodiscover: autodiscover.example.net CNAME mail.example.org.',
+      'dkim-s1: s1._domainkey.example.net TXT {"from":"dkim","domain":"example.net","selector":"s1"}',
     ]);
   });
 

@@ -322,7 +322,10 @@ describe('MailHost', () => {
   it('has one record give way to another before that is made, at each name', async () => {
     const records = (await build()).filter(({ type }) => type.endsWith(':DnsRecord'));
     for (const { options } of records)
-      expect(options).toMatchObject({ deleteBeforeReplace: true, replaceOnChanges: ['data'] });
+      expect(options).toMatchObject({
+        deleteBeforeReplace: true,
+        replaceOnChanges: ['data', 'type'],
+      });
   });
 
   it('issues its own certificate again two months before it ends, and says how long keys are', async () => {

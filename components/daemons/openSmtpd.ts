@@ -7,7 +7,7 @@ import {
   type HostFiles,
 } from '../hostFiles/files';
 import { mailDomains, roles, type MailSettings } from '../settings/mailSettings';
-import { localPartOf } from '../settings/names';
+import { domainOf, localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
 import { probeAddress, probeDomain } from './probe';
@@ -63,7 +63,7 @@ export const openSmtpd = {
     filtered: { number: 10025, protocol: 'SMTP', purpose: 'scanned mail', from: 'host' },
     signed: { number: 10027, protocol: 'SMTP', purpose: 'signed mail', from: 'host' },
     redirected: { number: 10029, protocol: 'SMTP', purpose: 'mail of Sieve scripts', from: 'host' },
-    own: { number: 10030, protocol: 'SMTP', purpose: 'refusal of mail to itself', from: 'host' },
+    own: { number: 10030, protocol: 'SMTP', purpose: 'mail to itself', from: 'host' },
   },
   // While a route is down OpenSMTPD holds mail back, so its next hops come first.
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
@@ -90,9 +90,14 @@ const table = (lines: string[], mode?: string, owner?: string) =>
 const relays = (port: number) =>
   table(scannerAddresses.map((address) => `smtp+notls://${address}:${port}`));
 
+/** Domains of the names by which an alias leads to an address that another host has. */
+const onwardDomain = 'onward.invalid';
+const onwardName = (address: string): string => `${address}.${onwardDomain}`;
+
 /** Its configuration, tables and filters. */
 function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): HostFiles {
-  const aliases = aliasTargets(mail);
+  const elsewhere = mail.domains.filter((domain) => domain.elsewhere).map(({ name }) => name);
+  const { targets: aliases, onward } = leadOnward(aliasTargets(mail), elsewhere);
   const maxSize = mail.messageSize * mebibyte;
   return {
     ...filledFile('/etc/smtpd.conf', {
@@ -107,7 +112,18 @@ function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): 
       route: route(smarthost, mail.ipv6),
       scannerAddresses,
       virtual: mail.accountKind === 'virtual',
+      elsewhere: elsewhere.length > 0,
+      // A star would end at the first dot.
+      onwardDomains: `[.]${onwardDomain.replace('.', '[.]')}$`,
     }),
+    ...(elsewhere.length > 0
+      ? {
+          '/etc/smtpd/elsewhere': table(elsewhere),
+          '/etc/smtpd/onward': table(
+            onward.map((address) => `${onwardName(address)} ${escaped(address)}`),
+          ),
+        }
+      : {}),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
     '/etc/smtpd/recipients': table([...aliases.keys()].filter((a) => a.includes('@'))),
     '/etc/smtpd/virtuals': table(mapLines(mail, [...aliases, [probeAddress, account]])),
@@ -188,6 +204,30 @@ function aliasTargets(mail: MailSettings): Map<string, Target> {
   // Messages of cron and the daemons; from this host alone, because `recipients` names whole addresses.
   targets.set('root', [mail.postmaster]);
   return targets;
+}
+
+/**
+ * Has aliases lead to addresses that another host has by names of their own, unless they are addresses of such a domain
+ * themselves: what arrives for that is delivered here.
+ *
+ * @returns those addresses, too
+ */
+function leadOnward(
+  targets: Map<string, Target>,
+  elsewhere: string[],
+): { targets: Map<string, Target>; onward: string[] } {
+  const onward = new Set<string>();
+  const isElsewhere = (address: string) => elsewhere.includes(domainOf(address));
+  const lead = (to: string) => {
+    if (!isElsewhere(to)) return to;
+    onward.add(to);
+    return onwardName(to);
+  };
+  const led = [...targets].map(
+    ([address, to]) =>
+      [address, to === account || isElsewhere(address) ? to : to.map(lead)] as const,
+  );
+  return { targets: new Map(led), onward: [...onward].sort() };
 }
 
 /** Octets of the targets of one entry: OpenSMTPD has room for a line of 2048 (expand_line() of 7.6). */

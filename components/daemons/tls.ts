@@ -70,11 +70,15 @@ function keyFiles(
   };
 }
 
+/** The domains whose names lead to the web server here. */
+export const webDomains = ({ domains, web }: Pick<MailSettings, 'domains' | 'web'>): string[] =>
+  (web ? domains : []).filter(({ elsewhere }) => !elsewhere).map(({ name }) => name);
+
 /** The certificates by their names: the host's, and one for each domain, so that a domain whose DNS is broken stops no other. */
 export function certificateNames(mail: Pick<MailSettings, 'hostName' | 'domains' | 'web'>) {
   return [
     { name: mail.hostName, dnsNames: [mail.hostName] },
-    ...(mail.web ? mail.domains : []).map(({ name }) => ({ name, dnsNames: clientNames(name) })),
+    ...webDomains(mail).map((name) => ({ name, dnsNames: clientNames(name) })),
   ];
 }
 

@@ -10,7 +10,7 @@ import {
   type HostFiles,
 } from '../hostFiles/files';
 import type { DaemonSpec, Plan } from './spec';
-import { tlsCiphers } from './tls';
+import { tlsCiphers, webDomains } from './tls';
 
 const root = '/usr/local/share/mailhost/web';
 
@@ -68,9 +68,9 @@ function uuidOf(name: string): string {
 }
 
 /** The names of each domain, with a certificate of their own. */
-const sites = ({ mail: { domains }, ports }: Plan): HostFiles =>
+const sites = ({ mail, ports }: Plan): HostFiles =>
   Object.fromEntries(
-    domains.map(({ name: domain }) => [
+    webDomains(mail).map((domain) => [
       `/etc/nginx/sites/${domain}.conf`,
       hostFile(
         renderTemplate('/etc/nginx/sites.conf', { domain, names: clientNames(domain), ports }),

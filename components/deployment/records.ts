@@ -69,7 +69,7 @@ const zoneName = ({ found }: Deployment, zone: string): string =>
 /** All records as a zone file. Where a person publishes them, the lines that were not in it before are shown. */
 export function makeZoneFile(deployment: Deployment, records: MadeRecord[]): pulumi.Output<string> {
   const text = pulumi
-    .all(records.map(known))
+    .all(records.filter(({ old }) => old === undefined).map(known))
     .apply((all) =>
       zoneFile(all.map((record) => ({ ...record, zone: zoneName(deployment, record.zone) }))),
     );

@@ -4,7 +4,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { Api, LookUps } from '../preflight/lookUps';
 import { asciiName, isZoneId } from '../settings/names';
 import type { DnsRecord } from './dnsRecords';
-import type { DnsProvider, ExistingRecord, Zone } from './provider';
+import type { DnsProvider, ExistingRecord, MadeRecord, Zone } from './provider';
 import { RateLimit } from './rateLimit';
 import { quoteTxt, ttl } from './recordForms';
 
@@ -24,10 +24,17 @@ export const cloudflareLimit = new RateLimit(1_100, 300);
 
 const recordType = 'cloudflare:index/dnsRecord:DnsRecord';
 
+/** Inputs of a record but for its zone: it has `content` or `data`, and an import reads both. */
+const changeable = ({ type }: MadeRecord): string[] => [
+  ...['name', 'type', 'ttl', 'priority', 'proxied', 'comment', 'tags', 'settings'],
+  type === 'SRV' ? 'data' : 'content',
+];
+
 /** Cloudflare: its name servers, its API, and the resources of its Pulumi package. */
 export const cloudflareDns: DnsProvider = {
   api,
   flattensCname: true,
+  automaticTtl: 300,
   // Their content is put together by Cloudflare, from `data`.
   replacedTypes: ['SRV', 'CAA', 'TLSA'],
   limit: cloudflareLimit,
@@ -37,8 +44,10 @@ export const cloudflareDns: DnsProvider = {
   publish: (name, zoneId, record, opts) => {
     const inputs = recordInputs(record, (text) => pulumi.output(text).apply(quoteTxt));
     // An update would send the content that Cloudflare had made from the old data along with the new.
-    const replaceOnChanges = ['data'];
-    return new cloudflare.DnsRecord(name, { zoneId, ...inputs }, { ...opts, replaceOnChanges });
+    const replaceOnChanges = ['data', 'type'];
+    const ignoreChanges = record.old && !record.old.restored ? changeable(record) : undefined;
+    const options = { ...opts, replaceOnChanges, ignoreChanges };
+    return new cloudflare.DnsRecord(name, { zoneId, ...inputs }, options);
   },
   sign: (name, zoneId, opts) =>
     new cloudflare.ZoneDnssec(name, { zoneId, status: 'active' }, opts).ds,
@@ -173,14 +182,15 @@ interface RecordInputs<V> {
  * @param quoted quoteTxt() for such a value
  */
 export function recordInputs<V>(record: DnsRecord<V>, quoted: (text: V) => V): RecordInputs<V> {
-  const { name, type } = record;
-  const common = { name, type, ttl };
+  const { name, type, old } = record;
+  const common = { name, type, ttl: old?.ttl ?? ttl };
+  const proxied = old?.proxied ?? false;
   switch (record.type) {
     case 'A':
     case 'AAAA':
-      return { ...common, content: record.value, proxied: false };
+      return { ...common, content: record.value, proxied };
     case 'CNAME':
-      return { ...common, content: record.target as V, proxied: false };
+      return { ...common, content: record.target as V, proxied };
     case 'MX':
       return { ...common, content: record.target as V, priority: record.priority };
     case 'TXT':

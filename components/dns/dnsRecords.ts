@@ -1,6 +1,6 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import { clientPorts } from '../daemons/catalogue';
-import { hasTlsa, withMail } from '../settings/derived';
+import { deliveredHere, hasTlsa } from '../settings/derived';
 import type { DmarcPolicy } from '../settings/enums';
 import { mailSettings } from '../settings/mailSettings';
 import { domainOf, liesIn } from '../settings/names';
@@ -39,6 +39,14 @@ export type DnsRecord<V = string | RecordSource> = RecordData<V> & {
   owner: { type: 'HostDns' | 'DomainDns'; name: string };
   /** What stands behind the owner's name in that of the resource. */
   key: string;
+  /** Set on a record of the host that has the domain's mail. */
+  old?: {
+    /** Seconds. */
+    ttl: number;
+    proxied: boolean;
+    /** The record that the stack has put in its place is to give way to it again; else it stays as it is. */
+    restored: boolean;
+  };
 };
 
 /** A record as its owner has it. */
@@ -69,12 +77,23 @@ export function dnsRecords(
       owned({ type: 'DomainDns', name: domain.name }, domain.zone, [
         ...(domain.parked
           ? parkedRecords(domain.name)
-          : domainRecords(settings, domain, selectors(domain.name))),
+          : [
+              ...(domain.delivery === 'here' ? recordsInUse(settings, domain) : []),
+              ...selectors(domain.name).map((selector) => dkimRecord(selector, domain.name)),
+            ]),
         ...consents.filter(({ owner }) => owner === domain.name).map(({ record }) => record),
       ]),
     ),
   ];
 }
+
+/** What a domain publishes once its mail is delivered here, and another host has until then. */
+export const recordsOfSwitch = (settings: Settings, domain: Domain): DnsRecord<string>[] =>
+  recordsInUse(settings, domain).map((record) => ({
+    ...record,
+    owner: { type: 'DomainDns', name: domain.name },
+    zone: domain.zone,
+  }));
 
 /** Records that mail of these domains needs in zones of others. */
 export const foreignRecords = (settings: Settings): (OwnRecord & RecordData<string>)[] =>
@@ -129,32 +148,31 @@ export const publicKeyHash = (publicKeyPem: string): string =>
 export const tlsGenerations = (generation: number): number[] =>
   [generation - 1, generation, generation + 1].filter((n) => n >= 1);
 
-/** What a domain with mail publishes. */
-function domainRecords(settings: Settings, domain: Domain, selectors: string[]): OwnRecord[] {
+/** What a domain publishes whose mail is delivered here, besides its DKIM keys. */
+function recordsInUse(settings: Settings, domain: Domain): (OwnRecord & RecordData<string>)[] {
   const { hostName, web } = settings;
   const { name, spf } = domain;
   const mtaSts = announcedMtaSts(settings);
-  const srvRecord = (key: string, port: number): OwnRecord => ({
+  const srvRecord = (key: string, port: number) => ({
     key,
     name: `_${key}._tcp.${name}`,
-    type: 'SRV',
+    type: 'SRV' as const,
     priority: 0,
     weight: 1,
     port,
     target: hostName,
   });
   const [autoconfig, autodiscover, policyHost] = clientNames(name);
-  const alias = (key: string, of: string): OwnRecord => ({
+  const alias = (key: string, of: string) => ({
     key,
     name: of,
-    type: 'CNAME',
+    type: 'CNAME' as const,
     target: hostName,
   });
   return [
     { key: 'mx', name, type: 'MX', priority: 10, target: hostName },
     { key: 'spf', name, type: 'TXT', value: spfRecord(spf) },
     { key: 'dmarc', name: `_dmarc.${name}`, type: 'TXT', value: dmarcRecord(settings, domain) },
-    ...selectors.map((selector) => dkimRecord(selector, name)),
     // Reports on TLS to this host (RFC 8460, section 3).
     {
       key: 'tls-reports',
@@ -202,7 +220,7 @@ function reportConsents({ domains, dmarcReports }: Settings) {
   if (dmarcReports === undefined) return [];
   const to = domainOf(dmarcReports);
   const owner = nearestDomain(domains, to)?.name;
-  return withMail(domains).flatMap((domain) => {
+  return deliveredHere(domains).flatMap((domain) => {
     const name = reportConsentName(domain.name, to);
     const key = `dmarc-reports-${domain.name}`;
     return name === undefined

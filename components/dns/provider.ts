@@ -25,6 +25,10 @@ export interface ExistingRecord {
   content: string;
   /** Whether the provider answers with addresses of its own instead. */
   proxied?: boolean;
+  /** Of an MX. */
+  priority?: number;
+  /** Seconds; 1 where the provider chooses. */
+  ttl?: number;
 }
 
 /** A record whose value may be known only later. */
@@ -45,6 +49,8 @@ export interface DnsProvider {
   api: Api;
   /** Whether a CNAME at the zone's own name is answered as the addresses it leads to, so that other records may stand beside it. */
   flattensCname: boolean;
+  /** Seconds that a record lives whose `ttl` is 1. */
+  automaticTtl: number;
   /** Types of which a record with another content is a new one, and not an update. */
   replacedTypes: DnsRecord['type'][];
   /** How many calls the API answers. */
@@ -72,7 +78,7 @@ export interface DnsProvider {
     only?: Pick<ExistingRecord, 'name' | 'type'>,
   ): Promise<ExistingRecord[] | undefined>;
 
-  /** Creates the resource `name` that is a record. */
+  /** Creates the resource `name` that is a record. An `old` one that is not restored stays as it is. */
   publish(
     name: string,
     zoneId: pulumi.Input<string>,

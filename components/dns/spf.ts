@@ -66,6 +66,47 @@ export const maximumRecordLength = 2048;
 export const spfRecord = (mechanisms: string[]): string =>
   ['v=spf1', 'mx', ...mechanisms.filter((m) => m !== 'mx'), '-all'].join(' ');
 
+/** Whether an SPF record has a mechanism that lets pass. */
+const hasMechanism = (record: string, mechanism: string): boolean =>
+  record
+    .toLowerCase()
+    .split(' ')
+    .some((term) => term.replace(/^\+/, '') === mechanism);
+
+/**
+ * An SPF record that lets this host pass, too, while another one has the mail.
+ *
+ * @returns undefined if it does already
+ */
+export function spfWithHost(record: string, hostName: string): string | undefined {
+  const mechanism = `a:${hostName}`;
+  if (hasMechanism(record, mechanism)) return undefined;
+  const [version, ...terms] = record.split(' ').filter(Boolean);
+  return [version, mechanism, ...terms].join(' ');
+}
+
+/**
+ * What an SPF record lets pass and the one of this host would not: for the setting `spf`.
+ *
+ * @param spf mechanisms that the setting has
+ * @param mx hosts that are the domain's MX while it has that record
+ */
+export function mechanismsToKeep(
+  record: string,
+  spf: string[],
+  mx: string[],
+  hostName: string,
+): string[] {
+  const terms = record
+    .split(' ')
+    .slice(1)
+    .map((term) => term.replace(/^\+/, '').replace(/^redirect=/i, 'include:'))
+    .flatMap((term) => (/^mx$/i.test(term) ? mx.map((host) => `a:${host}`) : [term]));
+  const kept = terms.flatMap((term) => normalSpfMechanism(term) ?? []);
+  const has = new Set([...spf, 'mx', `a:${hostName}`]);
+  return [...new Set(kept)].filter((mechanism) => !has.has(mechanism));
+}
+
 /** The texts at a name, each as one string, or none where the name or the type does not exist. */
 export type TxtLookup = (name: string) => Promise<string[]>;
 

@@ -1,4 +1,5 @@
 import type { DnsRecord } from '../dns/dnsRecords';
+import { unquoted } from '../dns/moves';
 import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
 import { isKnown, recordContent } from '../dns/recordForms';
 import type { MtaSts } from '../settings/enums';
@@ -13,8 +14,7 @@ export interface FoundRecords {
 
 /** Texts of which a name may have one only, however they are cut and spaced; of other texts it may have many. */
 function singleText(content = ''): string | undefined {
-  const strings = content.match(/"(?:[^"\\]|\\.)*"/g)?.map((quoted) => quoted.slice(1, -1));
-  const text = strings?.join('') ?? content;
+  const text = unquoted(content);
   const [, version] = /^\s*v\s*=\s*(spf1|DMARC1|DKIM1|TLSRPTv1|STSv1)\b/i.exec(text) ?? [];
   return version && `v=${version.toLowerCase()}`;
 }
@@ -28,7 +28,8 @@ const contentOf = (record: DnsRecord): string | undefined =>
 
 const isDkimName = (name: string): boolean => name.includes('._domainkey.');
 
-function clashes(
+/** Whether a record that is wanted and one that exists cannot both stand. */
+export function clashes(
   wanted: DnsRecord,
   existing: ExistingRecord,
   zone: Zone,

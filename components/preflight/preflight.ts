@@ -35,12 +35,12 @@ export interface Preflight {
     /** What a new server would miss. */
     lost: (lookUps: LookUps) => Promise<Blocker[]>;
   };
-  dns: Pick<RecordFindings, 'made' | 'hasTlsa'> & {
+  dns: Pick<RecordFindings, 'made' | 'hasTlsa' | 'switched' | 'moveReports' | 'tasks'> & {
     /** Undefined if a person publishes the records. */
     provider?: DnsProvider;
     /** As the domains name them; none if a person publishes the records. */
     zones: Map<string, Zone>;
-    /** What the plan publishes. */
+    /** What the plan publishes, and what it keeps of other hosts. */
     records: DnsRecord[];
   };
   /** What the state has. */
@@ -95,6 +95,7 @@ export async function preflight(
     historiesBefore,
     histories,
     lookUps,
+    plannedAt,
   };
   const [machine, inZones, spf] = await Promise.all([
     judgeMachine(settings, state, lookUps, plannedAt),
@@ -106,9 +107,10 @@ export async function preflight(
   const findings = [found, changes, machine, inZones, failed, spf, abandoned];
   await report(findings, settings.confirm, state.summary === undefined, frontEnd);
 
+  const { moves } = inZones;
   const commands = state.changes;
   return {
-    summary,
+    summary: { ...summary, ...(Object.keys(moves).length > 0 ? { moves } : {}) },
     plannedAt,
     adopted: {
       ids: new Map([...machine.adopted, ...inZones.adopted]),
@@ -119,7 +121,16 @@ export async function preflight(
       serverMade: machine.serverMade,
       lost: (later) => lostParts(machineKinds(settings, later), state),
     },
-    dns: { provider, zones, records, made: inZones.made, hasTlsa: inZones.hasTlsa },
+    dns: {
+      provider,
+      zones,
+      records: inZones.records,
+      made: inZones.made,
+      hasTlsa: inZones.hasTlsa,
+      switched: inZones.switched,
+      moveReports: inZones.moveReports,
+      tasks: inZones.tasks,
+    },
     before: {
       own: state.own,
       zoneFile: state.zoneFile,

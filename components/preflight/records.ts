@@ -1,17 +1,28 @@
 import { dkimSelector, type KeyHistory } from '../dns/dkimKeys';
 import type { DnsRecord, RecordSource } from '../dns/dnsRecords';
+import type { Move, MoveReport } from '../dns/moves';
 import { announcedMtaSts } from '../dns/mtaSts';
 import { tlsaName } from '../dns/names';
-import type { DnsProvider, Zone } from '../dns/provider';
+import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
 import { isKnown, recordContent, resourceName, withValue } from '../dns/recordForms';
 import type { Settings } from '../settings/settings';
 import { findRecords, isReplaced, signerMistakes, type FoundRecords } from './existingRecords';
 import { blockers, type Blocker, type Findings } from './findings';
 import type { LookUps } from './lookUps';
+import { judgeMoves, tasksByHand } from './moves';
 import type { OwnState } from './state';
 
 /** What the plan does with DNS records. */
 export interface RecordFindings extends Findings {
+  /** All that the plan has: its own, and those of other hosts that it keeps or puts back. */
+  records: DnsRecord[];
+  /** What is known of other hosts, by domain, to be kept in the state. */
+  moves: Record<string, Move>;
+  /** Domains whose mail is delivered here from now on. */
+  switched: Set<string>;
+  moveReports: Record<string, MoveReport>;
+  /** What a person has to do about domains that change hosts. */
+  tasks: string[];
   /** Names of the resources of those records that the plan makes, or makes anew. */
   made: Set<string>;
   /** Ids of records that exist already and the state does not have, by type and name of the resource. */
@@ -33,6 +44,7 @@ export interface RecordContext {
   historiesBefore: Record<string, KeyHistory>;
   histories: Record<string, KeyHistory>;
   lookUps: LookUps;
+  plannedAt: Date;
 }
 
 /** Looks at the zones: which records the plan makes there, what they collide with, and whether the next keys are published. */
@@ -42,25 +54,48 @@ export async function judgeRecords(context: RecordContext): Promise<RecordFindin
     ({ type, name }) => type === 'TLSA' && name === tlsaName(settings.hostName),
   );
   if (provider === undefined)
-    return { made: new Set(), adopted: new Map(), hasTlsa, blockers: [], warnings: [] };
+    return {
+      ...{ records, made: new Set(), adopted: new Map(), hasTlsa, moves: {}, switched: new Set() },
+      ...{ moveReports: {}, tasks: await tasksByHand(settings), blockers: [], warnings: [] },
+    };
   const stated = (record: DnsRecord) => withValue(record, (source) => valueOf(source, context));
-  const made = madeRecords(records.map(stated), provider, context);
+  const listings = new Map<string, Promise<ExistingRecord[] | undefined>>();
+  const list = (zone: Zone) => {
+    const listing = listings.get(zone.id) ?? provider.listRecords(zone, context.lookUps);
+    listings.set(zone.id, listing);
+    return listing;
+  };
+  const moving = await judgeMoves({ ...context, provider, list, now: context.plannedAt });
+  const made = madeRecords(records.map(stated), provider, moving.switched, context);
   const signers = records.filter((record) => isNextSigner(record, context)).map(stated);
   const [existing, unpublished] = await Promise.all([
-    existingRecords(made, provider, context),
+    existingRecords(made, provider, { list, replaced: moving.replaced }, context),
     unpublishedKeys(signers, provider, context),
   ]);
+  const adopted = [
+    ...[...moving.adopted].map(([resource, ids]) => ({ resource, ...ids })),
+    ...existing.same.map(({ zoneId, wanted, existing: { id } }) => ({
+      resource: resourceName(state.mailHost, wanted),
+      zoneId,
+      id,
+    })),
+  ];
   return {
+    records: [...records, ...moving.records],
+    moves: moving.moves,
+    switched: moving.switched,
+    moveReports: moving.reports,
+    tasks: moving.tasks,
     made: new Set(made.map((record) => resourceName(state.mailHost, record))),
     adopted: new Map(
-      existing.same.map(({ zoneId, wanted, existing: { id } }) => [
-        `${provider.recordType} ${resourceName(state.mailHost, wanted)}`,
+      adopted.map(({ resource, zoneId, id }) => [
+        `${provider.recordType} ${resource}`,
         provider.importId(zoneId, id),
       ]),
     ),
     hasTlsa,
-    blockers: [...existing.conflicts, ...unpublished],
-    warnings: [],
+    blockers: [...moving.blockers, ...existing.conflicts, ...unpublished],
+    warnings: moving.warnings,
   };
 }
 
@@ -77,6 +112,7 @@ function valueOf(source: RecordSource, { settings, state }: RecordContext): stri
 function madeRecords(
   records: DnsRecord[],
   provider: DnsProvider,
+  switched: Set<string>,
   { state, zones }: RecordContext,
 ): DnsRecord[] {
   const present = new Map(
@@ -86,7 +122,11 @@ function madeRecords(
     const zoneId = zones.get(record.zone)?.id;
     if (zoneId === undefined) return false;
     const inState = present.get(`${resourceName(state.mailHost, record)} ${zoneId}`);
-    return inState === undefined || isReplaced(record, inState, provider);
+    return (
+      inState === undefined ||
+      isReplaced(record, inState, provider) ||
+      switched.has(record.owner.name)
+    );
   });
 }
 
@@ -94,7 +134,15 @@ function madeRecords(
 async function existingRecords(
   made: DnsRecord[],
   provider: DnsProvider,
-  { settings, state, zones, lookUps }: RecordContext,
+  {
+    list,
+    replaced,
+  }: {
+    list: (zone: Zone) => Promise<ExistingRecord[] | undefined>;
+    /** Ids of records that the plan is known to replace. */
+    replaced: Set<string>;
+  },
+  { settings, state, zones }: RecordContext,
 ): Promise<{
   same: ({ zoneId: string } & FoundRecords['same'][number])[];
   conflicts: Blocker[];
@@ -106,8 +154,10 @@ async function existingRecords(
     [...zones].map(async ([domainZone, zone]) => {
       const wanted = made.filter((record) => record.zone === domainZone);
       if (wanted.length === 0) return { zoneId: zone.id, same: [], conflicts: [] };
-      const records = (await provider.listRecords(zone, lookUps)) ?? [];
-      const others = records.filter((record) => !own.has(textOf(record)));
+      const records = (await list(zone)) ?? [];
+      const others = records.filter(
+        (record) => !own.has(textOf(record)) && !replaced.has(record.id),
+      );
       const judged = findRecords(wanted, others, zone, provider, announcedMtaSts(settings));
       return { zoneId: zone.id, ...judged };
     }),

@@ -6,7 +6,8 @@ import type { Settings } from '../settings/settings';
 import type { Blocker, Findings } from './findings';
 import type { OwnState } from './state';
 
-const lookUpTxt: TxtLookup = async (name) => {
+/** By the resolver of the machine that plans. */
+export const lookUpTxt: TxtLookup = async (name) => {
   try {
     return (await dns.resolveTxt(name)).map((strings) => strings.join(''));
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { KeyHistory } from '../dns/dkimKeys';
+import type { Move } from '../dns/moves';
 import { announcedMtaSts } from '../dns/mtaSts';
 import { seconds } from '../settings/duration';
 import { withMail } from '../settings/derived';
@@ -32,6 +33,8 @@ export interface Summary {
   domains: string[];
   parked: string[];
   accounts: string[];
+  /** Of each domain that another host has, or had before. */
+  moves?: Record<string, Move>;
   /** Every address that mail is taken in for, role addresses aside; `@example.org` for a catch-all. */
   addresses: string[];
 }

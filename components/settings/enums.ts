@@ -2,6 +2,10 @@
 export const AccountKind = { Virtual: 'virtual', System: 'system' } as const;
 export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
 
+/** Where the mail of a domain is delivered: on this host, or by the one that its MX names. */
+export const Delivery = { Here: 'here', Elsewhere: 'elsewhere' } as const;
+export type Delivery = (typeof Delivery)[keyof typeof Delivery];
+
 /** What happens to spam from outside: filed into Junk, held on the host, or dropped; never bounced to a forged sender. */
 export const SpamAction = { File: 'file', Hold: 'hold', Drop: 'drop' } as const;
 export type SpamAction = (typeof SpamAction)[keyof typeof SpamAction];

@@ -20,8 +20,8 @@ export type MailSettings = Omit<
   | 'tls'
   | 'volumeSize'
 > & {
-  /** Domains that have mail, each with the DKIM selector that signs now. */
-  domains: { name: string; selector: string; catchAll?: string }[];
+  /** Domains that have mail, each with the DKIM selector that signs now; `elsewhere` while another host has it. */
+  domains: { name: string; selector: string; catchAll?: string; elsewhere?: true }[];
   accounts: Omit<Settings['accounts'][number], 'passwordHash'>[];
   /** How long backups are kept. */
   backup?: Pick<Backup, 'keepDaily' | 'keepWeekly' | 'keepMonthly'>;
@@ -48,10 +48,11 @@ export function mailSettings(settings: Settings): MailSettings {
     ...rest,
     // A policy that no domain announces promises nothing.
     mtaSts: announcedMtaSts(settings) ?? 'none',
-    domains: withMail(settings.domains).map(({ name, catchAll }) => ({
+    domains: withMail(settings.domains).map(({ name, catchAll, delivery }) => ({
       name,
       selector: dkimSelector(generations[name]!),
       ...(catchAll === undefined ? {} : { catchAll }),
+      ...(delivery === 'elsewhere' ? { elsewhere: true as const } : {}),
     })),
     accounts: accounts.map((account) => without(account, 'passwordHash')),
     tls: {

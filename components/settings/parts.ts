@@ -1,5 +1,5 @@
 import { isCertificateChain, isPrivateKey } from './certificates';
-import { CertificateIssuer, DmarcPolicy } from './enums';
+import { CertificateIssuer, Delivery, DmarcPolicy } from './enums';
 import {
   about,
   acmeDirectory,
@@ -45,6 +45,14 @@ export const domain = objectOf('a domain, with name', {
         'Publish that the domain has no mail: null MX, SPF that allows no sender, DMARC reject.',
     }),
   ),
+  delivery: oneOf('Delivery', Delivery)
+    .default('here')
+    .meta(
+      about({
+        description:
+          'Where its mail is delivered: `here`, or `elsewhere`, while another host has it: everything is prepared, and the MX and all other records in use stay. See moving.md.',
+      }),
+    ),
   catchAll: address.optional().meta(
     about({
       description: 'Catch-all: account or alias that receives mail for unknown recipients.',

@@ -9,7 +9,7 @@ import { selfSigned } from '../selfSigned';
 import { currentLab } from '../state';
 import type { ReceivedMessage } from './mailbox';
 import { labResolver } from './resolver';
-import { remoteDir, remoteHost, remoteIpv6Zone, remoteZone, smarthost } from './zone';
+import { movingZone, remoteDir, remoteHost, remoteIpv6Zone, remoteZone, smarthost } from './zone';
 
 /**
  * The remote mail system: takes mail for its domains, and as a smarthost with whatever login, judges it by SPF, DKIM and
@@ -46,7 +46,7 @@ const servers = {
     disabledCommands: ['AUTH'],
     onRcptTo: ({ address }, _session, done) => {
       done(
-        [remoteZone, remoteIpv6Zone].includes(domainOf(address).toLowerCase())
+        [remoteZone, remoteIpv6Zone, movingZone].includes(domainOf(address).toLowerCase())
           ? undefined
           : smtpError(550, 'relaying denied'),
       );

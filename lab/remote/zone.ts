@@ -12,6 +12,8 @@ export const remoteHost = `mx.${remoteZone}`;
 export const smarthost = `smtp.${remoteZone}`;
 /** A domain of the same system, whose host has no IPv4 address. */
 export const remoteIpv6Zone = `ipv6.${remoteZone}`;
+/** A domain of the Cloudflare account whose mail this system takes, too, where it is the MX. */
+export const movingZone = 'example.com';
 /** A domain that this system's exchanger is named for, and for which it takes no mail. */
 export const refusedZone = `refused.${remoteZone}`;
 /** A domain whose mail exchanger is whoever sends to it. */

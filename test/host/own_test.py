@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import tempfile
 import unittest
 
 from protocol import Refused
@@ -70,12 +71,32 @@ class IsOwn(unittest.TestCase):
 
 
 class Filter(unittest.TestCase):
-    def test_refuses_whatever_comes(self):
-        filter = own.Own(0)
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "domains").write_text("example.org\nmoving.example\n")
+        (self.folder / "virtuals").write_text("anna@example.org vmail\nanna@moving.example vmail\n")
+        (self.folder / "elsewhere").write_text("moving.example\n")
+
+    def judge(self, recipient: str) -> None:
+        filter = own.Own(0, str(self.folder / "domains"), str(self.folder / "virtuals"))
         message = own.Message("", "anna@example.org")
-        message.recipients = ["x@[127.0.0.1]"]
+        message.recipients = [recipient]
+        filter.check_recipients(message)
+
+    def test_refuses_what_is_for_no_mailbox_here(self):
         with self.assertRaisesRegex(Refused, "554"):
-            filter.check_recipients(message)
+            self.judge("x@[127.0.0.1]")
+
+    def test_keeps_mail_waiting_that_another_host_is_to_have(self):
+        with self.assertRaisesRegex(Refused, r"^451 4\.4\.6 mail for moving\.example is delivered elsewhere"):
+            self.judge("anna@moving.example")
+
+    def test_takes_what_waited_for_another_host_until_the_domain_moved_here(self):
+        (self.folder / "elsewhere").unlink()
+        self.judge("anna@moving.example")
+        self.judge("anna@example.org")
 
 
 if __name__ == "__main__":

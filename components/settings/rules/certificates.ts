@@ -1,7 +1,7 @@
 import { hasPublicCertificate } from '../../dns/mtaSts';
 import { pairMistake, uncovered } from '../certificates';
 import type { Mistake } from '../mistakes';
-import { mailDomains, type Rule } from './draft';
+import { domainsHere, type Rule } from './draft';
 
 export const termsAreAccepted: Rule = function* ({ tls }) {
   if (tls?.issuer !== 'acme' || tls.acceptTerms !== false) return;
@@ -75,7 +75,7 @@ export const mtaStsCanBeEnforced: Rule = function* (draft) {
     web && tls?.issuer === 'provided' && tls.chain && tls.privateKey
       ? uncovered(
           tls.chain,
-          mailDomains(draft).map((name) => `mta-sts.${name}`),
+          domainsHere(draft).map((name) => `mta-sts.${name}`),
         )
       : [];
   if (missing.length > 0)

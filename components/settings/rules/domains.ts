@@ -40,8 +40,10 @@ export const zonesHoldDomains: Rule = function* ({ domains, dns }) {
 export const parkedDomainsHaveNoMail: Rule = function* ({ domains }) {
   for (const { path: domain, value } of placed(domains, 'domains')) {
     const { name, parked, catchAll, spf = [], dmarcPolicy = 'reject', dkimGeneration } = value;
+    const { delivery = 'here' } = value;
     if (!parked || name === undefined) continue;
     const isSet = {
+      delivery: delivery !== 'here',
       catchAll: catchAll !== undefined,
       spf: spf.length > 0,
       dmarcPolicy: dmarcPolicy !== 'reject',

@@ -30,6 +30,12 @@ export const placed = <T>(items: (T | undefined)[] = [], ...path: Path): Placed<
 export const at = <T>(value: T | undefined, ...path: Path): Placed<T>[] =>
   value === undefined ? [] : [{ path, value }];
 
+/** Names of the domains whose mail is delivered here. */
+export const domainsHere = ({ domains }: Draft): string[] =>
+  placed(domains).flatMap(({ value: { name, parked, delivery } }) =>
+    name === undefined || parked || delivery === 'elsewhere' ? [] : [name],
+  );
+
 /** Names of the domains that have mail. */
 export const mailDomains = ({ domains }: Draft): string[] =>
   placed(domains).flatMap(({ value: { name, parked } }) =>

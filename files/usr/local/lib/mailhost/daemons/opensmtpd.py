@@ -51,7 +51,7 @@ class OpenSmtpd(Service):
 
 def check_table(path: str, text: str) -> None:
     """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
-    keyed = path.endswith(("virtuals", "credentials", "identities", "logins", "smarthost"))
+    keyed = path.endswith(("virtuals", "onward", "credentials", "identities", "logins", "smarthost"))
     for number, line in enumerate(text.splitlines(), 1):
         if len(line.split(None, 1)) != (2 if keyed else 1):
             # The line itself may hold a secret.

@@ -1,11 +1,15 @@
 """Where mail for an address goes, as OpenSMTPD looks it up in its tables."""
 
+import pathlib
+
 
 class Targets:
     def __init__(self, domains: str, virtuals: str):
-        """Of the paths of two tables."""
+        """Of the paths of two tables. The domains that another host has are in one beside that of the domains, if there are any."""
         with open(domains) as lines:
             self.domains = set(lines.read().lower().split())
+        elsewhere = pathlib.Path(domains).with_name("elsewhere")
+        self.elsewhere = set(elsewhere.read_text().lower().split()) if elsewhere.exists() else set()
         with open(virtuals) as lines:
             pairs = [line.lower().split(None, 1) for line in lines]
         # An apostrophe has a backslash before it.

@@ -1,0 +1,78 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { changesText, configChanges, readStack, type ConfigChanges } from './changes';
+import { formats, readOldHost, type Format } from './readers';
+
+interface Options {
+  from: Format;
+  aliases?: string;
+  quotas?: string;
+  domain?: string;
+  stack?: string;
+  set?: boolean;
+}
+
+export const importAccountsCommand = (): Command =>
+  new Command('import-accounts')
+    .description('take the accounts of another host, with their password hashes, into stack config')
+    .argument('<file>', 'its accounts')
+    .addOption(
+      new Option(
+        '--from <format>',
+        'what the file is: passwd-file of Dovecot, /etc/shadow, or postfix-accounts.cf',
+      )
+        .choices(Object.keys(formats))
+        .makeOptionMandatory(),
+    )
+    .option('--aliases <file>', 'its aliases: a table of Postfix, such as postfix-virtual.cf')
+    .option('--quotas <file>', 'its quotas, as dovecot-quotas.cf has them')
+    .option('--domain <domain>', 'domain of names that have none')
+    .option('--stack <stack>', 'stack to set. Default: the one that is selected')
+    .option('--set', 'set it. Default: print what would be set')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 all can be taken, 2 some cannot, 1 if nothing could be read or set',
+    )
+    .action((file: string, options: Options) => {
+      const text = (path?: string) => (path === undefined ? undefined : readFileSync(path, 'utf8'));
+      const old = readOldHost(options.from, {
+        ...{ accounts: text(file)!, aliases: text(options.aliases), quotas: text(options.quotas) },
+        domain: options.domain,
+      });
+      const stack = options.stack ?? pulumi(['stack', '--show-name']).trim();
+      const path = `Pulumi.${stack.split('/').at(-1)}.yaml`;
+      const changes = configChanges(
+        old,
+        readStack(existsSync(path) ? readFileSync(path, 'utf8') : ''),
+      );
+      process.stdout.write(changesText(changes, old.problems));
+      if (options.set) apply(changes, stack);
+      process.exitCode = old.problems.length > 0 ? 2 : 0;
+    });
+
+/** Settings in one call of pulumi: its command line has room for so many. */
+const atOnce = 200;
+
+/** Secrets go by standard input, so that no list of processes shows them. */
+function apply({ plain, secret }: ConfigChanges, stack: string): void {
+  for (let at = 0; at < plain.length; at += atOnce) {
+    const pairs = plain.slice(at, at + atOnce);
+    const words = pairs.flatMap(([path, value]) => ['--plaintext', `${path}=${value}`]);
+    pulumi(['config', 'set-all', '--stack', stack, '--path', ...words]);
+  }
+  for (const [path, value] of secret)
+    pulumi(['config', 'set', '--stack', stack, '--path', '--secret', path], value);
+}
+
+function pulumi(words: string[], input = ''): string {
+  const { error, status, stdout } = spawnSync('pulumi', ['--non-interactive', ...words], {
+    ...{ encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'inherit'] },
+  });
+  if (error)
+    throw new Error(`pulumi cannot be run: ${error.message}. Install the Pulumi CLI.`, {
+      cause: error,
+    });
+  if (status !== 0) throw new Error(`pulumi ${words[0]} ${words[1]} failed; run it again to go on`);
+  return stdout;
+}
