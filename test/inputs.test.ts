@@ -1,6 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
 import { expect, it } from 'vitest';
-import type { HostFiles } from '../components/hostFiles/files';
 import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { example, sshKey } from './example';
@@ -60,7 +59,7 @@ it('may be given by other resources, and come to the same', async () => {
           // The ids of the mocks are in the order of registration.
           /^(?:triggers|sshKeys|ipv[46])$|Ids?$/.test(key)
             ? 'id'
-            : pulumi.runtime.unwrapRpcSecret(value),
+            : (pulumi.runtime.unwrapRpcSecret(value) as unknown),
         ) as unknown,
       ]),
     );

@@ -50,7 +50,7 @@ export const isLater = (value: unknown): value is pulumi.Output<unknown> =>
 
 /** A value once it is known; undefined in a preview that does not know it. */
 export async function knownValue<T>(value: pulumi.Input<T>): Promise<T | undefined> {
-  if (!isLater(value)) return value as T;
+  if (!isLater(value)) return value;
   const output = pulumi.output(value) as pulumi.Output<T>;
   // The SDK declares it for itself alone. It is rejected where the value is.
   const { isKnown } = output as unknown as { isKnown: Promise<boolean> };

@@ -8,7 +8,7 @@ import { addresses } from '../../lab/network';
 import { passwords } from '../../lab/proof';
 import { received } from '../../lab/remote/mailbox';
 import { waitFor } from '../../lab/state';
-import { example, exampleMail, filesOf, secretFilesOf } from '../example';
+import { exampleMail, filesOf, secretFilesOf } from '../example';
 import { Forwarding, forwardingAliases, someCases } from '../fuzz/forwarding';
 import { erika, hostTest, type Host } from './hosts';
 import { SmtpDialogue, type Target } from './smtpDialogue';
