@@ -1,4 +1,4 @@
-import type { Severity } from './finding';
+export type Severity = 'warning' | 'problem';
 
 interface Entry {
   severity: Severity;

@@ -1,6 +1,4 @@
-import { catalogue, type Code } from './catalogue';
-
-export type Severity = 'warning' | 'problem';
+import { catalogue, type Code, type Severity } from './catalogue';
 
 /** What a check found: a kind of fault, and where. */
 export interface Found {

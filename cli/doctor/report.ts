@@ -1,5 +1,6 @@
 import { painter, plural, visible, type Style } from '../../components/review/terminal';
-import type { Finding, Severity, Unchecked } from './finding';
+import type { Severity } from './catalogue';
+import type { Finding, Unchecked } from './finding';
 
 /** What a look at a mail host gave. */
 export interface Report {

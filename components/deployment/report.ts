@@ -116,18 +116,20 @@ export class PreviewReport {
       resources: resources.length,
       outputs: {},
     });
-    return reportOf(review, comparedIn(resources), this.detail, own.length === 0);
+    return reportOf(review, await comparedIn(resources), this.detail, own.length === 0);
   }
 }
 
-const comparedIn = (resources: Registered[]): Compared => ({
-  resources: resources.length,
-  records: resources.filter(({ type }) => isRecord(type)).length,
-  files: resources.reduce(
-    (sum, { props }) => sum + Object.keys(filesIn(props.stdin) ?? {}).length,
-    0,
-  ),
-});
+async function comparedIn(resources: Registered[]): Promise<Compared> {
+  const inputs = await Promise.all(resources.map(({ props }) => inspect(props.stdin)));
+  return {
+    resources: resources.length,
+    records: resources.filter(({ type }) => isRecord(type)).length,
+    files: inputs
+      .filter(({ isSecret }) => !isSecret)
+      .reduce((sum, { value }) => sum + Object.keys(filesIn(value) ?? {}).length, 0),
+  };
+}
 
 /** The value of an input, also if it is secret or not known yet. */
 async function inspect(input: unknown): Promise<Properties[string]> {
