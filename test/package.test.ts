@@ -116,10 +116,12 @@ describe('the packed package, in an empty folder', () => {
       'cli',
       'components',
       'dist',
+      'docs',
       'files',
       'node_modules',
       'package.json',
       'schema.json',
+      'tsconfig.build.json',
       'tsconfig.json',
     ]);
   });

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { works } from '../../components/review/pushes';
+import { heldMail, replacedServer } from '../../components/review/measured';
 import { parsePlan } from '../../cli/review/plan';
 import { reviewOf } from '../../components/review/review';
 import { push, reviewOfSteps, sampleNames, sampleReview, step } from './samples';
@@ -118,8 +119,8 @@ describe('the effects', () => {
 
   it('of a push name what is restarted, and what is not, not', () => {
     expect(effects('spamTagLevel')).toEqual([
-      'restarts spamd and amavis; mail waits in the queue until amavis answers',
-      'restarts amavis; mail waits in the queue until it answers',
+      `restarts spamd and amavis; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s)`,
+      `restarts amavis; mail waits in the queue until it answers (measured: up to ${heldMail.amavis} s)`,
       'checks at the end that mail works',
     ]);
   });
@@ -151,12 +152,15 @@ describe('the effects', () => {
     ]);
   });
 
-  it('name no time that was not measured', () => {
-    const during = reviewOfSteps(
+  it('name the times that were measured, and no other', () => {
+    const [replaced, restarted] = reviewOfSteps(
       push({ '/a': 'a' }, { '/a': 'b' }),
       step(server, 'replace'),
-    ).effects;
-    expect(during.map(({ what }) => what).join()).not.toContain('measured');
+    ).effects.map(({ what }) => what);
+    expect(replaced).toContain(`(measured: up to ${replacedServer} s)`);
+    expect(heldMail.dovecot).toBeUndefined();
+    expect(restarted).toMatch(/^restarts Dovecot: /);
+    expect(restarted).not.toContain('measured');
   });
 });
 
