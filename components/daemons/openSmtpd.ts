@@ -111,6 +111,7 @@ function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): 
       probeDomain,
       route: route(smarthost, mail.ipv6),
       scannerAddresses,
+      smarthost: smarthost !== undefined,
       virtual: mail.accountKind === 'virtual',
       elsewhere: elsewhere.length > 0,
       // A star would end at the first dot.

@@ -22,8 +22,16 @@ const root = join(packageRoot, 'files');
  */
 export function renderTemplate(path: string, values: object): string {
   const source = readFileSync(join(root, `${path}.hbs`), 'utf8');
-  return Handlebars.compile(source, { strict: true, noEscape: true })(values);
+  return templates.compile(source, { strict: true, noEscape: true })(values);
 }
+
+const templates = Handlebars.create();
+// In strict mode, too, Handlebars takes a condition that the values lack for false.
+const decide = Handlebars.helpers.if as Handlebars.HelperDelegate;
+templates.registerHelper('if', function (this: unknown, condition: unknown, options: unknown) {
+  if (condition === undefined) throw new Error('the values lack the condition of an #if');
+  return decide.call(this, condition, options) as unknown;
+});
 
 /** The text of `files/<path>`, taken as it is. */
 export function readHostFile(path: string): string {
