@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Change } from './changes';
+import { meaningOf } from './meaning';
 import { heldMail, replacedServer, resizedServer } from './measured';
 import type { Plan } from './plan';
 import { works } from './pushes';
@@ -19,6 +20,7 @@ const negativeTtl = 1800;
 /** In the order in which they come. */
 export function effectsOf(changes: Change[]): Effect[] {
   return [
+    ...meaningOf(changes),
     ...machineEffects(changes),
     ...pushEffects(changes),
     ...keyEffects(changes),

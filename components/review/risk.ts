@@ -88,7 +88,7 @@ const byType: Record<string, Rule> = {
     harmless('The file system grows while the host runs; a volume cannot shrink.'),
   ),
   'hcloud:index/volumeAttachment:VolumeAttachment': lasting(
-    'The host has no mail while the volume is detached.',
+    'Mailboxes and queue cannot be reached while the volume is detached.',
     risky('The volume is attached in another way.'),
   ),
   'hcloud:index/primaryIp:PrimaryIp': lasting(
@@ -115,7 +115,7 @@ const byType: Record<string, Rule> = {
     harmless('A server that exists keeps its keys.'),
   ),
   'cloudflare:index/zoneDnssec:ZoneDnssec': lasting(
-    'The zone stays signed, and nothing looks after that: take its DS record away at the registrar first to end DNSSEC.',
+    'The zone stays signed, and this stack no longer watches it. To end DNSSEC, remove its DS record at the registrar before the signing is switched off.',
     risky('The signing of the zone changes.'),
   ),
   'tls:index/privateKey:PrivateKey': lasting(

@@ -50,9 +50,18 @@ export function heading({
 }: Change): string {
   if (record) return '';
   if (push !== undefined && action === 'change' && edits.length > 0) return '';
-  const why = replaceReasons.length > 0 ? ` because of ${replaceReasons.join(', ')}` : '';
+  const why =
+    replaceReasons.length > 0
+      ? ` because of ${replaceReasons.join(', ')}`
+      : asked(type, action, edits);
   return `${verbs[action].now} ${shortType(type)} ${name}${why}`;
 }
+
+/** A server of which no property differs. */
+const asked = (type: string, action: Action, edits: Edit[]): string =>
+  type === 'hcloud:index/server:Server' && action === 'replace' && edits.length === 0
+    ? ' because serverGeneration or --replace asks for it'
+    : '';
 
 /** `hcloud:index/server:Server` is `hcloud Server`. */
 const shortType = (type: string) => {

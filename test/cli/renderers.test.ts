@@ -231,6 +231,7 @@ describe('the review as text', () => {
     expect(timeless('spamTagLevel')).toMatchInlineSnapshot(`
       "Harmless: 3 changed; 91 resources of mailhost/dev compared
       Effects
+        - marks mail as spam from a score of 3 instead of 2
         - restarts spamd and amavis; mail waits in the queue until amavis answers (measured: up to N s)
         - restarts amavis; mail waits in the queue until it answers (measured: up to N s)
         - checks at the end that mail works

@@ -119,10 +119,28 @@ describe('the effects', () => {
 
   it('of a push name what is restarted, and what is not, not', () => {
     expect(effects('spamTagLevel')).toEqual([
+      'marks mail as spam from a score of 3 instead of 2',
       `restarts spamd and amavis; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s)`,
       `restarts amavis; mail waits in the queue until it answers (measured: up to ${heldMail.amavis} s)`,
       'checks at the end that mail works',
     ]);
+  });
+
+  it('say what a change means to people', () => {
+    const meaning = (name: string) =>
+      effects(name).filter(
+        (what) => !/^\d|^(?:restarts|reloads|checks|replaces the rules)/.test(what),
+      );
+    expect(meaning('newAccount')).toEqual(['adds the account carl@example.org']);
+    expect(meaning('removedDomain')).toEqual([
+      'removes the account bert@example.net: logins end, and mail is no longer delivered to the mailbox',
+    ]);
+    expect(meaning('threeChanges')).toEqual([
+      'mail for root and for the role addresses goes to bert@example.net instead of anna@example.org',
+      'marks mail as spam from a score of 3 instead of 2',
+      'senders at ip4:192.0.2.1 may use example.org (SPF)',
+    ]);
+    expect(meaning('nothing')).toEqual([]);
   });
 
   it('of another key name it for each domain, and the time from which all find its record', () => {

@@ -174,4 +174,32 @@ describe('the review of other settings', () => {
       { numRuns: 60 },
     );
   });
+
+  it.each(['virtual', 'system'] as const)(
+    'says what they mean to people, by the files of %s accounts',
+    (accountKind) => {
+      const [anna, bert] = example.accounts!;
+      const change: Changed = {
+        accountKind,
+        accounts: [
+          // The domain's role addresses go to somebody.
+          { ...anna!, aliases: ['info@example.org', 'abuse@example.net', bert!.address] },
+          { address: 'carl@example.org', passwordHash: hashOf('b') },
+        ],
+        postmaster: 'carl@example.org',
+        spamTagLevel: 3,
+        spamJunkLevel: 9,
+      };
+      const own = (address: string) =>
+        accountKind === 'system' ? address.replace(/@.*/, '') : address;
+      const { effects } = reviewOfPushes(pushesOf({ accountKind }), pushesOf(change));
+      expect(effects.map(({ what }) => what).slice(0, 5)).toEqual([
+        `adds the account ${own('carl@example.org')}`,
+        `removes the account ${own(bert!.address)}: logins end, and mail is no longer delivered to the mailbox`,
+        'mail for root and for the role addresses goes to carl@example.org instead of anna@example.org',
+        'marks mail as spam from a score of 3 instead of 2',
+        'takes mail for junk from a score of 9 instead of 5',
+      ]);
+    },
+  );
 });
