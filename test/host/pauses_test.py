@@ -358,7 +358,7 @@ class Pauses(OnHost):
             self.replace(part, warnings=list)
         self.replace(deferred, ordinary=list)
         self.replace(
-            check, services=nothing, name_resolution=nothing, listeners=nothing, served_certificates=nothing, web_pages=nothing,
+            check, own_name=nothing, services=nothing, name_resolution=nothing, listeners=nothing, served_certificates=nothing, web_pages=nothing,
             outside=nothing, spam_reasons=nothing, signing_probes=nothing, send_spam_probe=lambda: sent.append(1),
         )  # fmt: skip
         self.replace(tlsa, note=lambda: None)
