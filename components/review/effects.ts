@@ -116,7 +116,7 @@ function dnsEffects(changes: Change[]): Effect[] {
   const added = records.flatMap(({ before, after }) => (!before && after ? [after.title] : []));
   return [
     ...[...old].map(([ttl, titles]) => ({
-      what: `resolvers have dropped the old ${some(titles)}`,
+      what: `every resolver has the change of ${some(titles)}`,
       // Cloudflare's 1 means automatic, which is 300 s.
       after: ttl === 1 ? 300 : ttl,
     })),

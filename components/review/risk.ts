@@ -1,5 +1,6 @@
 import type { Change } from './changes';
 import { works } from './pushes';
+import type { DnsRecord } from './records';
 
 /** From the worst to the best. */
 export const marks = ['blocked', 'risky', 'harmless'] as const;
@@ -50,12 +51,17 @@ const purposes: Record<string, string> = {
   NS: 'The zone is looked up where this record points',
 };
 
+function purposeOf({ name, type, data }: DnsRecord): string | undefined {
+  if (name.includes('._domainkey.')) return 'Receivers verify signatures with this record';
+  if (type === 'TXT' && (name.startsWith('_dmarc.') || data.startsWith('"v=spf1')))
+    return 'Receivers tell by this record which mail of the domain is forged';
+  return purposes[type];
+}
+
 function verdictOnRecord({ action }: Change, { before, after }: NonNullable<Change['record']>) {
   if (action === 'import') return harmless('The record exists already, and is taken over.');
   if (!before) return harmless('A new record takes nothing away.');
-  const purpose = before.name.includes('._domainkey.')
-    ? 'Receivers verify signatures with this record'
-    : purposes[before.type];
+  const purpose = purposeOf(before);
   if (!after)
     return risky(`${purpose ?? 'Other systems may rely on this record'}, and it is removed.`);
   return purpose

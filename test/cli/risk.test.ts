@@ -33,7 +33,7 @@ describe('the mark', () => {
       serverGeneration: 'risky',
       serverType: 'risky',
       spamTagLevel: 'harmless',
-      threeChanges: 'harmless',
+      threeChanges: 'risky',
       volumeSize: 'harmless',
       webOff: 'risky',
     });
@@ -164,9 +164,9 @@ describe('the effects', () => {
       ),
     );
     expect(review.effects.map(({ after, what }) => [after, what])).toEqual([
-      [60, 'resolvers have dropped the old t60.example A'],
-      [300, 'resolvers have dropped the old t1.example A'],
-      [7200, 'resolvers have dropped the old t7200.example A'],
+      [60, 'every resolver has the change of t60.example A'],
+      [300, 'every resolver has the change of t1.example A'],
+      [7200, 'every resolver has the change of t7200.example A'],
     ]);
   });
 
