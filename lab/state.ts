@@ -255,7 +255,7 @@ export async function kill(lab: Lab, role?: string): Promise<void> {
 export const longestWait = 900;
 
 /**
- * Polls until `condition` gives a value: less often the longer it takes, as many conditions are programs of their own.
+ * Polls until `condition` gives a value.
  *
  * @param what is awaited, for the error
  * @throws Error after 15 minutes, and what `condition` throws
@@ -264,14 +264,12 @@ export async function waitFor<T>(
   what: string,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const start = Date.now();
+  const end = Date.now() + longestWait * 1000;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    const elapsed = Date.now() - start;
-    if (elapsed > longestWait * 1000) throw new Error(`gave up after ${longestWait} s: ${what}`);
-    const pause = Math.min(Math.max(50, elapsed / 20), 250);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (Date.now() > end) throw new Error(`gave up after ${longestWait} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 

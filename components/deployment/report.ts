@@ -86,7 +86,7 @@ export class PreviewReport {
     }
   }
 
-  private async text({ before: { own }, adopted }: Preflight): Promise<string> {
+  private async text({ before: { own }, adopted, warnings }: Preflight): Promise<string> {
     const resources = this.registered.filter(({ type }) => !isFrame(type));
     const urns = await Promise.all(
       this.registered.map(async ({ resource }) => String((await inspect(resource.urn)).value)),
@@ -112,7 +112,7 @@ export class PreviewReport {
             removalStep(urn, type, urn.split('::').slice(3).join('::'), last),
           ),
       ],
-      diagnostics: [],
+      diagnostics: warnings.map((message) => ({ severity: 'warning', message })),
       resources: resources.length,
       outputs: {},
     });

@@ -44,6 +44,7 @@ export class PreflightError extends pulumi.RunError {
  *
  * @param confirm confirmations in the settings
  * @param first whether there is no host yet, so that no confirmation can be left from an earlier change
+ * @returns the warnings that it logged
  * @throws PreflightError with every blocker that is not confirmed
  */
 export async function report(
@@ -51,7 +52,7 @@ export async function report(
   confirm: string[],
   first: boolean,
   frontEnd: FrontEnd,
-): Promise<void> {
+): Promise<string[]> {
   const found = all.flatMap((findings) => findings.blockers);
   const blocking = found.filter(
     ({ confirmation }) => !confirmation || !confirm.includes(confirmation),
@@ -69,4 +70,5 @@ export async function report(
     ),
   ];
   for (const warning of warnings) await pulumi.log.warn(warning);
+  return warnings;
 }

@@ -24,6 +24,8 @@ export interface Preflight {
   summary: Summary;
   /** The time that changes of keys have in it. */
   plannedAt: Date;
+  /** What the preview warns of. */
+  warnings: string[];
   /** Of what exists already and the state does not have: an `up` that was interrupted may have made it and never learned of it. */
   adopted: {
     /** Ids by type and name of the resource. */
@@ -105,13 +107,15 @@ export async function preflight(
   const failed = { blockers: blockers(lookUps.mistakes()), warnings: [] };
   const abandoned = { blockers: [], warnings: abandonedSignings(settings, provider, state) };
   const findings = [found, changes, machine, inZones, failed, spf, abandoned];
-  await report(findings, settings.confirm, state.summary === undefined, frontEnd);
+  const isFirst = state.summary === undefined;
+  const warnings = await report(findings, settings.confirm, isFirst, frontEnd);
 
   const { moves } = inZones;
   const commands = state.changes;
   return {
     summary: { ...summary, ...(Object.keys(moves).length > 0 ? { moves } : {}) },
     plannedAt,
+    warnings,
     adopted: {
       ids: new Map([...machine.adopted, ...inZones.adopted]),
       server: machine.serverAdopted,

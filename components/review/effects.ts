@@ -20,7 +20,7 @@ const negativeTtl = 1800;
 /** In the order in which they come. */
 export function effectsOf(changes: Change[]): Effect[] {
   return [
-    ...meaningOf(changes),
+    ...meaningOf(changes).map((what) => ({ what })),
     ...machineEffects(changes),
     ...pushEffects(changes),
     ...keyEffects(changes),

@@ -1,14 +1,11 @@
 import type { Change, Edit } from './changes';
-import type { Effect } from './effects';
 import { plural } from './terminal';
 
 /** What a change means to people: who can log in, who reads the operator's mail, and which mail passes or is spam. */
-export const meaningOf = (changes: Change[]): Effect[] => {
+export function meaningOf(changes: Change[]): string[] {
   const edits = changes.flatMap((change) => change.edits);
-  return [...accountEffects(edits), ...valueEffects(edits), ...changes.flatMap(senderEffects)].map(
-    (what) => ({ what }),
-  );
-};
+  return [...accountEffects(edits), ...valueEffects(edits), ...changes.flatMap(senderEffects)];
+}
 
 /** Accounts have a line of their own beside those of other names that they log in with. */
 const accountsIn = (logins: string | undefined): string[] =>
@@ -16,19 +13,21 @@ const accountsIn = (logins: string | undefined): string[] =>
     .filter(([, name, user]) => name === user)
     .map(([, name]) => name!);
 
-function accountEffects(edits: Edit[]): string[] {
+/** Accounts that the edits add and remove. */
+export function accountsOf(edits: Edit[]): { added: string[]; removed: string[] } {
   const logins = edits.find(({ at }) => at === '/etc/dovecot/logins');
   const [before, after] = [accountsIn(logins?.before), accountsIn(logins?.after)];
+  return {
+    added: after.filter((one) => !before.includes(one)),
+    removed: before.filter((one) => !after.includes(one)),
+  };
+}
+
+function accountEffects(edits: Edit[]): string[] {
+  const { added, removed } = accountsOf(edits);
   return [
-    ...named(
-      'adds',
-      after.filter((one) => !before.includes(one)),
-    ),
-    ...named(
-      'removes',
-      before.filter((one) => !after.includes(one)),
-      ': logins end, and mail is no longer delivered to the mailbox',
-    ),
+    ...named('adds', added),
+    ...named('removes', removed, ': logins end, and mail is no longer delivered to the mailbox'),
   ];
 }
 

@@ -49,7 +49,11 @@ function reportText(
       ...review.effects.map((one) => `  - ${effectLine(one)}`),
     ].join('\n');
   const options = detail === 'full' ? { context: 3 } : { context: 0, most };
-  return textReview(review, { isColoured: false, isSummary: false, ...options }).trimEnd();
+  // The engine prints the warnings beside the report.
+  return textReview(
+    { ...review, warnings: [] },
+    { isColoured: false, isSummary: false, ...options },
+  ).trimEnd();
 }
 
 /** The engine takes these characters for the beginning of a colour, and fails if it does not know it. */

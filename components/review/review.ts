@@ -41,7 +41,7 @@ export function reviewOf(plan: Plan): Review {
   const [blockers, warnings] = [messages('error'), messages('warning')];
   const found: Mark[] = [
     ...(blockers.length > 0 ? (['blocked'] as const) : []),
-    ...(warnings.length > 0 ? (['risky'] as const) : []),
+    ...(warnings.length > 0 && changes.length > 0 ? (['risky'] as const) : []),
     ...changes.map(({ mark }) => mark),
   ];
   const counts: Review['counts'] = {};

@@ -1,4 +1,5 @@
 import type { Change } from './changes';
+import { accountsOf } from './meaning';
 import { works } from './pushes';
 import type { DnsRecord } from './records';
 
@@ -28,13 +29,15 @@ export function verdictOn(change: Change): Verdict {
   );
 }
 
-function verdictOnPush({ action }: Change, push: string): Verdict {
+function verdictOnPush({ action, edits }: Change, push: string): Verdict {
   const work = works().get(push);
   if (action === 'remove' && work?.isTask)
     return harmless('This step is no longer part of an update.');
   if (action === 'remove')
     return risky(`${work?.title ?? push} is no longer wanted: the host stops it.`);
   if (!work) return risky(`This review has no rule for the push ${push}.`);
+  if (accountsOf(edits).removed.length > 0)
+    return risky('Accounts are removed: nobody can log in to them any longer.');
   if (push === 'restore') return risky('The volume is filled from a backup.');
   return harmless(
     'The daemon checks its files before they are used; they are rolled back if it does not answer.',

@@ -98,14 +98,17 @@ describe('the mark', () => {
     ['info', 'harmless'],
     ['info#err', 'harmless'],
   ])(
-    'of a plan with a message of severity %s is %s, and the message is in it',
+    'of a change with a message of severity %s is %s, and the message is in it',
     (severity, mark) => {
       const plan = {
-        steps: [],
+        steps: [step('tls:index/certRequest:CertRequest', 'update', { a: 1 }, { a: 2 })],
         diagnostics: [{ severity, message: `${severity}: look at this\n` }],
       };
       const review = reviewOf(parsePlan(JSON.stringify(plan)));
       expect(review.mark).toBe(mark);
+      // Where nothing changes, a warning is nothing that a review could stop.
+      const unchanged = reviewOf(parsePlan(JSON.stringify({ ...plan, steps: [] })));
+      expect(unchanged.mark).toBe(severity === 'error' ? 'blocked' : 'harmless');
       expect([...review.blockers, ...review.warnings, ...review.notes].join()).toContain(
         'look at this',
       );
@@ -127,6 +130,8 @@ describe('the effects', () => {
   });
 
   it('say what a change means to people', () => {
+    const dovecot = sampleReview('removedDomain').sections.find(({ title }) => title === 'Dovecot');
+    expect(dovecot!.changes.map(({ mark }) => mark)).toContain('risky');
     const meaning = (name: string) =>
       effects(name).filter(
         (what) => !/^\d|^(?:restarts|reloads|checks|replaces the rules)/.test(what),

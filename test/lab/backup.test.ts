@@ -49,18 +49,21 @@ describe('a backup', () => {
     host.shell(
       `cat >/usr/local/bin/restic <<'E'
 #!/bin/sh
-case " $* " in *" ${work} "*) set -- --no-cache --limit-download 1 --limit-upload 1 "$@" ;; esac
+case " $* " in *" ${work} "*)
+  touch /run/restic-waits
+  until [ -e /run/restic-goes ]; do sleep 0.1; done
+  set -- --no-cache --limit-download 1 --limit-upload 1 "$@"
+esac
 exec /usr/bin/restic "$@"
 E
        chmod +x /usr/local/bin/restic`,
     );
-  const isUnderWay = (host: Host, work: string) =>
-    waitFor(
-      `restic is in the middle of ${work}`,
-      () =>
-        host.shell(`pgrep --full '^/usr/bin/restic .* ${work} ' || true`) !== '' &&
-        locks(host).length > 0,
-    );
+  const isUnderWay = async (host: Host, work: string) => {
+    await waitFor(`restic begins to ${work}`, () => host.shell('ls /run').includes('restic-waits'));
+    host.shell('touch /run/restic-goes');
+    // What takes longest here lasts for some seconds only.
+    await waitFor(`restic is in the middle of ${work}`, () => locks(host).length > 0);
+  };
 
   it('does not keep a host from working whose key its server does not let in, and says which it is', ({
     host,
