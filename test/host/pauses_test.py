@@ -117,6 +117,18 @@ class Smtpd:
         return True
 
 
+def asking(times):
+    """`wait_for` of a clock that lets a condition be asked so often."""
+
+    def wait_for(what, condition, seconds):
+        for _ in range(times):
+            if condition():
+                return
+        raise Failure(what)
+
+    return wait_for
+
+
 class Killed(BaseException):
     pass
 
@@ -191,14 +203,8 @@ class Pauses(OnHost):
         pauses.restore()
 
     def test_hold_a_restart_until_no_message_is_half_handed_over(self):
-        def wait_for(what, condition, seconds):
-            for _ in range(9):
-                if condition():
-                    return
-            raise Failure(what)
-
-        self.replace(pauses, wait_for=wait_for)
-        self.replace(opensmtpd, wait_for=wait_for)
+        self.replace(pauses, wait_for=asking(9))
+        self.replace(opensmtpd, wait_for=asking(9))
         everything = {"mda": "mda.running", "mta": "mta.task.running"}
         for daemon_class, held in ((OpenSmtpd, {"mda", "mta", "smtp"}), (Dovecot, {"mda"})):
             own = [counter for subsystem, counter in everything.items() if subsystem in held]
@@ -213,16 +219,10 @@ class Pauses(OnHost):
                     self.assertEqual(self.smtpd.paused, set())
 
     def test_ends_once_what_met_a_closed_port_can_be_tried_again(self):
-        def wait_for(what, condition, seconds):
-            for _ in range(5):
-                if condition():
-                    return
-            raise Failure(what)
-
         for asked in (0, 1, 4):
             with self.subTest(asked=asked):
                 self.smtpd.__init__(self.folder)
-                self.replace(pauses, wait_for=wait_for)
+                self.replace(pauses, wait_for=asking(5))
                 with tempfile.TemporaryDirectory(dir=self.folder) as queue:
                     self.replace(pauses, QUEUE=pathlib.Path(queue))
                     with pauses.relaying_paused():

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
@@ -103,42 +103,37 @@ def release() -> None:
     MARK.unlink()
 
 
-@contextlib.contextmanager
-def relaying_paused() -> Iterator[None]:
+def relaying_paused() -> contextlib.AbstractContextManager[None]:
     """
     Lets OpenSMTPD end what it is giving to amavis, and keeps it from giving more.
 
     A message under way would be sent twice, where amavis had passed it on and could not say so. What takes longer than
     that is being scanned; it is cut, and gets a shorter scan when it comes again.
     """
-    if not is_active(UNIT):
-        yield
-        return
-    hold("mta")
-    try:
-        scanners = " or ".join(f"dport = :{port.number}" for port in SPECS["amavis"].ports)
-        sessions = ("ss", "--tcp", "--no-header", "state", "established", f"( {scanners} )")
-        with contextlib.suppress(Failure):
-            wait_for("OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip(), DRAIN)
-        yield
-    finally:
-        release()
+    scanners = " or ".join(f"dport = :{port.number}" for port in SPECS["amavis"].ports)
+    sessions = ("ss", "--tcp", "--no-header", "state", "established", f"( {scanners} )")
+    return drained("mta", "OpenSMTPD ends its sessions with amavis", lambda: not run(*sessions).strip())
 
 
-@contextlib.contextmanager
-def delivery_paused() -> Iterator[None]:
+def delivery_paused() -> contextlib.AbstractContextManager[None]:
     """
     Lets OpenSMTPD finish what it delivers to mailboxes, and start no other delivery.
 
     A message under way would be delivered twice if Dovecot had stored it and could not confirm that.
     """
+    return drained("mda", "OpenSMTPD finishes its deliveries to Dovecot", lambda: not transfers("mda"))
+
+
+@contextlib.contextmanager
+def drained(subsystem: str, what: str, is_drained: Callable[[], bool]) -> Iterator[None]:
+    """Pauses the subsystem, and gives what it has begun the time DRAIN. Does nothing if OpenSMTPD does not run."""
     if not is_active(UNIT):
         yield
         return
-    hold("mda")
+    hold(subsystem)
     try:
         with contextlib.suppress(Failure):
-            wait_for("OpenSMTPD finishes its deliveries to Dovecot", lambda: not transfers("mda"), DRAIN)
+            wait_for(what, is_drained, DRAIN)
         yield
     finally:
         release()
