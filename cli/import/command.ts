@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { runPulumi } from '../pulumi';
 import { changesText, configChanges, readStack, type ConfigChanges } from './changes';
 import { formats, readOldHost, type Format } from './readers';
 
@@ -66,13 +66,7 @@ function apply({ plain, secret }: ConfigChanges, stack: string): void {
 }
 
 function pulumi(words: string[], input = ''): string {
-  const { error, status, stdout } = spawnSync('pulumi', ['--non-interactive', ...words], {
-    ...{ encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'inherit'] },
-  });
-  if (error)
-    throw new Error(`pulumi cannot be run: ${error.message}. Install the Pulumi CLI.`, {
-      cause: error,
-    });
+  const { status, stdout } = runPulumi(['--non-interactive', ...words], input);
   if (status !== 0) throw new Error(`pulumi ${words[0]} ${words[1]} failed; run it again to go on`);
   return stdout;
 }
