@@ -1,9 +1,9 @@
 import { promises as dns } from 'node:dns';
 import * as pulumi from '@pulumi/pulumi';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { quoteTxt, resourceName, ttl } from '../components/dns/recordForms';
+import { quoteTxt, resourceName, ttl, unquoted } from '../components/dns/recordForms';
 import { recordInputs } from '../components/dns/cloudflare';
-import { rememberedUntil, unquoted, type Move } from '../components/dns/moves';
+import { rememberedUntil, type Move } from '../components/dns/moves';
 import { mechanismsToKeep, spfWithHost } from '../components/dns/spf';
 import type { ExistingRecord } from '../components/dns/provider';
 import { isKnown, recordContent } from '../components/dns/recordForms';

@@ -49,7 +49,7 @@ export class PreviewReport {
   /** Of the MailHost, which each resource below it inherits. */
   readonly transformations: pulumi.ResourceTransformation[] = [
     ({ resource, type, name, props, opts }) => {
-      this.registered.push({ resource, type, name, props: props });
+      this.registered.push({ resource, type, name, props });
       const hooks = isFrame(type) ? undefined : this.observed(opts.hooks);
       return hooks && { props, opts: { ...opts, hooks } };
     },

@@ -1,7 +1,7 @@
 import type { Delivery } from '../settings/enums';
 import type { DnsRecord, RecordData } from './dnsRecords';
 import type { DnsProvider, ExistingRecord } from './provider';
-import { rdata } from './recordForms';
+import { rdata, unquoted } from './recordForms';
 
 /** A record that the host has in use which delivers a domain's mail, as its zone has it. */
 export interface OldRecord extends Omit<ExistingRecord, 'id'> {
@@ -86,12 +86,6 @@ const byPriority = (a: ExistingRecord, b: ExistingRecord): number =>
   (a.priority ?? 0) - (b.priority ?? 0) ||
   a.type.localeCompare(b.type) ||
   a.content.localeCompare(b.content);
-
-/** The text of a TXT record, however it is cut and quoted. */
-export function unquoted(content: string): string {
-  const strings = content.match(/"(?:[^"\\]|\\.)*"/g);
-  return strings?.map((quoted) => quoted.slice(1, -1).replace(/\\(.)/g, '$1')).join('') ?? content;
-}
 
 /** @returns undefined for a record that no plan publishes */
 function dataOf({ type, content, priority = 0 }: Omit<ExistingRecord, 'id'>) {

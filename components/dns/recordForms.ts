@@ -19,6 +19,12 @@ export function quoteTxt(value: string): string {
   return strings.map((part) => `"${part.replace(/["\\]/g, '\\$&')}"`).join(' ');
 }
 
+/** The text of a TXT record, however it is cut and quoted. */
+export function unquoted(content: string): string {
+  const strings = content.match(/"(?:[^"\\]|\\.)*"/g);
+  return strings?.map((quoted) => quoted.slice(1, -1).replace(/\\(.)/g, '$1')).join('') ?? content;
+}
+
 /** Whether the record's content is known before anything is made. */
 export const isKnown = (record: DnsRecord): record is DnsRecord<string> =>
   !('value' in record) || typeof record.value === 'string';

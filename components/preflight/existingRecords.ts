@@ -1,7 +1,6 @@
 import type { DnsRecord } from '../dns/dnsRecords';
-import { unquoted } from '../dns/moves';
 import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
-import { isKnown, recordContent } from '../dns/recordForms';
+import { isKnown, recordContent, unquoted } from '../dns/recordForms';
 import type { MtaSts } from '../settings/enums';
 import type { Blocker } from './findings';
 

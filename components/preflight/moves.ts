@@ -6,12 +6,11 @@ import {
   oldRecords,
   plannedRecord,
   rememberedUntil,
-  unquoted,
   type Move,
   type MoveReport,
 } from '../dns/moves';
 import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
-import { recordContent, resourceName } from '../dns/recordForms';
+import { recordContent, resourceName, unquoted } from '../dns/recordForms';
 import { isSpf, mechanismsToKeep, spfWithHost } from '../dns/spf';
 import { deliveredElsewhere, withMail } from '../settings/derived';
 import type { Settings } from '../settings/settings';

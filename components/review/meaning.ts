@@ -1,3 +1,5 @@
+import { unquoted } from '../dns/recordForms';
+import { isSpf } from '../dns/spf';
 import type { Change, Edit } from './changes';
 import { plural } from './terminal';
 
@@ -70,14 +72,12 @@ const valueEffects = (edits: Edit[]): string[] =>
   });
 
 /** Mechanisms of an SPF record (RFC 7208) that let a sender pass. */
-const passing = (data: string | undefined): string[] =>
-  data?.startsWith('"v=spf1 ')
-    ? data
-        .replaceAll(/^"|"$/g, '')
-        .split(' ')
-        .slice(1)
-        .filter((term) => !/^[-~?]|^(?:\+?all|redirect=.*|exp=.*)$/.test(term))
-    : [];
+function passing(data: string): string[] {
+  const text = unquoted(data);
+  if (!isSpf(text)) return [];
+  const terms = text.split(' ').slice(1);
+  return terms.filter((term) => !/^[-~?]|^(?:\+?all|redirect=.*|exp=.*)$/.test(term));
+}
 
 function senderEffects({ record }: Change): string[] {
   if (!record?.before || !record.after) return [];

@@ -1,3 +1,5 @@
+import { unquoted } from '../dns/recordForms';
+import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
 import { accountsOf } from './meaning';
 import { works } from './pushes';
@@ -56,7 +58,7 @@ const purposes: Record<string, string> = {
 
 function purposeOf({ name, type, data }: DnsRecord): string | undefined {
   if (name.includes('._domainkey.')) return 'Receivers verify signatures with this record';
-  if (type === 'TXT' && (name.startsWith('_dmarc.') || data.startsWith('"v=spf1')))
+  if (type === 'TXT' && (name.startsWith('_dmarc.') || isSpf(unquoted(data))))
     return 'Receivers tell by this record which mail of the domain is forged';
   return purposes[type];
 }
