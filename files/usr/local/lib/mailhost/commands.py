@@ -20,6 +20,7 @@ from mailhost.documents import parsed, plain
 from mailhost.drift import drift
 from mailhost.failure import ERRORS, Failure
 from mailhost.files import Files, put_private
+from mailhost.imports import job
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
@@ -122,6 +123,7 @@ def parse() -> argparse.Namespace:
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
+    command("import", run_import, "copy mailboxes of other hosts; a job as JSON on standard input")
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -280,6 +282,10 @@ def run_purge(arguments: argparse.Namespace) -> None:
     print(purge(arguments.address))
 
 
+def run_import(_arguments: argparse.Namespace) -> None:
+    job.run(given(job.Job), lambda line: print(line, flush=True))
+
+
 def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
 
@@ -304,4 +310,5 @@ WITHOUT_LOCK = (
     run_account,
     run_failures,
     run_pauses,
+    run_import,
 )
