@@ -3,13 +3,15 @@ import { Command } from 'commander';
 import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
 import { importAccountsCommand } from './import/command';
+import { importCommand } from './import/mail/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
-  .addCommand(importAccountsCommand());
+  .addCommand(importAccountsCommand())
+  .addCommand(importCommand());
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Connection } from './stack';
 
@@ -16,14 +18,16 @@ export interface Output {
  * Runs one command as root on the host with the system's `ssh`. The private key lies in a folder of this user alone for as
  * long as that takes.
  *
- * @param seconds after which it is ended
+ * @param seconds after which it is ended; undefined for no end
+ * @param onLine gets each line of its standard output, which is then not in the result
  * @throws Error if there is no `ssh`
  */
 export async function onHost(
   { host, user, hostKey, privateKey }: Connection,
   command: string,
   stdin: string,
-  seconds: number,
+  seconds: number | undefined,
+  onLine?: (line: string) => void,
 ): Promise<Output> {
   const folder = mkdtempSync(join(tmpdir(), 'mailhost-'));
   const forget = () => rmSync(folder, { recursive: true, force: true });
@@ -53,7 +57,7 @@ export async function onHost(
       'ssh',
       ['-F', '/dev/null', ...words, '-i', key, `${user}@${host}`, command],
       {
-        timeout: seconds * 1000,
+        timeout: seconds === undefined ? undefined : seconds * 1000,
       },
     );
     // A command that ends early reads no more.
@@ -66,7 +70,7 @@ export async function onHost(
     });
     const [status, stdout, stderr] = await Promise.all([
       ended,
-      text(child.stdout),
+      onLine ? eachLine(child.stdout, onLine) : text(child.stdout),
       text(child.stderr),
     ]);
     return { status, stdout, stderr };
@@ -75,4 +79,9 @@ export async function onHost(
     process.off('exit', forget);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, end);
   }
+}
+
+async function eachLine(stream: Readable, onLine: (line: string) => void): Promise<string> {
+  for await (const line of createInterface({ input: stream })) onLine(line);
+  return '';
 }

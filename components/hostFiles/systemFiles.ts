@@ -18,7 +18,7 @@ export const packages = (mail: MailSettings): string[] =>
   [...basePackages, ...daemonPackages(mail)].sort();
 
 /** Where the host program's modules lie on the host. */
-const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
+const moduleFolders = ['', '/daemons', '/imports'].map((part) => `/usr/local/lib/mailhost${part}`);
 
 /** The program on the host that every push talks to, with what it knows of the daemons' specs. */
 export function hostProgram(): HostFiles {

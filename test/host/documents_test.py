@@ -11,6 +11,7 @@ from mailhost import acme, check, dkim, doctor, specs
 from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
 from mailhost.files import Files
+from mailhost.imports import job, report
 from mailhost.records import Record
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "components/hostDocuments.schema.json").read_text())
@@ -25,6 +26,9 @@ KINDS = {
     "account": acme.Account,
     "specs": specs.Specs,
     "findings": tuple[doctor.Finding, ...],
+    "importJob": job.Job,
+    "importLine": job.Line,
+    "importNamed": report.Named,
 }
 #: What no type of Python says.
 WORDS = {"description", "enum", "pattern", "propertyNames"}

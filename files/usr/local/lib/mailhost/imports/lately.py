@@ -17,9 +17,9 @@ class Last:
     """Of one account."""
 
     #: When all of it was copied last, in seconds since 1970; None if it never was.
-    copied: int | None
+    copied: int | None = None
     #: When a run last found new mail at the other host.
-    found: int | None
+    found: int | None = None
 
 
 def all_of(file: pathlib.Path = FILE) -> dict[str, Last]:
@@ -28,8 +28,8 @@ def all_of(file: pathlib.Path = FILE) -> dict[str, Last]:
 
 def note(account: str, new: int, whole: bool) -> None:
     known = all_of(FILE)
-    before = known.get(account, Last(None, None))
+    before = known.get(account, Last())
     now = int(time.time())
     known[account] = Last(now if whole else before.copied, now if new else before.found)
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    FILE.parent.mkdir(mode=0o700, exist_ok=True)
     put_private(FILE, json.dumps(known, default=plain))
