@@ -313,6 +313,25 @@ class Lately(unittest.TestCase):
                 lately.note("anna@example.org", 0, False)
                 self.assertEqual(lately.all_of(file), {"anna@example.org": lately.Last(200, 100)})
 
+    def warnings(self, now, **last):
+        with (
+            mock.patch.object(lately, "all_of", lambda _file: {"anna@example.org": lately.Last(**last)}),
+            mock.patch.object(lately.time, "time", lambda: now),
+        ):
+            return [*lately.warnings()]
+
+    def test_an_account_is_to_be_copied_again_until_the_other_host_was_silent_for_long_enough(self):
+        day = 86_400
+        self.assertIn("was never copied to the end", self.warnings(day)[0])
+        self.assertEqual(self.warnings(10 * day + 3600, copied=10 * day, found=10 * day), [])
+        self.assertRegex(
+            self.warnings(12 * day, copied=10 * day, found=9 * day)[0],
+            "last copied .* at 1970-01-11 00:00 UTC, where new mail was found last at 1970-01-10 00:00 UTC: run",
+        )
+        # Nobody has looked since.
+        self.assertEqual(len(self.warnings(30 * day, copied=10 * day, found=9 * day)), 1)
+        self.assertEqual(self.warnings(30 * day, copied=10 * day, found=5 * day), [])
+
 
 if __name__ == "__main__":
     unittest.main()
