@@ -70,6 +70,7 @@ export const hostSpecs = () => ({
       {
         ...(daemon.unit === undefined ? {} : { unit: daemon.unit }),
         timers: daemon.timers ?? [],
+        rereads: daemon.rereads?.files ?? [],
         // The check expects that something listens on each.
         ports: portsOf(daemon)
           .filter(({ isOpenFor }) => isOpenFor === undefined)

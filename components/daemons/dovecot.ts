@@ -21,6 +21,11 @@ export const dovecot = {
   title: 'Dovecot',
   effect:
     'restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers',
+  rereads: {
+    files: ['/etc/dovecot/logins', passwords, '/etc/dovecot/users'],
+    effect:
+      'updates the accounts of Dovecot while it runs: only sessions of accounts that are removed or get another password end',
+  },
   unit: 'dovecot',
   packageUsers: ['dovecot', 'dovenull'],
   packages: () => [

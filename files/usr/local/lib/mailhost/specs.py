@@ -29,6 +29,8 @@ class Port:
 class Spec:
     #: Further units than its own that run and start at boot.
     timers: tuple[str, ...]
+    #: Files that it takes over while it runs.
+    rereads: tuple[str, ...]
     ports: tuple[Port, ...]
     #: systemd's, if it is a service.
     unit: str | None = None
