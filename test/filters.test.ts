@@ -398,7 +398,9 @@ describe('a table that is replaced while the filters run', () => {
     running('submission', async (filter, tables) => {
       const news = { login: anna, from: 'news@example.org', lines: headerOf(`From: ${anna}`) };
       expect(await filter.send(news)).toMatch(/^mail-from: 550 /);
-      replace(tables, 'identities', (text) => text.replace(`${anna} `, `${anna} news@example.org,`));
+      replace(tables, 'identities', (text) =>
+        text.replace(`${anna} `, `${anna} news@example.org,`),
+      );
       expect(await filter.send(news)).toBe('accepted');
     }));
 

@@ -133,7 +133,10 @@ describe('the effects', () => {
     const effectsOf = (...steps: Parameters<typeof reviewOfSteps>) =>
       reviewOfSteps(...steps).effects.map(({ what }) => what);
     const users = '/etc/dovecot/users';
-    const [reread, restarted] = [/^updates the accounts of Dovecot while it runs/, /^restarts Dove/];
+    const [reread, restarted] = [
+      /^updates the accounts of Dovecot while it runs/,
+      /^restarts Dove/,
+    ];
     expect(effectsOf(push({ [users]: 'a' }, { [users]: 'b' }))).toEqual([
       expect.stringMatching(reread),
     ]);
