@@ -10,7 +10,20 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from mailhost import __version__, acme, dkim, doctor, failures, folders, history, pauses, restic, restore, tlsa
+from mailhost import (
+    __version__,
+    acme,
+    dkim,
+    doctor,
+    export_accounts,
+    failures,
+    folders,
+    history,
+    pauses,
+    restic,
+    restore,
+    tlsa,
+)
 from mailhost.backup import alone, failures_told, make_snapshot
 from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
@@ -18,6 +31,7 @@ from mailhost.daemons.amavis import Amavis
 from mailhost.daemons.daemon import Service
 from mailhost.documents import parsed, plain
 from mailhost.drift import drift
+from mailhost.export import FORMATS, export
 from mailhost.failure import ERRORS, Failure
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
@@ -124,6 +138,12 @@ def parse() -> argparse.Namespace:
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
+    exporting = command("export", run_export, "write the mail and scripts of an account to standard output, as tar")
+    exporting.add_argument("address")
+    exporting.add_argument("--format", choices=FORMATS, default="maildir")
+    command(
+        "export-accounts", run_export_accounts, "write accounts, with password hashes, and aliases of a domain, as JSON"
+    ).add_argument("domain")
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -282,6 +302,14 @@ def run_purge(arguments: argparse.Namespace) -> None:
     print(purge(arguments.address))
 
 
+def run_export(arguments: argparse.Namespace) -> None:
+    export(arguments.address, arguments.format, sys.stdout.buffer)
+
+
+def run_export_accounts(arguments: argparse.Namespace) -> None:
+    print(json.dumps(export_accounts.tables(arguments.domain), default=plain))
+
+
 def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
 
@@ -306,6 +334,8 @@ WITHOUT_LOCK = (
     run_backup,
     run_snapshots,
     run_restore,
+    run_export,
+    run_export_accounts,
     run_renew,
     run_account,
     run_collect,
