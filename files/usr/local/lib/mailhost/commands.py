@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from mailhost import __version__, acme, dkim, doctor, failures, folders, history, pauses, restic, restore, tlsa
+from mailhost import __version__, acme, daily, dkim, doctor, failures, folders, history, pauses, restic, restore, tlsa
 from mailhost.backup import alone, failures_told, make_snapshot
 from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
@@ -23,6 +23,7 @@ from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
+from mailhost.reports import kept
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
 
@@ -119,6 +120,8 @@ def parse() -> argparse.Namespace:
     account.add_argument("--directory", required=True)
     account.add_argument("--contact", required=True)
     command("failures", run_failures, "note the units that failed, and mail the postmaster what is new")
+    command("daily", run_daily, "mail the postmaster what is wrong since yesterday, and what no longer is")
+    command("reports", run_reports, "add what was read of reports on DMARC and TLS to the figures")
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
@@ -212,6 +215,14 @@ def run_failures(_arguments: argparse.Namespace) -> None:
     failures.report()
 
 
+def run_daily(_arguments: argparse.Namespace) -> None:
+    daily.report()
+
+
+def run_reports(_arguments: argparse.Namespace) -> None:
+    kept.take()
+
+
 def run_pauses(arguments: argparse.Namespace) -> None:
     {"keep": pauses.keep, "restore": pauses.restore}[arguments.what]()
 
@@ -303,5 +314,7 @@ WITHOUT_LOCK = (
     run_renew,
     run_account,
     run_failures,
+    run_daily,
+    run_reports,
     run_pauses,
 )
