@@ -70,6 +70,7 @@ export function systemFiles(
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-daily.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-daily.timer'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-read-reports.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-reports.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-reports.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),

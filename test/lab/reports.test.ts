@@ -81,7 +81,7 @@ describe('reports on mail in the name of a domain', () => {
       host.shell('systemctl start mailhost-reports');
       expect(waiting(host)).toBe('0');
       expect(host.shell(`ls ${home}/refused | wc -l`).trim()).toBe('2');
-      const log = host.shell('journalctl --unit mailhost-reports --output cat');
+      const log = host.shell('journalctl --unit mailhost-read-reports --output cat');
       expect(log).toMatch(/is refused: no valid signature of remote.example is on it, but none/);
       expect(log).toMatch(/is refused: it is about other.example/);
     });
@@ -108,12 +108,11 @@ describe('reports on mail in the name of a domain', () => {
 
     await step('what the reader sees', () => {
       const sees = host.shell(
-        `systemctl show --property ExecStart mailhost-reports >/dev/null
-         mkdir -p /run/systemd/system/mailhost-reports.service.d
-         printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "ls -A /srv/mailhost /srv/mailhost/home; python3 -c \\\\"import socket; socket.socket()\\\\" || echo no network; id -un"\\n' >/run/systemd/system/mailhost-reports.service.d/look.conf
+        `mkdir -p /run/systemd/system/mailhost-read-reports.service.d
+         printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "ls -A /srv/mailhost /srv/mailhost/home; python3 -c \\\\"import socket; socket.socket()\\\\" || echo no network; id -un"\\n' >/run/systemd/system/mailhost-read-reports.service.d/look.conf
          systemctl daemon-reload; systemctl start mailhost-reports
-         journalctl --unit mailhost-reports --output cat --invocation 0
-         rm -r /run/systemd/system/mailhost-reports.service.d; systemctl daemon-reload`,
+         journalctl --unit mailhost-read-reports --output cat --invocation 0
+         rm -r /run/systemd/system/mailhost-read-reports.service.d; systemctl daemon-reload`,
       );
       expect(sees).toMatch(/\/srv\/mailhost:\nhome\n/);
       expect(sees).toMatch(/\/srv\/mailhost\/home:\nmailhost-reports\n/);

@@ -1,5 +1,5 @@
 """
-Reads the mailbox of the reports, as a user that may see nothing else: mailhost-reports.service has its bounds.
+Reads the mailbox of the reports, as a user that may see nothing else: mailhost-read-reports.service has its bounds.
 
 A report becomes a document in `read`, which the host program takes from there. A message without a good one stays in
 `refused` for 30 days. Each goes there before it is looked at: what ends this program is not read a second time.
