@@ -18,12 +18,9 @@ export const packages = (mail: MailSettings): string[] =>
   [...basePackages, ...daemonPackages(mail)].sort();
 
 /** Where the host program's modules lie on the host. */
-const moduleFolders = [
-  '/usr/local/lib/mailhost',
-  '/usr/local/lib/mailhost/daemons',
-  '/usr/local/lib/mailhost/figures',
-  '/usr/local/lib/mailhost/reports',
-];
+const moduleFolders = ['', '/daemons', '/figures', '/reports'].map(
+  (folder) => `/usr/local/lib/mailhost${folder}`,
+);
 
 /** The program on the host that every push talks to, with what it knows of the daemons' specs. */
 export function hostProgram(): HostFiles {

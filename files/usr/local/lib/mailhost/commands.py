@@ -19,6 +19,7 @@ from mailhost.daemons.daemon import Service
 from mailhost.documents import parsed, plain
 from mailhost.drift import drift
 from mailhost.failure import ERRORS, Failure
+from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
@@ -102,6 +103,7 @@ def parse() -> argparse.Namespace:
     command(
         "doctor", run_doctor, "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check"
     )
+    command("collect", run_collect, "add what is new to the figures about mail; a timer runs it")
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("backup", run_backup, "back up now")
     command("snapshots", run_snapshots, "list the backups")
@@ -299,6 +301,10 @@ def run_doctor(_arguments: argparse.Namespace) -> None:
     print(json.dumps(doctor.examine(given(Mail)), default=plain))
 
 
+def run_collect(_arguments: argparse.Namespace) -> None:
+    collect()
+
+
 def run_records(_arguments: argparse.Namespace) -> None:
     warn_of_records(given(tuple[Record, ...]))
 
@@ -313,6 +319,7 @@ WITHOUT_LOCK = (
     run_restore,
     run_renew,
     run_account,
+    run_collect,
     run_failures,
     run_daily,
     run_reports,
