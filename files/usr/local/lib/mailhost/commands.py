@@ -13,6 +13,7 @@ from typing import TypeVar
 from mailhost import (
     __version__,
     acme,
+    daily,
     dkim,
     doctor,
     export_accounts,
@@ -38,6 +39,7 @@ from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
+from mailhost.reports import kept
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
 
@@ -135,6 +137,8 @@ def parse() -> argparse.Namespace:
     account.add_argument("--directory", required=True)
     account.add_argument("--contact", required=True)
     command("failures", run_failures, "note the units that failed, and mail the postmaster what is new")
+    command("daily", run_daily, "mail the postmaster what is wrong since yesterday, and what no longer is")
+    command("reports", run_reports, "add what was read of reports on DMARC and TLS to the figures")
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
@@ -232,6 +236,14 @@ def run_restart(arguments: argparse.Namespace) -> None:
 
 def run_failures(_arguments: argparse.Namespace) -> None:
     failures.report()
+
+
+def run_daily(_arguments: argparse.Namespace) -> None:
+    daily.report()
+
+
+def run_reports(_arguments: argparse.Namespace) -> None:
+    kept.take()
 
 
 def run_pauses(arguments: argparse.Namespace) -> None:
@@ -340,5 +352,7 @@ WITHOUT_LOCK = (
     run_account,
     run_collect,
     run_failures,
+    run_daily,
+    run_reports,
     run_pauses,
 )
