@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 import type { Connection } from './stack';
 
@@ -18,16 +18,16 @@ export interface Output {
  * Runs one command as root on the host with the system's `ssh`. The private key lies in a folder of this user alone for as
  * long as that takes.
  *
- * @param seconds after which it is ended; undefined for no end
- * @param onLine gets each line of its standard output, which is then not in the result
+ * @param seconds after which it is ended; 0 for never
+ * @param to takes its standard output as it comes, which else is text of the result
  * @throws Error if there is no `ssh`
  */
 export async function onHost(
   { host, user, hostKey, privateKey }: Connection,
   command: string,
-  stdin: string,
-  seconds: number | undefined,
-  onLine?: (line: string) => void,
+  stdin: string | Readable,
+  seconds: number,
+  to?: Writable,
 ): Promise<Output> {
   const folder = mkdtempSync(join(tmpdir(), 'mailhost-'));
   const forget = () => rmSync(folder, { recursive: true, force: true });
@@ -57,11 +57,13 @@ export async function onHost(
       'ssh',
       ['-F', '/dev/null', ...words, '-i', key, `${user}@${host}`, command],
       {
-        timeout: seconds === undefined ? undefined : seconds * 1000,
+        timeout: seconds * 1000,
       },
     );
     // A command that ends early reads no more.
-    child.stdin.on('error', () => undefined).end(stdin);
+    child.stdin.on('error', () => undefined);
+    if (typeof stdin === 'string') child.stdin.end(stdin);
+    else stdin.pipe(child.stdin);
     const ended = new Promise<number | null>((resolve, reject) => {
       child.on('error', (cause) => {
         reject(new Error(`ssh cannot be run: ${cause.message}. Install OpenSSH.`, { cause }));
@@ -70,7 +72,7 @@ export async function onHost(
     });
     const [status, stdout, stderr] = await Promise.all([
       ended,
-      onLine ? eachLine(child.stdout, onLine) : text(child.stdout),
+      to === undefined ? text(child.stdout) : pipeline(child.stdout, to).then(() => ''),
       text(child.stderr),
     ]);
     return { status, stdout, stderr };
@@ -79,9 +81,4 @@ export async function onHost(
     process.off('exit', forget);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, end);
   }
-}
-
-async function eachLine(stream: Readable, onLine: (line: string) => void): Promise<string> {
-  for await (const line of createInterface({ input: stream })) onLine(line);
-  return '';
 }

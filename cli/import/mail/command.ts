@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { PassThrough } from 'node:stream';
 import { Command, InvalidArgumentError } from 'commander';
 import { hasColours } from '../../../components/review/terminal';
 import { fromJson } from '../../../components/review/values';
@@ -60,20 +62,20 @@ async function copy(
 ): Promise<Result[]> {
   const progress = new ProgressLine(rows.length, process.stderr);
   const results: Result[] = [];
-  const { status, stderr } = await onHost(
-    connection,
-    'mailhost import',
-    JSON.stringify(jobOf(rows, secrets, parallel)),
-    undefined,
-    (line) => {
+  const lines = new PassThrough();
+  const read = (async () => {
+    for await (const line of createInterface({ input: lines })) {
       const { data } = hostLine.safeParse(fromJson(line));
       if (data?.account !== undefined && data.progress) progress.tell(data.account, data.progress);
       if (data?.result) {
         results.push(data.result);
         progress.end(data.result);
       }
-    },
-  );
+    }
+  })();
+  const job = JSON.stringify(jobOf(rows, secrets, parallel));
+  const { status, stderr } = await onHost(connection, 'mailhost import', job, 0, lines);
+  await read;
   const words = stderr.trim().split('\n').at(-1) ?? '';
   if (status === 2 && words.includes("invalid choice: 'import'"))
     throw new Error('the host program is older than this command: run `pulumi up`.');
