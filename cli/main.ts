@@ -3,12 +3,14 @@ import { Command } from 'commander';
 import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
 import { importAccountsCommand } from './import/command';
+import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
+  .addCommand(reportCommand())
   .addCommand(importAccountsCommand());
 
 void program.parseAsync().catch((error: unknown) => {

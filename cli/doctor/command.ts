@@ -35,7 +35,7 @@ export const doctorCommand = (): Command =>
     .option(
       '--resolver <address>',
       'DNS resolver to ask. Default: the one of this machine',
-      anAddress,
+      aResolver,
     )
     .option('--json', 'write the report as JSON')
     .addHelpText(
@@ -52,7 +52,7 @@ export const doctorCommand = (): Command =>
       process.exitCode = statusOf(report);
     });
 
-function anAddress(value: string): string {
+export function aResolver(value: string): string {
   if (isIP(value) === 0) throw new InvalidArgumentError('Give an IPv4 or IPv6 address.');
   return value;
 }
@@ -85,7 +85,7 @@ export function ofDomains(stack: HostStack, given: string[]): HostStack {
 }
 
 /** Both views at once. */
-async function examine(stack: HostStack, { only, resolver }: Options): Promise<Report> {
+export async function examine(stack: HostStack, { only, resolver }: Options): Promise<Report> {
   const start = Date.now();
   const [results, inside] = await Promise.all([
     only === 'inside' ? [] : outside(stack, resolver, start),
