@@ -14,8 +14,10 @@ from mailhost.figures import store, summary
 
 #: Upper bounds of the histograms, as numbers of the store's buckets: 0.1 s to 28 h.
 BOUNDS = range(16, 114, 8)
-#: What nginx serves to `adminNetworks` with the setting `metrics`; the timer writes it.
-PAGE = pathlib.Path("/srv/mailhost/figures/metrics.txt")
+#: See tmpfiles.d(5); it is there with the setting `metrics`.
+FOLDERS = pathlib.Path("/etc/tmpfiles.d/mailhost-metrics.conf")
+#: What nginx serves to `adminNetworks`.
+PAGE = pathlib.Path("/run/mailhost-metrics/metrics")
 
 Labels = Mapping[str, str]
 
@@ -33,6 +35,15 @@ class Family:
 def text() -> str:
     with store.opened() as figures:
         return "".join(lines(families(figures)))
+
+
+def publish() -> None:
+    if not FOLDERS.exists():
+        PAGE.unlink(missing_ok=True)
+        return
+    new = PAGE.with_suffix(".new")
+    new.write_text(text())
+    new.replace(PAGE)
 
 
 def lines(all_families: Iterable[Family]) -> Iterator[str]:
