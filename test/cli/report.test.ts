@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { HtmlValidate } from 'html-validate';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -123,4 +125,20 @@ describe('the figures of a host', () => {
 it('has units that a person reads', () => {
   expect([0, 999, 2.5e9].map(octets)).toEqual(['0 B', '999 B', '2.5 GB']);
   expect([4, 1500, 90_000, 7.2e6].map(duration)).toEqual(['4 ms', '1.5 s', '1.5 min', '2 h']);
+});
+
+it('has a dashboard whose metrics the host has', () => {
+  const read = (path: string) => readFileSync(join(__dirname, '../..', path), 'utf8');
+  const dashboard = JSON.parse(read('examples/metrics/grafana.json')) as {
+    panels: { targets: { expr: string }[] }[];
+  };
+  const used = dashboard.panels.flatMap(({ targets }) =>
+    targets.flatMap(({ expr }) => expr.match(/mailhost_\w+/g) ?? []),
+  );
+  const program = read('files/usr/local/lib/mailhost/figures/metrics.py');
+  const made = [...program.matchAll(/"(mailhost_\w+)"/g)].map(([, name]) => name!);
+  const documented = read('docs/report.md').match(/(?<=^\| `)mailhost_\w+/gm);
+  expect(made.sort()).toEqual([...documented!].sort());
+  expect(used.length).toBeGreaterThan(10);
+  for (const name of used) expect(made).toContain(name.replace(/_bucket$/, ''));
 });
