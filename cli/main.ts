@@ -4,12 +4,14 @@ import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
 import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
+import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
+  .addCommand(reportCommand())
   .addCommand(importAccountsCommand())
   .addCommand(exportCommand());
 

@@ -10,9 +10,11 @@ export const figures: DaemonSpec = {
   effect: 'restarts the timer that collects figures about mail',
   timers: ['mailhost-figures.timer'],
   waitsFor: ['volume'],
-  files: () => ({
+  files: ({ mail }) => ({
     ...fileAsItIs(`${folder}/mailhost-figures.service`),
     ...fileAsItIs(`${folder}/mailhost-figures.timer`),
     ...serviceFiles('mailhost-figures'),
+    // Where the collector leaves them for nginx.
+    ...(mail.metrics ? fileAsItIs('/etc/tmpfiles.d/mailhost-metrics.conf') : {}),
   }),
 };

@@ -5,7 +5,7 @@ import time
 
 from mailhost.deferred import LINE
 from mailhost.failure import ERRORS, Failure
-from mailhost.figures import journal, store
+from mailhost.figures import journal, metrics, store
 from mailhost.pauses import queue
 from mailhost.specs import PROBE
 from mailhost.system import run
@@ -32,6 +32,7 @@ def collect() -> None:
             figures.condense(now)
             figures.set("collect.hour", hour)
         figures.set("collect.time", str(int(now)))
+    metrics.publish()
     if problems:
         raise Failure("\n".join(problems))
 
