@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
+import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
 import { reviewCommand } from './review/command';
 
@@ -9,7 +10,8 @@ const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
-  .addCommand(importAccountsCommand());
+  .addCommand(importAccountsCommand())
+  .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);

@@ -1,0 +1,18 @@
+import { fileAsItIs, serviceFiles } from '../hostFiles/files';
+import type { DaemonSpec } from './spec';
+
+const folder = '/etc/systemd/system';
+
+/** The timer that reads figures about mail from the journal and the daemons. */
+export const figures: DaemonSpec = {
+  name: 'figures',
+  title: 'Figures',
+  effect: 'restarts the timer that collects figures about mail',
+  timers: ['mailhost-figures.timer'],
+  waitsFor: ['volume'],
+  files: () => ({
+    ...fileAsItIs(`${folder}/mailhost-figures.service`),
+    ...fileAsItIs(`${folder}/mailhost-figures.timer`),
+    ...serviceFiles('mailhost-figures'),
+  }),
+};
