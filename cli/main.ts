@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
+import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
 import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
@@ -11,7 +12,8 @@ const program = new Command('mailhost')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
   .addCommand(reportCommand())
-  .addCommand(importAccountsCommand());
+  .addCommand(importAccountsCommand())
+  .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);

@@ -238,8 +238,8 @@ export interface MailHostArgs {
    */
   aliases?: AliasArgs[];
   /**
-   * Address that receives mail for root and for the role addresses of every domain: abuse, dmarc-reports,
-   * hostmaster, postmaster, tls-reports. E.g. `anna@example.org`.
+   * Address that receives mail for root and for the role addresses of every domain: abuse, hostmaster, postmaster.
+   * E.g. `anna@example.org`.
    */
   postmaster: string;
   /**
@@ -356,7 +356,7 @@ export interface MailHostArgs {
   dnssec?: boolean;
   /**
    * Address that receives DMARC reports. E.g. `dmarc@example.org`. Default: dmarc-reports of each domain, which the
-   * postmaster receives.
+   * host reads itself.
    */
   dmarcReports?: string;
   /**

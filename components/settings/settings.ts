@@ -73,7 +73,7 @@ export const settingsShape = objectOf('an object of settings', {
   postmaster: address.meta(
     about({
       description:
-        'Address that receives mail for root and for the role addresses of every domain: abuse, dmarc-reports, hostmaster, postmaster, tls-reports.',
+        'Address that receives mail for root and for the role addresses of every domain: abuse, hostmaster, postmaster.',
       example: 'anna@example.org',
     }),
   ),
@@ -196,7 +196,7 @@ export const settingsShape = objectOf('an object of settings', {
   dmarcReports: address.optional().meta(
     about({
       description: 'Address that receives DMARC reports.',
-      fallback: 'dmarc-reports of each domain, which the postmaster receives',
+      fallback: 'dmarc-reports of each domain, which the host reads itself',
       example: 'dmarc@example.org',
     }),
   ),
