@@ -9,7 +9,8 @@ export const figures: DaemonSpec = {
   title: 'Figures',
   effect: 'restarts the timer that collects figures about mail',
   timers: ['mailhost-figures.timer'],
-  waitsFor: ['volume'],
+  // It reads their files, and asks them.
+  waitsFor: ['dovecot', 'opensmtpd'],
   files: ({ mail }) => ({
     ...fileAsItIs(`${folder}/mailhost-figures.service`),
     ...fileAsItIs(`${folder}/mailhost-figures.timer`),

@@ -19,7 +19,13 @@ class Shown(OnHost):
 
     def test_has_each_day_and_hour_in_its_place(self):
         with store.opened() as figures:
-            for at, number in ((NOW, 1), (NOW - 3600, 2), (NOW - 40 * 86400, 4), (NOW - 365 * 86400, 8), (NOW - 366 * 86400, 16)):
+            for at, number in (
+                (NOW, 1),
+                (NOW - 3600, 2),
+                (NOW - 40 * 86400, 4),
+                (NOW - 365 * 86400, 8),
+                (NOW - 366 * 86400, 16),
+            ):
                 figures.count_mail(at, "example.org", "in", number)
             figures.add_duration(NOW, "in", 2)
             figures.note_queue(NOW, 3, 9)
@@ -117,9 +123,7 @@ class Dates(OnHost):
         self.replace(summary.tlsa, EVIDENCE=evidence)
         self.replace(summary.certificates, FOLDER=str(self.folder), CHAIN=str(self.folder / "none.pem"))
         self.replace(summary, POLICY=policy)
-        self.replace(
-            summary.backup, state=lambda: types.SimpleNamespace(last="2030-03-17T17:46:40+00:00")
-        )
+        self.replace(summary.backup, state=lambda: types.SimpleNamespace(last="2030-03-17T17:46:40+00:00"))
         found = {date.what: (date.about, date.time) for date in summary.dates()}
         mode = found.pop("MTA-STS policy has mode enforce since")
         self.assertEqual(mode, ("all domains", int(policy.stat().st_mtime)))
