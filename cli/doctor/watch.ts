@@ -49,7 +49,10 @@ interface Outcome {
 export async function compare(
   before: State | undefined,
   look: () => Promise<Report>,
-  { now = Date.now(), wait = sleep } = {},
+  {
+    now = Date.now(),
+    wait = sleep,
+  }: { now?: number; wait?: (milliseconds: number) => Promise<unknown> } = {},
 ): Promise<Outcome> {
   try {
     let report = await look();
