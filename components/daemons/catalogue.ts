@@ -1,6 +1,6 @@
 import type { MailSettings } from '../settings/mailSettings';
 import { daemons } from '.';
-import { probeDomain, probeUser } from './probe';
+import { probeDomain, probeUser, reportsUser } from './probe';
 import type { DaemonSpec, Plan, Port, User } from './spec';
 
 /** What follows from the daemons' specs. */
@@ -47,7 +47,11 @@ export const daemonPlan = (given: Omit<Plan, 'ports' | 'openPorts'>): Plan => ({
 });
 
 /** The system users of all daemons, wanted or not: their files may be on the volume. */
-export const systemUsers = (): User[] => [...daemons.flatMap(({ users = [] }) => users), probeUser];
+export const systemUsers = (): User[] => [
+  ...daemons.flatMap(({ users = [] }) => users),
+  probeUser,
+  reportsUser,
+];
 
 /** Users of Debian's base system. */
 const debianUsers =
@@ -84,4 +88,5 @@ export const hostSpecs = () => ({
     ]),
   ),
   probe: { user: probeUser.name, domain: probeDomain },
+  reports: { user: reportsUser.name, domain: probeDomain },
 });

@@ -6,11 +6,11 @@ import {
   textOfLines,
   type HostFiles,
 } from '../hostFiles/files';
-import { mailDomains, roles, type MailSettings } from '../settings/mailSettings';
+import { mailDomains, reportRoles, roles, type MailSettings } from '../settings/mailSettings';
 import { domainOf, localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
-import { probeAddress, probeDomain } from './probe';
+import { probeAddress, probeDomain, reportsAddress } from './probe';
 import {
   givenFiles,
   secretFiles,
@@ -143,7 +143,9 @@ function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): 
       : {}),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
     '/etc/smtpd/recipients': table([...aliases.keys()].filter((a) => a.includes('@'))),
-    '/etc/smtpd/virtuals': table(mapLines(mail, [...aliases, [probeAddress, account]])),
+    '/etc/smtpd/virtuals': table(
+      mapLines(mail, [...aliases, [probeAddress, account], [reportsAddress, account]]),
+    ),
     '/etc/smtpd/identities': table(
       mail.accounts.map(
         ({ address, aliases: own, sendAs }) =>
@@ -213,7 +215,8 @@ function aliasTargets(mail: MailSettings): Map<string, Target> {
   for (const domain of mailDomains(mail)) {
     for (const role of roles) {
       const address = `${role}@${domain}`;
-      if (!targets.has(address)) targets.set(address, [mail.postmaster]);
+      const reader = reportRoles.includes(role) ? reportsAddress : mail.postmaster;
+      if (!targets.has(address)) targets.set(address, [reader]);
     }
   }
   for (const { name, catchAll } of mail.domains) {
