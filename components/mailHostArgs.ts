@@ -335,6 +335,13 @@ export interface MailHostArgs {
    */
   web?: boolean;
   /**
+   * Serve figures about mail to Prometheus, at `https://HOSTNAME/metrics`, to `adminNetworks` alone. Needs `web`.
+   * Default: `false`.
+   *
+   * @default false
+   */
+  metrics?: boolean;
+  /**
    * Publisher of the DNS records: `cloudflare`, this stack; `manual`, the operator, from the output `zoneFile`. The
    * host checks that they are published. Default: `cloudflare`.
    *

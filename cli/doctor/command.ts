@@ -41,7 +41,7 @@ export const doctorCommand = (): Command =>
     .option(
       '--resolver <address>',
       'DNS resolver to ask. Default: the one of this machine',
-      anAddress,
+      aResolver,
     )
     .option('--json', 'write the report as JSON')
     .option(
@@ -92,7 +92,7 @@ async function watch(path: string, given: () => HostStack, options: Options): Pr
   process.exitCode = statusOfNews(news);
 }
 
-function anAddress(value: string): string {
+export function aResolver(value: string): string {
   if (isIP(value) === 0) throw new InvalidArgumentError('Give an IPv4 or IPv6 address.');
   return value;
 }
@@ -125,7 +125,7 @@ export function ofDomains(stack: HostStack, given: string[]): HostStack {
 }
 
 /** Both views at once. */
-async function examine(
+export async function examine(
   stack: HostStack,
   { resolver, plan, only = plan === undefined ? undefined : 'outside' }: Options,
 ): Promise<Report> {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
 import { exitStatus } from '../exitStatus';
 import type { Finding, Unchecked } from './finding';
-import type { Report } from './report';
+import type { News, Report } from './report';
 
 /** Seconds after which a new finding is looked for again: a packet was lost, or a service restarted. */
 const secondLook = 60;
@@ -23,19 +23,6 @@ const state = z.object({
 /** What is remembered from one look to the next. Times are milliseconds since 1970. */
 export type State = z.infer<typeof state>;
 
-/** What there is to report. */
-export interface News {
-  fresh: Finding[];
-  /** Problems that were reported a day ago or more. */
-  lasting: Finding[];
-  /** Codes with what they were about. */
-  gone: string[];
-  /** What could be checked before, and twice in a row could not. */
-  unchecked: Unchecked[];
-  /** Why nothing could be checked, twice in a row; empty if it can be again. */
-  failure?: string;
-}
-
 interface Outcome {
   news: News;
   state: State;
@@ -49,7 +36,10 @@ interface Outcome {
 export async function compare(
   before: State | undefined,
   look: () => Promise<Report>,
-  { now = Date.now(), wait = sleep } = {},
+  {
+    now = Date.now(),
+    wait = sleep,
+  }: { now?: number; wait?: (milliseconds: number) => Promise<unknown> } = {},
 ): Promise<Outcome> {
   try {
     let report = await look();

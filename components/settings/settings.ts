@@ -174,6 +174,12 @@ export const settingsShape = objectOf('an object of settings', {
         'Run a small web server that mail clients get their configuration from. Required for MTA-STS.',
     }),
   ),
+  metrics: boolean.default(false).meta(
+    about({
+      description:
+        'Serve figures about mail to Prometheus, at `https://HOSTNAME/metrics`, to `adminNetworks` alone. Needs `web`.',
+    }),
+  ),
   dns: oneOf('Dns', Dns)
     .default('cloudflare')
     .meta(

@@ -10,6 +10,7 @@ import unittest
 from mailhost import acme, check, dkim, doctor, specs
 from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
+from mailhost.figures import summary
 from mailhost.files import Files
 from mailhost.imports import job, report
 from mailhost.records import Record
@@ -29,6 +30,8 @@ KINDS = {
     "importJob": job.Job,
     "importLine": job.Line,
     "importNamed": report.Named,
+    "figures": summary.Summary,
+    "figuresSpan": summary.Span,
 }
 #: What no type of Python says.
 WORDS = {"description", "enum", "pattern", "propertyNames"}

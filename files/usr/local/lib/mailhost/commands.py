@@ -34,6 +34,7 @@ from mailhost.documents import parsed, plain
 from mailhost.drift import drift
 from mailhost.export import FORMATS, export
 from mailhost.failure import ERRORS, Failure
+from mailhost.figures import metrics, summary
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
 from mailhost.imports import job
@@ -120,6 +121,8 @@ def parse() -> argparse.Namespace:
         "doctor", run_doctor, "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check"
     )
     command("collect", run_collect, "add what is new to the figures about mail; a timer runs it")
+    command("figures", run_figures, "write the figures about mail as JSON, for `mailhost report` of the operator")
+    command("metrics", run_metrics, "write the figures about mail as Prometheus reads them")
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("backup", run_backup, "back up now")
     command("snapshots", run_snapshots, "list the backups")
@@ -340,6 +343,14 @@ def run_collect(_arguments: argparse.Namespace) -> None:
     collect()
 
 
+def run_figures(_arguments: argparse.Namespace) -> None:
+    print(json.dumps(summary.today(), default=plain))
+
+
+def run_metrics(_arguments: argparse.Namespace) -> None:
+    print(metrics.text(), end="")
+
+
 def run_records(_arguments: argparse.Namespace) -> None:
     warn_of_records(given(tuple[Record, ...]))
 
@@ -359,6 +370,8 @@ WITHOUT_LOCK = (
     run_collect,
     run_failures,
     run_daily,
+    run_figures,
+    run_metrics,
     run_reports,
     run_pauses,
     run_import,
