@@ -4,6 +4,7 @@ import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
 import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
+import { encryptCommand } from './import/encrypt';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
@@ -11,6 +12,7 @@ const program = new Command('mailhost')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
   .addCommand(importAccountsCommand())
+  .addCommand(encryptCommand())
   .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {
