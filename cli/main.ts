@@ -5,12 +5,14 @@ import { exitStatus } from './exitStatus';
 import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
 import { encryptCommand } from './import/encrypt';
+import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
+  .addCommand(reportCommand())
   .addCommand(importAccountsCommand())
   .addCommand(encryptCommand())
   .addCommand(exportCommand());

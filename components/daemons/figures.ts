@@ -9,10 +9,13 @@ export const figures: DaemonSpec = {
   title: 'Figures',
   effect: 'restarts the timer that collects figures about mail',
   timers: ['mailhost-figures.timer'],
-  waitsFor: ['volume'],
-  files: () => ({
+  // It reads their files, and asks them.
+  waitsFor: ['dovecot', 'opensmtpd'],
+  files: ({ mail }) => ({
     ...fileAsItIs(`${folder}/mailhost-figures.service`),
     ...fileAsItIs(`${folder}/mailhost-figures.timer`),
     ...serviceFiles('mailhost-figures'),
+    // Where the collector leaves them for nginx.
+    ...(mail.metrics ? fileAsItIs('/etc/tmpfiles.d/mailhost-metrics.conf') : {}),
   }),
 };

@@ -122,6 +122,13 @@ export interface DaemonSpec {
   title: string;
   /** What a push of it does on the host and to mail, as its class there does it: "restarts Dovecot: mail clients connect again". */
   effect: string;
+  /**
+   * Paths of files that it takes over while it runs, and what a push that changes only such files does. Its class on the host
+   * has a method `reread` for them. Default: none.
+   *
+   * `ifHidden` is the effect where secrets change and a plan hides which. Default: the same, since all of them are such files.
+   */
+  rereads?: { files: string[]; effect: string; ifHidden?: string };
   /** systemd unit that is restarted with new files. Default: the class on the host restarts something itself. */
   unit?: string;
   /** Further units that have to run and to start at boot. */

@@ -3,8 +3,9 @@ import type { Change } from './changes';
 import { meaningOf } from './meaning';
 import { heldMail, replacedServer, resizedServer } from './measured';
 import type { Plan } from './plan';
-import { works } from './pushes';
+import { works, type Work } from './pushes';
 import { resizes } from './risk';
+import { passwordOf } from './secrets';
 import { fromJson } from './values';
 
 /** What the change does to mail. */
@@ -74,10 +75,29 @@ function pushEffects(changes: Change[]): Effect[] {
   return [
     ...all,
     ...stopped.map((name) => ({ what: `stops ${known.get(name)!.title}` })),
-    ...single.map((name) => ({
-      what: `${known.get(name)!.effect}${forSeconds(heldMail[name])}`,
-    })),
+    ...single.map((name) => {
+      const { effect, rereads } = known.get(name)!;
+      const own = touched.filter(({ push }) => push === name);
+      const what = rereads && rereadEffect(own, rereads);
+      return { what: what ?? `${effect}${forSeconds(heldMail[name])}` };
+    }),
   ];
+}
+
+/** What the push does without a restart; undefined if it restarts. */
+function rereadEffect(
+  changes: Change[],
+  { files, effect, ifHidden = effect }: NonNullable<Work['rereads']>,
+): string | undefined {
+  const edits = changes.flatMap((change) => change.edits);
+  // A command that is repeated brings all files to a host that may have none.
+  if (edits.length === 0 || changes.some(({ action }) => action !== 'change')) return undefined;
+  const isHidden = edits.some(({ isSecret, changedSecrets }) => isSecret && !changedSecrets);
+  const differing = edits.flatMap(({ at, isSecret, changedSecrets = [] }) =>
+    isSecret ? changedSecrets.filter((one) => !one.startsWith(passwordOf)) : [at],
+  );
+  if (!differing.every((path) => files.includes(path))) return undefined;
+  return isHidden ? ifHidden : effect;
 }
 
 const forSeconds = (seconds: number | undefined) =>

@@ -1,4 +1,5 @@
 import { daemons } from '../daemons';
+import type { DaemonSpec } from '../daemons/spec';
 import type { Step } from './plan';
 import { filesIn } from './values';
 
@@ -7,6 +8,8 @@ export interface Work {
   title: string;
   /** On the host and to mail. */
   effect: string;
+  /** The same where only such files change. Default: as always. */
+  rereads?: DaemonSpec['rereads'];
   /** What its secrets are, if it brings any. */
   secrets?: string;
   /** It brings no files. */
@@ -17,9 +20,9 @@ export interface Work {
 export const works = (): Map<string, Work> =>
   new Map([
     ...preparations,
-    ...daemons.map(({ name, title, effect, secrets }): [string, Work] => [
+    ...daemons.map(({ name, title, effect, rereads, secrets }: DaemonSpec): [string, Work] => [
       name,
-      { title, effect, secrets: secrets?.what },
+      { title, effect, rereads, secrets: secrets?.what },
     ]),
     ...tasks.map(([name, title, effect]): [string, Work] => [
       name,

@@ -2,6 +2,9 @@ import { daemons } from '../daemons';
 import { filesIn, type HostFile } from './values';
 import { some } from './words';
 
+/** How passwords of accounts are named. */
+export const passwordOf = 'password of ';
+
 type Files = Record<string, HostFile>;
 
 /**
@@ -23,7 +26,7 @@ export function changedSecrets(
     .filter((path) => JSON.stringify(old[path]) !== JSON.stringify(next[path]))
     .map((path) => {
       const names = path === accounts ? changedAccounts(path, old, next) : [];
-      return names.length > 0 ? `password of ${some(names)}` : path;
+      return names.length > 0 ? `${passwordOf}${some(names)}` : path;
     });
 }
 

@@ -6,7 +6,7 @@ import types
 import unittest
 
 from mailhost.failure import Failure
-from mailhost.figures import collect, journal, store
+from mailhost.figures import collect, journal, metrics, store
 from on_host import OnHost
 
 NOW = 1_900_000_000.0
@@ -251,6 +251,9 @@ class Collection(OnHost):
         self.answers = answers
         self.replace(store, PATH=self.folder / "figures.sqlite")
         self.replace(journal, entries=lambda cursor: [], own_domains=lambda: ["example.org"])
+        self.printed = []
+        self.replace(collect, print=self.printed.append)
+        self.replace(metrics, FOLDERS=self.folder / "none", PAGE=self.folder / "metrics")
         self.replace(collect, run=run, queue=lambda: self.queue, time=types.SimpleNamespace(time=lambda: NOW))
 
     def rows(self, table):
@@ -268,10 +271,14 @@ class Collection(OnHost):
         self.assertEqual(self.asked.count("doveadm"), 1, "once an hour")
 
     def test_keeps_the_rest_if_dovecot_does_not_answer(self):
-        self.answers["doveadm"] = None
-        with self.assertRaisesRegex(Failure, "doveadm failed"):
-            collect.collect()
-        self.assertEqual(len(self.rows("queue")), 1)
+        answer, self.answers["doveadm"] = self.answers["doveadm"], None
+        collect.collect()
+        self.assertEqual((len(self.rows("queue")), self.rows("storage")), (1, []))
+        self.assertRegex(self.printed[0], "doveadm failed")
+        # It restarted: the next run asks again.
+        self.answers["doveadm"] = answer
+        collect.collect()
+        self.assertEqual(len(self.rows("storage")), 1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pathlib
 import random
 import unittest
 
+from mailhost.failure import Failure
 from mailhost.figures import store
 from on_host import OnHost
 
@@ -29,6 +30,11 @@ class Figures(OnHost):
             raise ZeroDivisionError
         self.assertEqual(self.rows("SELECT * FROM mail"), [(NOW // 3600, "example.org", "in", 2)])
         self.assertEqual(self.rows("SELECT * FROM queue"), [(NOW // 3600, 3, 1)])
+
+    def test_tells_of_a_database_that_cannot_be_used(self):
+        self.path.write_text("no database " * 100)
+        with self.assertRaisesRegex(Failure, "figures.sqlite: file is not a database"), store.opened(self.path):
+            pass
 
     def test_takes_a_report_once(self):
         rows = [

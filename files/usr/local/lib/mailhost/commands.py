@@ -13,6 +13,7 @@ from typing import TypeVar
 from mailhost import (
     __version__,
     acme,
+    daily,
     dkim,
     doctor,
     export_accounts,
@@ -33,11 +34,13 @@ from mailhost.documents import parsed, plain
 from mailhost.drift import drift
 from mailhost.export import FORMATS, export
 from mailhost.failure import ERRORS, Failure
+from mailhost.figures import metrics, summary
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
+from mailhost.reports import kept
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
 
@@ -117,6 +120,8 @@ def parse() -> argparse.Namespace:
         "doctor", run_doctor, "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check"
     )
     command("collect", run_collect, "add what is new to the figures about mail; a timer runs it")
+    command("figures", run_figures, "write the figures about mail as JSON, for `mailhost report` of the operator")
+    command("metrics", run_metrics, "write the figures about mail as Prometheus reads them")
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("backup", run_backup, "back up now")
     command("snapshots", run_snapshots, "list the backups")
@@ -135,6 +140,8 @@ def parse() -> argparse.Namespace:
     account.add_argument("--directory", required=True)
     account.add_argument("--contact", required=True)
     command("failures", run_failures, "note the units that failed, and mail the postmaster what is new")
+    command("daily", run_daily, "mail the postmaster what is wrong since yesterday, and what no longer is")
+    command("reports", run_reports, "add what was read of reports on DMARC and TLS to the figures")
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
@@ -234,6 +241,14 @@ def run_failures(_arguments: argparse.Namespace) -> None:
     failures.report()
 
 
+def run_daily(_arguments: argparse.Namespace) -> None:
+    daily.report()
+
+
+def run_reports(_arguments: argparse.Namespace) -> None:
+    kept.take()
+
+
 def run_pauses(arguments: argparse.Namespace) -> None:
     {"keep": pauses.keep, "restore": pauses.restore}[arguments.what]()
 
@@ -322,6 +337,14 @@ def run_collect(_arguments: argparse.Namespace) -> None:
     collect()
 
 
+def run_figures(_arguments: argparse.Namespace) -> None:
+    print(json.dumps(summary.today(), default=plain))
+
+
+def run_metrics(_arguments: argparse.Namespace) -> None:
+    print(metrics.text(), end="")
+
+
 def run_records(_arguments: argparse.Namespace) -> None:
     warn_of_records(given(tuple[Record, ...]))
 
@@ -340,5 +363,9 @@ WITHOUT_LOCK = (
     run_account,
     run_collect,
     run_failures,
+    run_daily,
+    run_figures,
+    run_metrics,
+    run_reports,
     run_pauses,
 )

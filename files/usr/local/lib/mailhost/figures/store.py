@@ -15,6 +15,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from mailhost.failure import Failure
+
 PATH = pathlib.Path("/srv/mailhost/figures/figures.sqlite")
 HOUR, DAY = 3600, 86400
 #: Days with a row for each hour, and days with a row for each day.
@@ -195,12 +197,16 @@ def opened(path: pathlib.Path | None = None) -> Iterator[Store]:
     """
     The store in one transaction, which an error takes back; another process waits for its end. Made where there is none.
 
-    The folder is made by systemd-tmpfiles (files/etc/tmpfiles.d/mailhost.conf). Raises sqlite3.Error.
+    The folder is made by systemd-tmpfiles (files/etc/tmpfiles.d/mailhost.conf). Raises Failure if the database cannot be used.
     """
-    with contextlib.closing(sqlite3.connect(path or PATH, timeout=60, isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        with database:
-            if not database.execute("PRAGMA user_version").fetchone()[0]:
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    database.execute(statement)
-            yield Store(database)
+    place = path or PATH
+    try:
+        with contextlib.closing(sqlite3.connect(place, timeout=60, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                if not database.execute("PRAGMA user_version").fetchone()[0]:
+                    for statement in filter(str.strip, SCHEMA.split(";")):
+                        database.execute(statement)
+                yield Store(database)
+    except sqlite3.Error as error:
+        raise Failure(f"{place}: {error}") from error
