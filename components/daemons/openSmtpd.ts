@@ -10,6 +10,7 @@ import { mailDomains, roles, type MailSettings } from '../settings/mailSettings'
 import { domainOf, localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
+import { openSmtpdMeanings } from './openSmtpdMeanings';
 import { probeAddress, probeDomain } from './probe';
 import {
   givenFiles,
@@ -22,6 +23,7 @@ import {
 import { tlsCiphers } from './tls';
 
 const credentialsTable = '/etc/smtpd/credentials';
+const smarthostTable = '/etc/smtpd/smarthost';
 
 /** OpenSMTPD: mail in, out, and between the others. */
 export const openSmtpd = {
@@ -69,11 +71,18 @@ export const openSmtpd = {
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
   files: givenFiles(['smarthost'], files),
   secrets: secretFiles(
-    "the accounts' password hashes, or the smarthost's password",
+    (readable) =>
+      readable['/etc/smtpd.conf']?.text.includes(smarthostTable)
+        ? "the accounts' password hashes, or the login at the smarthost"
+        : "the accounts' password hashes",
     ['credentials', 'smarthostLogin'],
     tablesWithSecrets,
-    credentialsTable,
+    {
+      accounts: credentialsTable,
+      meanings: { [smarthostTable]: 'the host logs in at the smarthost with other credentials' },
+    },
   ),
+  meanings: openSmtpdMeanings,
 } satisfies DaemonSpec;
 
 const mebibyte = 1 << 20;
@@ -164,7 +173,7 @@ function tablesWithSecrets(
     ),
     ...(smarthostLogin === undefined
       ? {}
-      : { '/etc/smtpd/smarthost': secret([`login ${smarthostLogin}`]) }),
+      : { [smarthostTable]: secret([`login ${smarthostLogin}`]) }),
   };
 }
 
