@@ -102,6 +102,10 @@ function parseDigest(text: string): z.infer<typeof digest> {
     throw new Error(
       `this is not a preview as the engine writes it:\n${z.prettifyError(error)}\nUse \`pulumi preview --json\`.`,
     );
+  if (typeof value === 'object' && value !== null && 'resourcePlans' in value)
+    throw new Error(
+      'this is a saved plan (`--save-plan`), which `pulumi up --plan` applies. Review the output of `pulumi preview --json`.',
+    );
   if (!data.steps && !data.changeSummary && !data.diagnostics)
     throw new Error(
       'this is not a preview: it has neither steps, diagnostics nor a summary. Use `pulumi preview --json`.',
