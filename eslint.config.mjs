@@ -16,8 +16,14 @@ export default tseslint.config(
   },
   {
     // One subject a file, which its name says. All lines count.
-    files: ['{bench,cli,docs,lab,test}/**/*.ts'],
+    files: ['{bench,cli,components,docs,lab,test}/**/*.ts'],
+    ignores: ['components/mailHostArgs.ts'],
     rules: { 'max-lines': ['error', 350] },
+  },
+  {
+    // The story of a deployment. How a step is made belongs in components/deployment.
+    files: ['components/mailHost.ts'],
+    rules: { 'max-lines': ['error', 190] },
   },
   {
     // Cases of one subject, which share a lab or a table.

@@ -2,14 +2,18 @@
 import { Command } from 'commander';
 import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
+import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
+import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
 const program = new Command('mailhost')
   .description('What an operator runs beside pulumi')
   .addCommand(reviewCommand())
   .addCommand(doctorCommand())
-  .addCommand(importAccountsCommand());
+  .addCommand(reportCommand())
+  .addCommand(importAccountsCommand())
+  .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {
   console.error(`mailhost: ${(error as Error).message}`);

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 import type { Connection } from './stack';
 
@@ -16,7 +18,8 @@ export interface Output {
  * Runs one command as root on the host with the system's `ssh`. The private key lies in a folder of this user alone for as
  * long as that takes.
  *
- * @param seconds after which it is ended
+ * @param seconds after which it is ended; 0 for never
+ * @param to takes its standard output as it comes, which else is text of the result
  * @throws Error if there is no `ssh`
  */
 export async function onHost(
@@ -24,6 +27,7 @@ export async function onHost(
   command: string,
   stdin: string,
   seconds: number,
+  to?: Writable,
 ): Promise<Output> {
   const folder = mkdtempSync(join(tmpdir(), 'mailhost-'));
   const forget = () => rmSync(folder, { recursive: true, force: true });
@@ -66,7 +70,7 @@ export async function onHost(
     });
     const [status, stdout, stderr] = await Promise.all([
       ended,
-      text(child.stdout),
+      to === undefined ? text(child.stdout) : pipeline(child.stdout, to).then(() => ''),
       text(child.stderr),
     ]);
     return { status, stdout, stderr };

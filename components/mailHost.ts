@@ -1,26 +1,27 @@
 import * as pulumi from '@pulumi/pulumi';
 import { Check } from './check';
 import { amavis } from './daemons/amavis';
-import { daemonPlan, wantedDaemons } from './daemons/catalogue';
 import { adopting, afterChecks } from './deployment/adoption';
 import { makeBackup } from './deployment/backup';
 import { makeAccount, makeCertificate, makeRenewal } from './deployment/certificate';
+import { hidden, type Checked } from './deployment/checked';
+import { daemonPushes } from './deployment/daemons';
 import { atUpdate } from './deployment/deployment';
-import { dkimCalendar, makeDkimKeys, signedHistories, signingKeys } from './deployment/keys';
-import { Pushes } from './deployment/pushes';
+import { makeDkimKeys, signedHistories } from './deployment/keys';
+import { outputsOf } from './deployment/outputs';
 import * as dnsRecords from './deployment/records';
-import { previewReport, type PreviewReport } from './deployment/report';
+import { previewReport } from './deployment/report';
 import { hostAccess, hostMachine, prepareHost } from './deployment/server';
 import type { KeyCalendar } from './dns/dkimKeys';
 import type { MoveReport } from './dns/moves';
 import type { MailHostArgs } from './mailHostArgs';
-import { openTasks } from './nextSteps';
 import { preflight, type Preflight } from './preflight/preflight';
-import { checkedSettings, credentialsOf, givenOf, smarthostLoginOf } from './settings/checked';
+import { checkedSettings } from './settings/checked';
 import { mailSettings } from './settings/mailSettings';
 import { argumentNames, type FrontEnd } from './settings/mistakes';
-import type { Settings } from './settings/settings';
 import { Summary } from './summary';
+
+type Made = ReturnType<typeof outputsOf>;
 
 /**
  * A complete mail host: machine, DNS, keys, and the daemons with their files.
@@ -110,22 +111,10 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     const keys = makeDkimKeys(deployment);
     const { certificate, secrets } = makeCertificate(deployment);
 
-    const pushes = new Pushes(
-      name,
-      {
-        host,
-        daemons: wantedDaemons(mail),
-        plan: daemonPlan({ restore: settings.restore, mail, dkim: found.summary.dkim }),
-        given: givenOf(settings),
-        secrets: {
-          ...secrets,
-          credentials: credentialsOf(settings),
-          smarthostLogin: smarthostLoginOf(settings),
-          dkimKeys: signingKeys(deployment, keys),
-        },
-        milestones: { volume: () => volume, records: () => dns.owners },
-      },
-      { ...own, dependsOn: [system] },
+    const pushes = daemonPushes(
+      deployment,
+      { host, system, keys, secrets },
+      { volume: () => volume, records: () => dns.owners },
     );
     const backup = makeBackup(deployment, host, system, pushes);
     // No daemon runs before what it works with is there.
@@ -161,55 +150,9 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       { ...own, dependsOn: [...pushed, ...renewal] },
     );
 
-    const dsRecords = dnsRecords.dsRecordsByName(deployment, dns);
-    const made: Made = {
-      ipv4: machine.ipv4,
-      ipv6: machine.ipv6,
-      caCertPem: settings.tls.issuer === 'selfSigned' ? certificate?.caCertPem : undefined,
-      sshPrivateKey: machine.sshPrivateKey,
-      dsRecords,
-      zoneFile: dnsRecords.makeZoneFile(deployment, records),
-      backupPublicKey: backup?.publicKey,
-      openTasks: pulumi
-        .all([dsRecords, check.output])
-        .apply(([ds, output]) =>
-          openTasks([...found.dns.zones.values()], ds, output, found.dns.tasks),
-        ),
-      dkimCalendar: dkimCalendar(deployment, dkim),
-      moves: pulumi.output(found.dns.moveReports),
-    };
+    const made = outputsOf(deployment, { machine, certificate, backup, records, dns, dkim, check });
     void report?.print(found, this);
     this.registerOutputs(made);
     return made;
   }
 }
-
-/** What the outputs of a mail host are taken from. */
-type Made = Pick<
-  MailHost,
-  | 'ipv4'
-  | 'ipv6'
-  | 'caCertPem'
-  | 'sshPrivateKey'
-  | 'dsRecords'
-  | 'zoneFile'
-  | 'backupPublicKey'
-  | 'openTasks'
-  | 'dkimCalendar'
-  | 'moves'
->;
-
-/** What a mail host is made from, and what the checks have found out. */
-interface Checked {
-  settings: Settings;
-  checked: Promise<Preflight>;
-  report?: PreviewReport;
-}
-
-/** For initialize() alone: what can be enumerated would be kept in the state as the component's inputs. */
-const hidden = (args: Checked): Checked =>
-  Object.defineProperties({} as Checked, {
-    settings: { value: args.settings },
-    checked: { value: args.checked },
-    report: { value: args.report },
-  });

@@ -238,8 +238,8 @@ export interface MailHostArgs {
    */
   aliases?: AliasArgs[];
   /**
-   * Address that receives mail for root and for the role addresses of every domain: abuse, dmarc-reports,
-   * hostmaster, postmaster, tls-reports. E.g. `anna@example.org`.
+   * Address that receives mail for root and for the role addresses of every domain: abuse, hostmaster, postmaster.
+   * E.g. `anna@example.org`.
    */
   postmaster: string;
   /**
@@ -335,6 +335,13 @@ export interface MailHostArgs {
    */
   web?: boolean;
   /**
+   * Serve figures about mail to Prometheus, at `https://HOSTNAME/metrics`, to `adminNetworks` alone. Needs `web`.
+   * Default: `false`.
+   *
+   * @default false
+   */
+  metrics?: boolean;
+  /**
    * Publisher of the DNS records: `cloudflare`, this stack; `manual`, the operator, from the output `zoneFile`. The
    * host checks that they are published. Default: `cloudflare`.
    *
@@ -349,7 +356,7 @@ export interface MailHostArgs {
   dnssec?: boolean;
   /**
    * Address that receives DMARC reports. E.g. `dmarc@example.org`. Default: dmarc-reports of each domain, which the
-   * postmaster receives.
+   * host reads itself.
    */
   dmarcReports?: string;
   /**

@@ -176,8 +176,9 @@ describe('OpenSMTPD', () => {
       'team@example.org bert@example.net,erika@remote.example',
       'abuse@example.org bert@example.net',
       '@example.net bert@example.net',
-      ...['dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'].map(
-        (role) => `${role}@example.net anna@example.org`,
+      ...['hostmaster', 'postmaster'].map((role) => `${role}@example.net anna@example.org`),
+      ...['dmarc-reports', 'tls-reports'].map(
+        (role) => `${role}@example.net mailhost-reports@mailhost-probe.invalid`,
       ),
     ]) {
       expect(virtuals).toContain(line);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -365,6 +365,93 @@ describe('the submission filter', () => {
     );
     expect(filter.errors).toBe('');
   });
+});
+
+describe('a table that is replaced while the filters run', () => {
+  const anna = 'anna@example.org';
+  const erika = 'erika@remote.example';
+  const own = () => {
+    const tables = mkdtempSync(join(folder, 'replaced-'));
+    return { tables, options: writeTables(tables) };
+  };
+  /** As a push does it. */
+  const replace = (tables: string, name: string, change: (text: string) => string) => {
+    const path = join(tables, name);
+    writeFileSync(`${path}.new`, change(readFileSync(path, 'utf8')));
+    renameSync(`${path}.new`, path);
+  };
+  const running = async (
+    name: 'submission' | 'inbound',
+    work: (filter: FilterProgram, tables: string) => Promise<void>,
+  ) => {
+    const { tables, options } = own();
+    const filter = new FilterProgram(name, options[name]);
+    await filter.registered;
+    try {
+      await work(filter, tables);
+    } finally {
+      filter.end();
+    }
+  };
+
+  it('counts from then on: the addresses that a login has', () =>
+    running('submission', async (filter, tables) => {
+      const news = { login: anna, from: 'news@example.org', lines: headerOf(`From: ${anna}`) };
+      expect(await filter.send(news)).toMatch(/^mail-from: 550 /);
+      replace(tables, 'identities', (text) =>
+        text.replace(`${anna} `, `${anna} news@example.org,`),
+      );
+      expect(await filter.send(news)).toBe('accepted');
+    }));
+
+  it('ends the session of a login whose password changes or that is removed, at the next message, and no other', () =>
+    running('submission', async (filter, tables) => {
+      const sessions = [anna, 'bert@example.net'].map((login) => {
+        const session = filter.session();
+        session.report('link-auth', `pass|${login}`);
+        return { login, session };
+      });
+      const begin = () =>
+        Promise.all(sessions.map(({ login, session }) => session.step('mail-from', login)));
+      expect(await begin()).toEqual([undefined, undefined]);
+      replace(tables, 'credentials', (text) => text.replace('$6$anna', '$6$new'));
+      const changed = /^mail-from: 421 4\.7\.0 the password of anna@example\.org has changed/;
+      expect(await begin()).toEqual([expect.stringMatching(changed), undefined]);
+      replace(tables, 'credentials', (text) => text.replace(/^bert.*\n/m, ''));
+      expect((await begin())[1]).toMatch(/^mail-from: 421 4\.7\.0 /);
+      expect(await filter.send({ login: anna })).toBe('accepted');
+    }));
+
+  it('lets no message out that began before it, when its recipient led elsewhere', () =>
+    running('inbound', async (filter, tables) => {
+      const session = filter.session();
+      expect(await session.envelope(erika, ['team@example.org'])).toBeUndefined();
+      replace(tables, 'virtuals', (text) => text.replace(/^team@.*$/m, `team@example.org ${anna}`));
+      expect(await session.data(headerOf(`From: ${anna}`))).toMatch(/^commit: 550 5\.7\.1 /);
+    }));
+
+  it('leads elsewhere from then on', () =>
+    running('inbound', async (filter, tables) => {
+      const message = { from: erika, to: ['both@example.org'], lines: headerOf(`From: ${anna}`) };
+      expect(await filter.send(message)).toBe('accepted');
+      replace(tables, 'virtuals', (text) =>
+        text.replace(/^both@.*$/m, `both@example.org ${erika}`),
+      );
+      expect(await filter.send(message)).toMatch(/^commit: 550 5\.7\.1 /);
+    }));
+
+  it('that cannot be read puts mail off until it can', () =>
+    running('inbound', async (filter, tables) => {
+      const message = {
+        from: erika,
+        to: ['team@example.org'],
+        lines: headerOf(`From: Erika <${erika}>`),
+      };
+      replace(tables, 'virtuals', () => 'half\n');
+      expect(await filter.send(message)).toMatch(/ 451 4\.3\.0 /);
+      replace(tables, 'virtuals', () => `team@example.org ${erika}\n`);
+      expect(await filter.send(message)).toBe('accepted');
+    }));
 });
 
 describe('the limits of a login', () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { openPorts } from '../components/daemons/catalogue';
 import { dovecot } from '../components/daemons/dovecot';
 import { fail2ban } from '../components/daemons/fail2ban';
+import { figures } from '../components/daemons/figures';
 import { serviceFiles } from '../components/hostFiles/files';
 import { firewall } from '../components/daemons/firewall';
 import { openSmtpd } from '../components/daemons/openSmtpd';
@@ -66,6 +67,32 @@ describe('sshd', () => {
   it('holds administrators back for nothing that one of them does wrong, unless they are everybody', () => {
     expect(exempt(['192.0.2.0/24', '2001:db8::/32'])).toBe('192.0.2.0/24,2001:db8::/32');
     expect(exempt(['0.0.0.0/0', '::/0'])).toBeUndefined();
+  });
+});
+
+describe('metrics', () => {
+  const locations = (metrics: boolean, networks: string[]) =>
+    /location = \/metrics \{([^}]*)/.exec(
+      filesOf(web, exampleMail({ metrics, adminNetworks: ['192.0.2.0/24'] }), {
+        adminNetworks: networks,
+      })['/etc/nginx/nginx.conf']!.text,
+    )?.[1];
+
+  it('are for administrators alone, and for nobody where all may use SSH', () => {
+    expect(locations(true, ['192.0.2.0/24', '2001:db8::/32'])).toMatch(
+      /^\s*allow 192\.0\.2\.0\/24;\s*allow 2001:db8::\/32;\s*deny all;/,
+    );
+    expect(locations(true, ['0.0.0.0/0', '::/0'])).toMatch(/^\s*deny all;/);
+    expect(locations(false, ['192.0.2.0/24'])).toBeUndefined();
+  });
+
+  it('are left for nginx where it may read them, and only then', () => {
+    const folders = '/etc/tmpfiles.d/mailhost-metrics.conf';
+    const given = { adminNetworks: ['192.0.2.0/24'] };
+    expect(filesOf(figures, exampleMail({ metrics: true, ...given }))[folders]!.text).toMatch(
+      /^d \/run\/mailhost-metrics 2750 root www-data$/m,
+    );
+    expect(filesOf(figures, exampleMail())).not.toHaveProperty([folders]);
   });
 });
 

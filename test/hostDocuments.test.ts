@@ -74,7 +74,7 @@ describe('what the package hands to the host', () => {
 
   it('is each document of the schema', () => {
     const given = new Set(all.map(({ name }) => name));
-    expect([...given, 'file', 'account', 'findings'].sort()).toEqual(Object.keys($defs).sort());
+    expect([...given, 'file', 'account', 'findings', 'figures', 'figuresSpan'].sort()).toEqual(Object.keys($defs).sort());
   });
 });
 

@@ -109,7 +109,7 @@ describe('the table of OpenSMTPD', () => {
         join(folder, kind, 'table'),
         readFileSync(program, 'utf8')
           .replace('/usr/local/lib/mailhost/filters', modules)
-          .replace('Logins(self.hashes)', `Logins(self.hashes, "${join(folder, kind, 'logins')}")`),
+          .replace('Logins(hashes)', `Logins(hashes, "${join(folder, kind, 'logins')}")`),
       );
     }
   });

@@ -251,6 +251,12 @@ describe('parseSettings', () => {
       { ...good, mtaSts: 'enforce', web: false, tls: { issuer: 'acme' } },
       'mtaSts',
     ],
+    [
+      'metrics without a web server',
+      { ...good, metrics: true, web: false, adminNetworks: ['192.0.2.0/24'] },
+      'metrics',
+    ],
+    ['metrics for everyone', { ...good, metrics: true }, 'metrics'],
     ['reports to nobody', { ...good, dmarcReports: 'nobody@example.org' }, 'dmarcReports'],
     [
       'reports whose consent is too long a name',

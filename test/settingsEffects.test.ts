@@ -301,6 +301,9 @@ const table: Record<string, Change | NoEffect> = {
     to: { web: false },
     says: /^mail clients no longer find their configuration at autoconfig and autodiscover/,
   },
+  metrics: {
+    noEffect: 'only named administrators may read them',
+  },
   dns: { noEffect: 'the operator publishes the same records' },
   dnssec: {
     from: { dnssec: false },

@@ -238,6 +238,18 @@ const inside = {
     'fail2ban does not watch logins, so passwords can be guessed without limit.',
     'Restart fail2ban, and read its journal.',
   ),
+  'dmarc-own-failed': problem(
+    'Other mail systems found mail of this host forged: it was refused or filed as junk there.',
+    'Compare the SPF and DKIM records with the plan, and check that mail is signed.',
+  ),
+  'dmarc-unknown-sender': warning(
+    'A system that is not in the plan sends mail in the name of a domain, and fails DMARC.',
+    'If it sends for you, add it to spf of the domain or have it sign; if not, do nothing.',
+  ),
+  'tls-failed': problem(
+    'Other mail systems could not send by TLS as the policy of a domain demands: they may hold mail back.',
+    'Check the certificate, the TLSA records and the MTA-STS policy with this command from outside.',
+  ),
   'check-failed': warning('A check on the host failed itself.', 'Read its error.'),
 } satisfies Record<string, Entry>;
 

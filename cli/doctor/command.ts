@@ -1,4 +1,5 @@
 import { getServers } from 'node:dns';
+import { writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { normalDomain } from '../../components/settings/names';
@@ -10,7 +11,9 @@ import { findingsOf, uncheckedOf, type Result } from './finding';
 import { lookFromInside } from './inside';
 import { network } from './network';
 import { lookFromOutside } from './outside';
-import { textReport, type Report } from './report';
+import { planText, readPlan } from './planFile';
+import { textNews, textReport, type Report } from './report';
+import { compare, isNews, readState, statusOfNews, writeState } from './watch';
 
 interface Options {
   stack?: string;
@@ -18,6 +21,9 @@ interface Options {
   only?: 'outside' | 'inside';
   resolver?: string;
   json?: boolean;
+  watch?: string;
+  plan?: string;
+  savePlan?: string;
 }
 
 export const doctorCommand = (): Command =>
@@ -35,24 +41,58 @@ export const doctorCommand = (): Command =>
     .option(
       '--resolver <address>',
       'DNS resolver to ask. Default: the one of this machine',
-      anAddress,
+      aResolver,
     )
     .option('--json', 'write the report as JSON')
+    .option(
+      '--watch <file>',
+      'report only what changed since the last look, and problems again each day. The file remembers them',
+    )
+    .addOption(
+      new Option(
+        '--plan <file>',
+        'check from outside by a file that --save-plan wrote, without access to the stack',
+      ).conflicts(['stack', 'host', 'savePlan', 'only']),
+    )
+    .option('--save-plan <file>', 'write what --plan needs to a file, and check nothing')
     .addHelpText(
       'after',
-      '\nExit status: 0 no findings, 2 warnings, 3 problems, 1 if nothing could be checked',
+      '\nExit status: 0 no findings, 2 warnings, 3 problems, 1 if nothing could be checked; with --watch, of what is reported',
     )
     .action(async (domains: string[], options: Options) => {
-      const report = await examine(ofDomains(readStack(options), domains), options);
-      process.stdout.write(
-        options.json
-          ? `${JSON.stringify(report, undefined, 2)}\n`
-          : textReport(report, hasColours()),
-      );
-      process.exitCode = statusOf(report);
+      const given = () =>
+        ofDomains(
+          options.plan === undefined ? readStack(options) : readPlan(options.plan),
+          domains,
+        );
+      if (options.savePlan !== undefined) writeFileSync(options.savePlan, planText(given()));
+      else if (options.watch === undefined) show(await examine(given(), options), options);
+      else await watch(options.watch, given, options);
     });
 
-function anAddress(value: string): string {
+function show(report: Report, { json }: Options): void {
+  process.stdout.write(
+    json ? `${JSON.stringify(report, undefined, 2)}\n` : textReport(report, hasColours()),
+  );
+  process.exitCode = statusOf(report);
+}
+
+async function watch(path: string, given: () => HostStack, options: Options): Promise<void> {
+  let of = 'the mail host';
+  const { news, state } = await compare(readState(path), () => {
+    const stack = given();
+    of = `${stack.hostName} of ${stack.stack}`;
+    return examine(stack, options);
+  });
+  writeState(path, state);
+  if (isNews(news))
+    process.stdout.write(
+      options.json ? `${JSON.stringify(news, undefined, 2)}\n` : textNews(news, of, hasColours()),
+    );
+  process.exitCode = statusOfNews(news);
+}
+
+export function aResolver(value: string): string {
   if (isIP(value) === 0) throw new InvalidArgumentError('Give an IPv4 or IPv6 address.');
   return value;
 }
@@ -85,7 +125,10 @@ export function ofDomains(stack: HostStack, given: string[]): HostStack {
 }
 
 /** Both views at once. */
-async function examine(stack: HostStack, { only, resolver }: Options): Promise<Report> {
+export async function examine(
+  stack: HostStack,
+  { resolver, plan, only = plan === undefined ? undefined : 'outside' }: Options,
+): Promise<Report> {
   const start = Date.now();
   const [results, inside] = await Promise.all([
     only === 'inside' ? [] : outside(stack, resolver, start),

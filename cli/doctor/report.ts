@@ -1,6 +1,7 @@
 import { painter, plural, visible, type Style } from '../../components/review/terminal';
 import type { Severity } from './catalogue';
 import type { Finding, Unchecked } from './finding';
+import type { News } from './watch';
 
 /** What a look at a mail host gave. */
 export interface Report {
@@ -26,25 +27,55 @@ export function textReport(report: Report, isColoured: boolean): string {
     of(severity) > 0 ? [paint(styles[severity], plural(of(severity), severity))] : [],
   );
   const result = counts.length > 0 ? counts.join(', ') : paint('green', 'No findings');
-  const field = (name: string, text: string) =>
-    `  ${name.padEnd(9)}${visible(text).replaceAll('\n', `\n${' '.repeat(11)}`)}`;
   return [
     `${result}: ${hostName} of ${stack}, in ${seconds} s`,
-    ...findings.flatMap(({ code, severity, about, what, evidence, remedy, runbook }) => [
-      '',
-      `${paint(styles[severity], severity)} ${code}: ${visible(about)}`,
-      `  ${what}`,
-      field('found:', evidence),
-      field('do:', remedy),
-      field('see:', runbook),
-    ]),
-    ...(unchecked.length > 0
-      ? [
-          '',
-          'Not checked',
-          ...unchecked.map((one) => `  - ${visible(one.unchecked)}: ${visible(one.why)}`),
-        ]
-      : []),
+    ...findingLines(findings, isColoured),
+    ...uncheckedLines(unchecked),
     '',
   ].join('\n');
 }
+
+/** What changed since the last look, for a terminal or a mail. */
+export function textNews(news: News, of: string, isColoured: boolean): string {
+  const { fresh, lasting, gone, unchecked, failure } = news;
+  const counts = [
+    ...(fresh.length > 0 ? [`${fresh.length} new`] : []),
+    ...(lasting.length > 0 ? [`${lasting.length} for a day or longer`] : []),
+    ...(gone.length > 0 ? [`${gone.length} gone`] : []),
+    ...(unchecked.length > 0 ? [`${unchecked.length} no longer checked`] : []),
+    ...(failure ? ['nothing could be checked'] : []),
+    ...(failure === '' ? ['checked again'] : []),
+  ];
+  return [
+    `${counts.join(', ')}: ${of}`,
+    ...findingLines([...fresh, ...lasting], isColoured),
+    ...(gone.length > 0 ? ['', 'Gone', ...gone.map((one) => `  - ${visible(one)}`)] : []),
+    ...uncheckedLines(unchecked),
+    ...(failure ? ['', visible(failure)] : []),
+    '',
+  ].join('\n');
+}
+
+const field = (name: string, text: string) =>
+  `  ${name.padEnd(9)}${visible(text).replaceAll('\n', `\n${' '.repeat(11)}`)}`;
+
+function findingLines(findings: Finding[], isColoured: boolean): string[] {
+  const paint = painter(isColoured);
+  return findings.flatMap(({ code, severity, about, what, evidence, remedy, runbook }) => [
+    '',
+    `${paint(styles[severity], severity)} ${code}: ${visible(about)}`,
+    `  ${what}`,
+    field('found:', evidence),
+    field('do:', remedy),
+    field('see:', runbook),
+  ]);
+}
+
+const uncheckedLines = (unchecked: Unchecked[]): string[] =>
+  unchecked.length > 0
+    ? [
+        '',
+        'Not checked',
+        ...unchecked.map((one) => `  - ${visible(one.unchecked)}: ${visible(one.why)}`),
+      ]
+    : [];

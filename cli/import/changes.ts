@@ -3,8 +3,8 @@ import type { OldHost } from './readers';
 
 /** Settings of a stack as its file has them. */
 interface Stack {
-  domains: { name?: string }[];
-  accounts: { address?: string; passwordHash?: unknown }[];
+  domains: { name?: string; catchAll?: string }[];
+  accounts: { address?: string; passwordHash?: unknown; aliases?: string[] }[];
   aliases: { address?: string }[];
 }
 
@@ -45,8 +45,10 @@ export function configChanges(old: OldHost, stack: Stack): ConfigChanges {
   const set = (path: string, value: string) => plain.push([`mailhost:${path}`, value]);
 
   const domains = stack.domains.map(({ name }) => name?.toLowerCase());
-  for (const { address } of [...old.accounts, ...old.aliases]) {
-    const domain = address.slice(address.lastIndexOf('@') + 1);
+  const named = [...old.accounts, ...old.aliases].map(({ address }) =>
+    address.slice(address.lastIndexOf('@') + 1),
+  );
+  for (const domain of [...named, ...old.catchAlls.map((one) => one.domain)]) {
     if (domains.includes(domain)) continue;
     const place = `domains[${domains.push(domain) - 1}]`;
     set(`${place}.name`, domain);
@@ -54,7 +56,7 @@ export function configChanges(old: OldHost, stack: Stack): ConfigChanges {
   }
 
   const accounts = stack.accounts.map(({ address }) => address?.toLowerCase());
-  for (const { address, hash, quota } of old.accounts) {
+  for (const { address, hash, quota, sendAs = [] } of old.accounts) {
     const at = accounts.indexOf(address);
     if (at >= 0 && stack.accounts[at]?.passwordHash !== undefined) {
       there.push(address);
@@ -63,21 +65,37 @@ export function configChanges(old: OldHost, stack: Stack): ConfigChanges {
     const place = `accounts[${at >= 0 ? at : accounts.push(address) - 1}]`;
     if (at < 0) set(`${place}.address`, address);
     if (quota !== undefined) set(`${place}.quota`, String(quota));
+    if (at < 0) sendAs.forEach((other, i) => set(`${place}.sendAs[${i}]`, other));
     secret.push([`mailhost:${place}.passwordHash`, hash]);
   }
 
+  const own = accounts.map((_, i) => [...(stack.accounts[i]?.aliases ?? [])]);
   const aliases = stack.aliases.map(({ address }) => address?.toLowerCase());
   for (const { address, recipients } of old.aliases) {
-    if (aliases.includes(address) || accounts.includes(address)) {
+    if ([...aliases, ...accounts, ...own.flat().map(lower)].includes(address)) {
       there.push(address);
+      continue;
+    }
+    const account = recipients.length === 1 ? accounts.indexOf(recipients[0]) : -1;
+    if (account >= 0) {
+      // The hosts that are read let an account send as an address that is its alone.
+      set(`accounts[${account}].aliases[${own[account]!.push(address) - 1}]`, address);
       continue;
     }
     const place = `aliases[${aliases.push(address) - 1}]`;
     set(`${place}.address`, address);
     recipients.forEach((recipient, i) => set(`${place}.recipients[${i}]`, recipient));
   }
+
+  for (const { domain, address } of old.catchAlls) {
+    const at = domains.indexOf(domain);
+    if (stack.domains[at]?.catchAll === undefined) set(`domains[${at}].catchAll`, address);
+    else there.push(`@${domain}`);
+  }
   return changes;
 }
+
+const lower = (text: string): string => text.toLowerCase();
 
 /** What would be set, as text. Of a secret it says that it is one. */
 export function changesText({ plain, secret, there }: ConfigChanges, problems: string[]): string {

@@ -20,7 +20,7 @@ export const importAccountsCommand = (): Command =>
     .addOption(
       new Option(
         '--from <format>',
-        'what the file is: passwd-file of Dovecot, /etc/shadow, or postfix-accounts.cf',
+        'what the file is: passwd-file of Dovecot, /etc/shadow, postfix-accounts.cf, users.sqlite, or an SQL dump',
       )
         .choices(Object.keys(formats))
         .makeOptionMandatory(),
@@ -35,11 +35,8 @@ export const importAccountsCommand = (): Command =>
       '\nExit status: 0 all can be taken, 2 some cannot, 1 if nothing could be read or set',
     )
     .action((file: string, options: Options) => {
-      const text = (path?: string) => (path === undefined ? undefined : readFileSync(path, 'utf8'));
-      const old = readOldHost(options.from, {
-        ...{ accounts: text(file)!, aliases: text(options.aliases), quotas: text(options.quotas) },
-        domain: options.domain,
-      });
+      const { from, aliases, quotas, domain } = options;
+      const old = readOldHost(from, { accounts: file, aliases, quotas, domain });
       const stack = options.stack ?? pulumi(['stack', '--show-name']).trim();
       const path = `Pulumi.${stack.split('/').at(-1)}.yaml`;
       const changes = configChanges(

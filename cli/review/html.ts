@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Change, Edit } from '../../components/review/changes';
 import { hunksOf, type Hunk, type Line } from '../../components/review/lines';
 import { verdictOf, type Review, type Section } from '../../components/review/review';
 import type { Mark, Verdict } from '../../components/review/risk';
+import { idOf, markup, page, part, table, type Html } from '../page/markup';
 import { css } from './style';
 import {
   amountOf,
@@ -12,58 +12,21 @@ import {
   markTitles,
   timeOf,
 } from '../../components/review/words';
-import { visible } from '../../components/review/terminal';
-
-/** Text that is HTML already. */
-class Html {
-  constructor(readonly text: string) {}
-}
-
-type Content = Html | string | number | false | undefined | Content[];
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function textOf(content: Content): string {
-  if (content === undefined || content === false) return '';
-  if (Array.isArray(content)) return content.map(textOf).join('');
-  if (content instanceof Html) return content.text;
-  return visible(String(content)).replaceAll(/[&<>"']/g, (character) => entities[character]!);
-}
-
-/** HTML in which everything that is filled in is escaped, unless it is HTML itself. */
-const markup = (literals: TemplateStringsArray, ...contents: Content[]): Html =>
-  new Html(literals.map((literal, i) => literal + textOf(contents[i])).join(''));
 
 /** The review as one page that loads nothing. */
 export function htmlReview(review: Review): string {
   const [mark, compared] = headline(review);
-  const hash = createHash('sha256').update(css).digest('base64');
-  return markup`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${new Html(hash)}'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${mark}: review of ${review.stack || 'a mail host'}</title>
-<style>${new Html(css)}</style>
-</head>
-<body>
-<header>
+  return page(
+    `${mark}: review of ${review.stack || 'a mail host'}`,
+    css,
+    markup`<header>
 <p>Mail host review</p>
 <h1><span class="mark ${review.mark}">${mark}</span> ${review.stack}</h1>
 <p>${sentence(compared)}</p>
 </header>
 <main>
-${messages('Blocked', 'blocked', review.blockers)}${messages('Warnings', 'risky', review.warnings)}${timeline(review)}${overview(review)}${calendar(review)}${review.sections.map(section)}${messages('Messages', 'plain', review.notes)}</main>
-</body>
-</html>
-`.text;
+${messages('Blocked', 'blocked', review.blockers)}${messages('Warnings', 'risky', review.warnings)}${timeline(review)}${overview(review)}${calendar(review)}${review.sections.map(section)}${messages('Messages', 'plain', review.notes)}</main>`,
+  );
 }
 
 /** The second part of the headline by itself. */
@@ -71,32 +34,6 @@ const sentence = (text: string) => {
   const own = text.replace(/^: /, '');
   return own && `${own[0]!.toUpperCase()}${own.slice(1)}.`;
 };
-
-const idOf = (title: string) => title.toLowerCase().replaceAll(/\W+/g, '-');
-
-/** A part of the page with its heading. */
-const part = (
-  title: string,
-  content: Content,
-): Html => markup`<section aria-labelledby="${idOf(title)}">
-<h2 id="${idOf(title)}">${title}</h2>
-${content}</section>
-`;
-
-function table(kind: string, columns: string[], rows: Content[][]): Html {
-  const heads = columns.map((column) => markup`<th scope="col">${column}</th>`);
-  const lines = rows.map((cells) => {
-    const [first, ...rest] = cells;
-    return markup`<tr><th scope="row">${first}</th>${rest.map((cell, i) => markup`<td data-label="${columns[i + 1]}">${cell}</td>`)}</tr>
-`;
-  });
-  return markup`<table class="${kind}">
-<thead><tr>${heads}</tr></thead>
-<tbody>
-${lines}</tbody>
-</table>
-`;
-}
 
 const messages = (title: string, mark: string, all: string[]) =>
   all.length > 0 &&

@@ -1,6 +1,6 @@
 import type { MailSettings } from '../settings/mailSettings';
 import { daemons } from '.';
-import { probeDomain, probeUser } from './probe';
+import { probeDomain, probeUser, reportsUser } from './probe';
 import type { DaemonSpec, Plan, Port, User } from './spec';
 
 /** What follows from the daemons' specs. */
@@ -47,7 +47,11 @@ export const daemonPlan = (given: Omit<Plan, 'ports' | 'openPorts'>): Plan => ({
 });
 
 /** The system users of all daemons, wanted or not: their files may be on the volume. */
-export const systemUsers = (): User[] => [...daemons.flatMap(({ users = [] }) => users), probeUser];
+export const systemUsers = (): User[] => [
+  ...daemons.flatMap(({ users = [] }) => users),
+  probeUser,
+  reportsUser,
+];
 
 /** Users of Debian's base system. */
 const debianUsers =
@@ -70,6 +74,7 @@ export const hostSpecs = () => ({
       {
         ...(daemon.unit === undefined ? {} : { unit: daemon.unit }),
         timers: daemon.timers ?? [],
+        rereads: daemon.rereads?.files ?? [],
         // The check expects that something listens on each.
         ports: portsOf(daemon)
           .filter(({ isOpenFor }) => isOpenFor === undefined)
@@ -83,4 +88,5 @@ export const hostSpecs = () => ({
     ]),
   ),
   probe: { user: probeUser.name, domain: probeDomain },
+  reports: { user: reportsUser.name, domain: probeDomain },
 });

@@ -11,7 +11,7 @@ import { plural, some } from '../review/terminal';
 import { domainOf, localPartOf } from '../settings/names';
 import { loginNames, userName } from './logins';
 import { entriesOf, valueMeaning } from './meaning';
-import { probeAddress } from './probe';
+import { probeAddress, reportsAddress, reportsUser } from './probe';
 import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 import { tlsCiphers } from './tls';
 
@@ -23,6 +23,11 @@ export const dovecot = {
   title: 'Dovecot',
   effect:
     'restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers',
+  rereads: {
+    files: ['/etc/dovecot/logins', passwords, '/etc/dovecot/users'],
+    effect:
+      'updates the accounts of Dovecot while it runs: only sessions of accounts that are removed or get another password end',
+  },
   unit: 'dovecot',
   packageUsers: ['dovecot', 'dovenull'],
   packages: () => [
@@ -87,6 +92,7 @@ function files({ mail, ports }: Plan): HostFiles {
       storageEscape,
     }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
+    '/etc/dovecot/own-users': hostFile(textOfLines([reportsLine(mail)])),
     [loginsFile]: hostFile(textOfLines(loginLines(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
@@ -131,6 +137,10 @@ function virtualUsers(mail: MailSettings): string[] {
     `${probeAddress}:::::${home(probeAddress)}`,
   ];
 }
+
+/** Its limit bounds what strangers can fill the volume with while nothing reads it. */
+const reportsLine = (mail: MailSettings) =>
+  `${userName(mail, reportsAddress)}::${reportsUser.id}:${reportsUser.id}::${reportsUser.home}${quotaField(256)}`;
 
 /** Only who has a quota: all else is in /etc/passwd. */
 function systemUsers(mail: MailSettings): string[] {

@@ -4,6 +4,7 @@ import { antivirus } from './antivirus';
 import { backup } from './backup';
 import { dovecot } from './dovecot';
 import { fail2ban } from './fail2ban';
+import { figures } from './figures';
 import { firewall } from './firewall';
 import { openSmtpd } from './openSmtpd';
 import { resolver } from './resolver';
@@ -27,5 +28,6 @@ export const daemons: readonly DaemonSpec[] = [
   amavis,
   openSmtpd,
   web,
+  figures,
   backup,
 ];

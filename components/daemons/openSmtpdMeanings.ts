@@ -3,7 +3,7 @@ import { seconds } from '../settings/duration';
 import { roles } from '../settings/mailSettings';
 import { domainOf, localPartOf } from '../settings/names';
 import { entriesOf, listMeaning, timeInWords, valueMeaning, type Meaning } from './meaning';
-import { probeDomain } from './probe';
+import { probeDomain, reportsAddress } from './probe';
 
 const configuration = '/etc/smtpd.conf';
 
@@ -78,10 +78,16 @@ function addressMeaning(before: string, after: string): string[] {
       : 'is refused';
   const sentences = [
     ...added
-      .filter(([address, to]) => isAlias(to) && !(isRole(address) && to === next!.postmaster))
+      .filter(
+        ([address, to]) =>
+          isAlias(to) && !(isRole(address) && [next!.postmaster, reportsAddress].includes(to)),
+      )
       .map(([address, to]) => `mail for ${name(address)} goes to ${to.replaceAll(',', ', ')}`),
     ...removed
-      .filter(([address, to]) => isAlias(to) && !(isRole(address) && to === old!.postmaster))
+      .filter(
+        ([address, to]) =>
+          isAlias(to) && !(isRole(address) && [old!.postmaster, reportsAddress].includes(to)),
+      )
       .filter(([address]) => next!.domains.has(domainOf(address)))
       .map(([address]) => `mail for ${name(address)} ${gone(address)}`),
     ...changed

@@ -136,6 +136,13 @@ export interface DaemonSpec {
   meanings?: Meaning[];
   /** What keeps a mistake in its files from doing harm. Default: the daemon checks them, and they are rolled back. */
   safeguard?: string;
+  /**
+   * Paths of files that it takes over while it runs, and what a push that changes only such files does. Its class on the host
+   * has a method `reread` for them. Default: none.
+   *
+   * `ifHidden` is the effect where secrets change and a plan hides which. Default: the same, since all of them are such files.
+   */
+  rereads?: { files: string[]; effect: string; ifHidden?: string };
   /** systemd unit that is restarted with new files. Default: the class on the host restarts something itself. */
   unit?: string;
   /** Further units that have to run and to start at boot. */

@@ -10,7 +10,8 @@ import {
   type HostFiles,
 } from '../hostFiles/files';
 import type { MtaSts } from '../settings/enums';
-import type { DaemonSpec, Plan } from './spec';
+import { trustedNetworks } from './fail2ban';
+import { givenFiles, type DaemonSpec, type Given, type Plan } from './spec';
 import { tlsCiphers, webDomains } from './tls';
 
 const root = '/usr/local/share/mailhost/web';
@@ -52,10 +53,10 @@ export const web: DaemonSpec = {
     answers: { number: 10080, protocol: 'HTTP', purpose: 'answers to Outlook', from: 'host' },
   },
   waitsFor: ['tls'],
-  files,
+  files: givenFiles(['adminNetworks'], files),
 };
 
-function files(plan: Plan): HostFiles {
+function files(plan: Plan, { adminNetworks }: Pick<Given, 'adminNetworks'>): HostFiles {
   const { mail, ports } = plan;
   const virtual = mail.accountKind === 'virtual';
   const acme = mail.tls.issuer === 'acme';
@@ -68,7 +69,12 @@ function files(plan: Plan): HostFiles {
     userName: virtual ? '%EMAILADDRESS%' : '%EMAILLOCALPART%',
   };
   return {
-    ...filledFile('/etc/nginx/nginx.conf', { ...values, acme }),
+    ...filledFile('/etc/nginx/nginx.conf', {
+      ...values,
+      acme,
+      metrics: mail.metrics,
+      trusted: trustedNetworks(adminNetworks),
+    }),
     ...filledFile('/etc/nginx/pages.conf', values),
     ...(acme ? sites(plan) : {}),
     ...serviceFiles('nginx'),

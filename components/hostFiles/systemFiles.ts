@@ -18,7 +18,9 @@ export const packages = (mail: MailSettings): string[] =>
   [...basePackages, ...daemonPackages(mail)].sort();
 
 /** Where the host program's modules lie on the host. */
-const moduleFolders = ['/usr/local/lib/mailhost', '/usr/local/lib/mailhost/daemons'];
+const moduleFolders = ['', '/daemons', '/figures', '/reports'].map(
+  (folder) => `/usr/local/lib/mailhost${folder}`,
+);
 
 /** The program on the host that every push talks to, with what it knows of the daemons' specs. */
 export function hostProgram(): HostFiles {
@@ -63,6 +65,11 @@ export function systemFiles(
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.service'),
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.service.d/mailhost-failures.conf'),
     ...fileAsItIs('/etc/systemd/system/mailhost-failures.timer'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-daily.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-daily.timer'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-read-reports.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-reports.service'),
+    ...fileAsItIs('/etc/systemd/system/mailhost-reports.timer'),
     ...fileAsItIs('/etc/systemd/system/mailhost-undo.service'),
     ...fileAsItIs('/etc/systemd/system/service.d/mailhost-failures.conf'),
     ...(hasVolume ? fileAsItIs('/etc/systemd/system/srv-mailhost.mount') : {}),

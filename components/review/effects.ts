@@ -4,7 +4,8 @@ import { machineEffects } from './machineMeaning';
 import { meaningOf } from './meaning';
 import { heldMail } from './measured';
 import type { Plan } from './plan';
-import { works } from './pushes';
+import { works, type Work } from './pushes';
+import { passwordOf } from './secrets';
 import { some } from './terminal';
 import { effectLine, forSeconds } from './words';
 import { fromJson } from './values';
@@ -82,7 +83,10 @@ function pushEffects(changes: Change[]): Effect[] {
       return comes ? [{ what: comes, kind: 'means' }] : [];
     }),
     ...restarted.map((name): Effect => {
-      const { title, effect, isQuiet, together, comes } = known.get(name)!;
+      const { title, effect, isQuiet, together, comes, rereads } = known.get(name)!;
+      const own = touched.filter(({ push }) => push === name);
+      const reread = rereads && rereadEffect(own, rereads);
+      if (reread !== undefined) return { what: reread, kind: 'note' };
       if (comes && added.includes(name)) return { what: `starts ${title}`, kind: 'note' };
       const isBoth = together !== undefined && single.includes(together.with);
       const held = isBoth ? [heldMail[name], heldMail[together.with]] : [heldMail[name]];
@@ -97,6 +101,23 @@ function pushEffects(changes: Change[]): Effect[] {
 /** Whether the effect of a push is part of that of another one of these. */
 const partnerIn = (name: string, pushes: string[]): boolean =>
   pushes.some((other) => works().get(other)!.together?.with === name);
+/** What the push does without a restart; undefined if it restarts. */
+function rereadEffect(
+  changes: Change[],
+  { files, effect, ifHidden = effect }: NonNullable<Work['rereads']>,
+): string | undefined {
+  const edits = changes.flatMap((change) => change.edits);
+  // A command that is repeated brings all files to a host that may have none.
+  if (edits.length === 0 || changes.some(({ action }) => action !== 'change')) return undefined;
+  const isHidden = edits.some(({ isSecret, changedSecrets }) => isSecret && !changedSecrets);
+  const differing = edits.flatMap(({ at, isSecret, changedSecrets = [] }) =>
+    isSecret
+      ? changedSecrets.map(({ what: one }) => one).filter((one) => !one.startsWith(passwordOf))
+      : [at],
+  );
+  if (!differing.every((path) => files.includes(path))) return undefined;
+  return isHidden ? ifHidden : effect;
+}
 
 const checked = z.object({
   domains: z.array(z.object({ name: z.string(), selector: z.string().optional() })),

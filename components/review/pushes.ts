@@ -7,7 +7,15 @@ import { filesIn } from './values';
 /** What a command of the host program does. */
 export interface Work extends Pick<
   DaemonSpec,
-  'title' | 'effect' | 'isQuiet' | 'together' | 'comes' | 'goes' | 'meanings' | 'secrets'
+  | 'title'
+  | 'effect'
+  | 'isQuiet'
+  | 'together'
+  | 'comes'
+  | 'goes'
+  | 'meanings'
+  | 'rereads'
+  | 'secrets'
 > {
   /** Why it does no harm. */
   safeguard: string;

@@ -2,6 +2,9 @@ import { daemons } from '../daemons';
 import { some } from './terminal';
 import { filesIn, type HostFile } from './values';
 
+/** How passwords of accounts are named. */
+export const passwordOf = 'password of ';
+
 type Files = Record<string, HostFile>;
 
 /** One secret of a push that is new, another one, or removed. */
@@ -10,8 +13,6 @@ export interface SecretChange {
   /** `password of ACCOUNT, ACCOUNT`, or the path of a file. */
   what: string;
 }
-
-const passwordOf = 'password of ';
 
 /**
  * Which secrets differ between two texts of a push: the passwords of accounts, where a file has a line for each, or else a

@@ -81,8 +81,11 @@ export interface Credential {
   passwordHash: string;
 }
 
-/** What every domain has to answer (RFC 2142, RFC 7489, RFC 8460); `root` is for the host's own messages. */
-export const roles = ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports'];
+/** Where reports on mail in the name of a domain arrive (RFC 7489, RFC 8460): the host reads them itself. */
+export const reportRoles = ['dmarc-reports', 'tls-reports'];
+
+/** What every domain has to answer (RFC 2142), too; `root` is for the host's own messages. */
+export const roles = ['abuse', 'hostmaster', 'postmaster', ...reportRoles].sort();
 
 /** The domains that mail is taken in for: the hosted ones, and the host's own name. */
 export function mailDomains(mail: MailSettings): string[] {

@@ -73,7 +73,7 @@ export const settingsShape = objectOf('an object of settings', {
   postmaster: address.meta(
     about({
       description:
-        'Address that receives mail for root and for the role addresses of every domain: abuse, dmarc-reports, hostmaster, postmaster, tls-reports.',
+        'Address that receives mail for root and for the role addresses of every domain: abuse, hostmaster, postmaster.',
       example: 'anna@example.org',
     }),
   ),
@@ -174,6 +174,12 @@ export const settingsShape = objectOf('an object of settings', {
         'Run a small web server that mail clients get their configuration from. Required for MTA-STS.',
     }),
   ),
+  metrics: boolean.default(false).meta(
+    about({
+      description:
+        'Serve figures about mail to Prometheus, at `https://HOSTNAME/metrics`, to `adminNetworks` alone. Needs `web`.',
+    }),
+  ),
   dns: oneOf('Dns', Dns)
     .default('cloudflare')
     .meta(
@@ -190,7 +196,7 @@ export const settingsShape = objectOf('an object of settings', {
   dmarcReports: address.optional().meta(
     about({
       description: 'Address that receives DMARC reports.',
-      fallback: 'dmarc-reports of each domain, which the postmaster receives',
+      fallback: 'dmarc-reports of each domain, which the host reads itself',
       example: 'dmarc@example.org',
     }),
   ),

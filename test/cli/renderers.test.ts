@@ -250,8 +250,8 @@ describe('the review as text', () => {
       "Harmless: 5 changed; 91 resources of the stack mailhost/dev compared
       Effects
         - changes passwords of accounts: mail clients log in again, with the new one
-        - restarts Dovecot: mail clients connect again, and mail waits in the queue until it answers
-        - restarts OpenSMTPD: open sessions get up to 15 s to end, and senders that come meanwhile try again (measured: up to N s)
+        - updates the accounts of Dovecot while it runs: only sessions of accounts that are removed or get another password end
+        - updates the tables of OpenSMTPD while it runs, or restarts it if it is the password at the smarthost that changes
         - checks at the end that mail works
       Dovecot
         changed secret: the accounts' password hashes

@@ -137,12 +137,37 @@ describe('the effects', () => {
     ]);
   });
 
+  it('of files that a daemon takes over while it runs name no restart', () => {
+    const effectsOf = (...steps: Parameters<typeof reviewOfSteps>) =>
+      reviewOfSteps(...steps).effects.map(({ what }) => what);
+    const users = '/etc/dovecot/users';
+    const [reread, restarted] = [
+      /^updates the accounts of Dovecot while it runs/,
+      /^restarts Dove/,
+    ];
+    expect(effectsOf(push({ [users]: 'a' }, { [users]: 'b' }))).toEqual([
+      expect.stringMatching(reread),
+    ]);
+    expect(effectsOf(push({ [users]: 'a' }, { [users]: 'b', '/etc/dovecot/x': '' }))).toEqual([
+      expect.stringMatching(restarted),
+    ]);
+    // A new server has no files yet.
+    const again = step(
+      'command:remote:Command',
+      'replace',
+      { create: 'mailhost activate dovecot', stdin: '{}' },
+      { create: 'mailhost activate dovecot', stdin: '{}' },
+    );
+    expect(effectsOf(again)).toEqual([expect.stringMatching(restarted)]);
+    expect(effects('newAccount').filter((what) => what.startsWith('restarts'))).toEqual([]);
+  });
+
   it('say what a change means to people', () => {
     const dovecot = sampleReview('removedDomain').sections.find(({ title }) => title === 'Dovecot');
     expect(dovecot!.changes.map(({ mark }) => mark)).toContain('risky');
     const meaning = (name: string) =>
       effects(name).filter(
-        (what) => !/^\d|^(?:restarts|reloads|checks|replaces the rules)/.test(what),
+        (what) => !/^\d|^(?:restarts|reloads|updates the|checks|replaces the rules)/.test(what),
       );
     expect(meaning('newAccount')).toEqual(['adds the account carl@example.org']);
     expect(meaning('removedDomain')).toEqual([

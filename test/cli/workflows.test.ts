@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { doctorCommand } from '../../cli/doctor/command';
 import { reviewCommand } from '../../cli/review/command';
 import { markdownReview } from '../../cli/review/markdown';
 import { sampleReview } from './samples';
@@ -11,7 +12,7 @@ import {
   type WorkflowFile,
 } from './workflows';
 
-const [githubReview, githubApply, gitlab] = workflowFiles;
+const [githubReview, githubApply, gitlab, githubWatch] = workflowFiles;
 
 describe.each<[string, WorkflowFile, WorkflowFile]>([
   ['GitHub', githubReview, githubApply],
@@ -86,7 +87,27 @@ describe.each<[string, WorkflowFile, WorkflowFile]>([
 });
 
 describe('a workflow for GitHub', () => {
-  it.each([githubReview, githubApply])('puts no value of the event into a script: %s', (file) => {
-    expect(scriptLines(file).filter((line) => line.includes('${{'))).toEqual([]);
+  it('watches by options that the doctor has, without a secret, and keeps its state before it fails', () => {
+    const command = doctorCommand().exitOverride();
+    const [words, ...others] = callsOf('npx mailhost doctor', githubWatch);
+    expect(others).toEqual([]);
+    expect(command.parseOptions(words!)).toEqual({ operands: [], unknown: [] });
+    expect(command.opts()).toEqual({ plan: 'doctor-plan.json', watch: 'watch.json' });
+    const { jobs } = workflow(githubWatch) as {
+      jobs: { watch: { steps: { uses?: string; run?: string; with?: { path?: string } }[] } };
+    };
+    const { steps } = jobs.watch;
+    const at = (match: (step: (typeof steps)[number]) => boolean) => steps.findIndex(match);
+    const saves = at(({ uses }) => uses?.startsWith('actions/cache/save') ?? false);
+    expect(steps[saves]!.with!.path).toBe('watch.json');
+    expect(at(({ run }) => run?.startsWith('[ "$STATUS"') ?? false)).toBeGreaterThan(saves);
+    expect(JSON.stringify(workflow(githubWatch))).not.toContain('secrets.');
   });
+
+  it.each([githubReview, githubApply, githubWatch])(
+    'puts no value of the event into a script: %s',
+    (file) => {
+      expect(scriptLines(file).filter((line) => line.includes('${{'))).toEqual([]);
+    },
+  );
 });

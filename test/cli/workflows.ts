@@ -4,7 +4,12 @@ import { parse } from 'yaml';
 
 const folder = join(__dirname, '../../examples/ci');
 
-export const workflowFiles = ['github-review.yml', 'github-apply.yml', 'gitlab-ci.yml'] as const;
+export const workflowFiles = [
+  'github-review.yml',
+  'github-apply.yml',
+  'gitlab-ci.yml',
+  'github-watch.yml',
+] as const;
 export type WorkflowFile = (typeof workflowFiles)[number];
 
 export const workflow = (file: WorkflowFile): unknown =>

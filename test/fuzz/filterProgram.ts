@@ -48,6 +48,10 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
   for (const table of ['identities', 'logins', 'domains', 'virtuals']) {
     writeFileSync(join(folder, table), files[`/etc/smtpd/${table}`]!.text);
   }
+  writeFileSync(
+    join(folder, 'credentials'),
+    'anna@example.org $6$anna\nbert@example.net $6$bert\n',
+  );
   return {
     submission: {
       'max-size': 10_000,
@@ -56,6 +60,7 @@ export function writeTables(folder: string): Record<'submission' | 'inbound', Op
       'new-recipients-per-day': 1e9,
       identities: join(folder, 'identities'),
       logins: join(folder, 'logins'),
+      credentials: join(folder, 'credentials'),
       domains: join(folder, 'domains'),
       virtuals: join(folder, 'virtuals'),
       database: join(folder, 'sent.sqlite'),

@@ -10,6 +10,7 @@ import unittest
 from mailhost import acme, check, dkim, doctor, specs
 from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
+from mailhost.figures import summary
 from mailhost.files import Files
 from mailhost.records import Record
 
@@ -25,6 +26,8 @@ KINDS = {
     "account": acme.Account,
     "specs": specs.Specs,
     "findings": tuple[doctor.Finding, ...],
+    "figures": summary.Summary,
+    "figuresSpan": summary.Span,
 }
 #: What no type of Python says.
 WORDS = {"description", "enum", "pattern", "propertyNames"}

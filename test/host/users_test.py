@@ -41,6 +41,7 @@ class Users(OnHost):
                 ("opensmtpd", 901, "/var/lib/opensmtpd/empty"),
                 ("opensmtpq", 902, "/var/lib/opensmtpd/empty"),
                 ("mailhost-probe", 907, "/srv/mailhost/home/mailhost-probe"),
+                ("mailhost-reports", 908, "/srv/mailhost/home/mailhost-reports"),
             ],
         )
 

@@ -1,15 +1,25 @@
+import { execFileSync } from 'node:child_process';
 import type { ParsedMail } from 'mailparser';
 import { describe, expect } from 'vitest';
 import { changedLines } from '../../components/review/lines';
 import { parsePlan } from '../../cli/review/plan';
 import { reviewOf } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
-import { readMailbox, submit, waitForMail, waitForReceived } from '../../lab/mail';
+import {
+  imapClient,
+  readMailbox,
+  submit,
+  waitForMail,
+  waitForReceived,
+  withImap,
+  type Login,
+} from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { labResolver } from '../../lab/remote/resolver';
 import { waitFor } from '../../lab/state';
 import { erika, hostTest, type Host } from './hosts';
 import { page, plans } from './planTable';
+import { SmtpDialogue } from './smtpDialogue';
 import { changes, passDsOn, step } from './testLab';
 
 const it = hostTest();
@@ -181,6 +191,90 @@ describe('an up', () => {
     expect(
       host.shell('cd /srv/mailhost/home/anna/mail/Folders/INBOX/.maildir; ls cur new'),
     ).toMatch(/\d/);
+  });
+});
+
+describe('an up that changes accounts, passwords, aliases and quotas', () => {
+  const [anna, bert, carl] = ['anna@example.org', 'bert@example.net', 'carl@example.org'];
+  const passwordHash = (password: string) => ({
+    secret: execFileSync('openssl', ['passwd', '-6', password], { encoding: 'utf8' }).trim(),
+  });
+
+  it('ends only sessions of accounts that are removed or get another password', async ({
+    freshHost: host,
+  }) => {
+    const logins = {
+      anna: host.login(anna),
+      bert: host.login(bert),
+      newBert: { ...host.login(bert), password: 'another' },
+      carl: { ...host.login(anna), user: carl, password: 'carl-password' },
+    };
+    /** A mail client that waits for mail, and one that is about to send. */
+    const sessionsOf = async (login: Login) => {
+      const reader = imapClient(login);
+      await reader.connect();
+      await reader.mailboxOpen('INBOX');
+      const seen: number[] = [];
+      reader.on('exists', ({ count }: { count: number }) => seen.push(count));
+      void reader.idle().catch(() => undefined);
+      const writer = await SmtpDialogue.open({ host: login.host, port: 465, login });
+      return { reader, seen, writer };
+    };
+    const canLogIn = async (login: Login) => {
+      const imap = await withImap(login, () => Promise.resolve(true)).catch(() => false);
+      const smtp = await SmtpDialogue.open({ host: login.host, port: 465, login }).then(
+        (session) => session.say('QUIT').then(() => true),
+        (error: Error) => !error.message.startsWith('535'),
+      );
+      return { imap, smtp };
+    };
+    const refused = { imap: false, smtp: false };
+    const taken = { imap: true, smtp: true };
+    const processes = () => host.shell('systemctl show --property MainPID dovecot opensmtpd');
+    const begun = processes();
+    const sender = (address: string) => `MAIL FROM:<${address}>`;
+
+    const [ofAnna, ofBert] = [await sessionsOf(logins.anna), await sessionsOf(logins.bert)];
+    await step('an account, an alias and a quota more, and another password', async () => {
+      const output = await host.up({
+        'accounts[0].aliases[1]': 'sales@example.org',
+        'accounts[0].quota': '3000',
+        'accounts[1].passwordHash': passwordHash(logins.newBert.password),
+        'accounts[2].address': carl,
+        'accounts[2].passwordHash': passwordHash(logins.carl.password),
+      });
+      expect(output).not.toContain('restart');
+      expect(processes()).toBe(begun);
+      expect(await canLogIn(logins.carl)).toEqual(taken);
+      expect(await canLogIn(logins.bert)).toEqual(refused);
+      expect(await canLogIn(logins.newBert)).toEqual(taken);
+      const { storage } = (await withImap(logins.anna, (client) => client.getQuota('INBOX'))) || {};
+      expect(storage?.limit).toBe(3000 * 1024 * 1024);
+    });
+    await step('who has not changed works on, and who has is out', async () => {
+      await host.receive({ to: 'sales@example.org', subject: 'to a new alias' });
+      await waitFor('the waiting client is told of the message', () => ofAnna.seen.length > 0);
+      expect(await ofAnna.writer.say(sender('sales@example.org'))).toMatch(/^250 /);
+      await waitFor('the client of the old password is logged out', () => !ofBert.reader.usable);
+      expect(await ofBert.writer.say(sender(bert))).toMatch(/^421 /);
+    });
+    await step('an account and an alias less', async () => {
+      const ofCarl = await sessionsOf(logins.carl);
+      await host.stack.unset('mailhost:accounts[2]');
+      await host.stack.unset('mailhost:accounts[0].aliases[1]');
+      await host.up({ 'confirm[0]': `remove ${carl}` });
+      expect(processes()).toBe(begun);
+      await waitFor('the client of the account is logged out', () => !ofCarl.reader.usable);
+      expect(await ofCarl.writer.say(sender(carl))).toMatch(/^421 /);
+      expect(await canLogIn(logins.carl)).toEqual(refused);
+      for (const to of [carl, 'sales@example.org'])
+        await expect(host.receive({ to, subject: 'to nobody' })).rejects.toThrow(/550/);
+      expect(await ofAnna.writer.say('RSET')).toMatch(/^250 /);
+      expect(await ofAnna.writer.say(sender('sales@example.org'))).toMatch(/^550 /);
+      expect(await ofAnna.writer.say(sender(anna))).toMatch(/^250 /);
+      expect(ofAnna.reader.usable).toBe(true);
+      await ofAnna.reader.logout();
+    });
   });
 });
 

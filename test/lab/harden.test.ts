@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { wantedDaemons } from '../../components/daemons/catalogue';
+import { serviceFiles } from '../../components/hostFiles/files';
 import { secretSettings } from '../../components/settings/fields';
 import { apiAccess } from '../../lab/apis';
 import { hostRoot } from '../../lab/machines';
@@ -520,7 +521,15 @@ it('the metadata service answers root alone: it has the host key', ({ host }) =>
   for (const user of ['amavis', 'opensmtpd', 'nobody']) expect(ask(user)).toContain('URLError');
 });
 
-it('no service of the mail host is exposed', ({ host }) => {
+/** The words of a list in the drop-ins of a unit, in which an empty value removes all before it. */
+const listOf = (setting: string, unit: string): string[] =>
+  Object.values(serviceFiles(unit))
+    .flatMap(({ text }) => [...text.matchAll(new RegExp(`^${setting}=(.*)$`, 'gm'))])
+    .reduce<string[]>((list, [, words]) => (words ? [...list, ...words.split(' ')] : []), []);
+
+it('no service of the mail host is exposed, or may do what only the unit of Debian allows', ({
+  host,
+}) => {
   const exposed = JSON.parse(host.shell('systemd-analyze security --json=short')) as {
     unit: string;
     exposure: string;
@@ -529,6 +538,31 @@ it('no service of the mail host is exposed', ({ host }) => {
   const figures = exposed.filter(({ unit }) => own.includes(unit.replace('.service', '')));
   expect(figures).toHaveLength(own.length);
   expect(figures.filter(({ exposure }) => Number(exposure) > 3)).toEqual([]);
+
+  /** What is in force, by unit. */
+  const inForce = (setting: string): Record<string, string[]> => {
+    const values = host.shell(`systemctl show --value --property ${setting} ${own.join(' ')}`);
+    // An empty line stands between two units, and for a list that is empty.
+    const lists = values
+      .split('\n')
+      .filter((_, i) => i % 2 === 0)
+      .map((line) => line.split(' ').filter(Boolean));
+    return Object.fromEntries(own.map((unit, i) => [unit, lists[i]!.sort()]));
+  };
+  const planned = (setting: string, as: (word: string) => string = (word) => word) =>
+    Object.fromEntries(own.map((unit) => [unit, listOf(setting, unit).map(as).sort()]));
+  for (const setting of ['ReadWritePaths', 'RestrictAddressFamilies', 'SystemCallArchitectures'])
+    expect(inForce(setting), setting).toEqual(planned(setting));
+  const capabilities = 'CapabilityBoundingSet';
+  expect(inForce(capabilities)).toEqual(planned(capabilities, (word) => word.toLowerCase()));
+  // systemd shows groups of calls as their members: the same for all, and what a unit has besides.
+  const calls = inForce('SystemCallFilter');
+  const ofGroup = calls.unbound!;
+  expect(listOf('SystemCallFilter', 'unbound')).toEqual(['@system-service']);
+  for (const unit of own)
+    expect(calls[unit], unit).toEqual(
+      [...new Set([...ofGroup, ...listOf('SystemCallFilter', unit).slice(1)])].sort(),
+    );
 });
 
 describe('an update', () => {

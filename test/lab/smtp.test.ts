@@ -280,7 +280,7 @@ describe('a domain', () => {
       await waitForMail(host.login(user), `caught ${address}`);
     };
     await to('Nobody+x@example.net', bert);
-    for (const role of ['abuse', 'dmarc-reports', 'hostmaster', 'postmaster', 'tls-reports']) {
+    for (const role of ['abuse', 'hostmaster', 'postmaster']) {
       await to(`${role}@example.net`, anna);
     }
     const uncaught = host.receive({ to: 'nobody@example.org', subject: 'x' });

@@ -1,6 +1,13 @@
 /** What of the package is mutated, by its folder below components/, with the tests that are to notice, the cheapest first. */
 export const areas = {
-  settings: ['settingsReference', 'settingsEdges', 'settings', 'certificates', 'checkedSettings'],
+  settings: [
+    'settingsReference',
+    'settingsEdges',
+    'machineSettings',
+    'settings',
+    'certificates',
+    'checkedSettings',
+  ],
   dns: ['mtaSts', 'rateLimit', 'spf', 'recordForms', 'dnsRecords', 'dkimKeys'],
   preflight: [
     'lookUps',

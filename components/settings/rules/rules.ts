@@ -33,6 +33,7 @@ export const rules: Rule[] = [
   mail.virusesAreScannedFor,
   mail.mailboxesHoldAMessage,
   access.pulumiCanConnect,
+  access.metricsHaveReaders,
   machine.machineIsGivenOrMade,
   backup.hostKeyIsOfAnSshServer,
   backup.backupIsElsewhere,

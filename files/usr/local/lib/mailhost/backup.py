@@ -25,7 +25,8 @@ ROOT = pathlib.Path("/srv/mailhost")
 #: What restic reads: the volume as of one moment. Also the path inside the snapshots.
 COPY = ROOT / ".backup"
 BAYES = "bayes/bayes"
-SENT = "submission/sent.sqlite"
+#: Each is copied as of one moment.
+DATABASES = ("submission/sent.sqlite", "figures/figures.sqlite")
 
 (TIMER,) = SPECS["backup"].timers
 #: Names the snapshot that an empty volume is to be filled from.
@@ -75,10 +76,6 @@ def open_repository() -> None:
 def failures_told() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
-        failure = Failure(f"{SENT}: {error}")
-        tell(failure)
-        raise failure from error
     except ERRORS as failure:
         tell(failure)
         raise
@@ -133,20 +130,29 @@ def collect() -> None:
     for _ in range(10):
         if not gather(linked):
             break
-    for name in ("acme", "bayes", "submission"):
+    for name in ("acme", "bayes", "figures", "submission"):
         mirror(ROOT / name)
     for file in [ROOT / "srs.conf", *ROOT.glob("*.json"), *(ROOT / "acme").rglob("*")]:
         duplicate(file)
-    if (ROOT / SENT).exists():
-        with (
-            contextlib.closing(sqlite3.connect(ROOT / SENT)) as source,
-            contextlib.closing(sqlite3.connect(COPY / SENT)) as target,
-        ):
-            source.backup(target)
-        keep_owner(ROOT / SENT, COPY / SENT)
+    for name in DATABASES:
+        save_database(name)
     if (ROOT / f"{BAYES}_toks").exists():
         learned = run("runuser", "--user", "amavis", "--", "sa-learn", "--dbpath", str(ROOT / BAYES), "--backup")
         (COPY / f"{BAYES}.txt").write_text(learned)
+
+
+def save_database(name: str) -> None:
+    if not (ROOT / name).exists():
+        return
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(ROOT / name)) as source,
+            contextlib.closing(sqlite3.connect(COPY / name)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise Failure(f"{name}: {error}") from error
+    keep_owner(ROOT / name, COPY / name)
 
 
 def gather(linked: dict[int, str]) -> bool:

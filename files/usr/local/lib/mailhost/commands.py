@@ -10,7 +10,21 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from mailhost import __version__, acme, dkim, doctor, failures, folders, history, pauses, restic, restore, tlsa
+from mailhost import (
+    __version__,
+    acme,
+    daily,
+    dkim,
+    doctor,
+    export_accounts,
+    failures,
+    folders,
+    history,
+    pauses,
+    restic,
+    restore,
+    tlsa,
+)
 from mailhost.backup import alone, failures_told, make_snapshot
 from mailhost.check import Mail, check
 from mailhost.daemons import DAEMONS, host_alone
@@ -18,11 +32,15 @@ from mailhost.daemons.amavis import Amavis
 from mailhost.daemons.daemon import Service
 from mailhost.documents import parsed, plain
 from mailhost.drift import drift
+from mailhost.export import FORMATS, export
 from mailhost.failure import ERRORS, Failure
+from mailhost.figures import metrics, summary
+from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
+from mailhost.reports import kept
 from mailhost.system import HOST_LOCK, locked, run
 from mailhost.transaction import activate, put_back, staged_path, unended
 
@@ -101,6 +119,9 @@ def parse() -> argparse.Namespace:
     command(
         "doctor", run_doctor, "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check"
     )
+    command("collect", run_collect, "add what is new to the figures about mail; a timer runs it")
+    command("figures", run_figures, "write the figures about mail as JSON, for `mailhost report` of the operator")
+    command("metrics", run_metrics, "write the figures about mail as Prometheus reads them")
     command("records", run_records, "warn of records that are not in DNS; records as JSON on standard input")
     command("backup", run_backup, "back up now")
     command("snapshots", run_snapshots, "list the backups")
@@ -119,9 +140,17 @@ def parse() -> argparse.Namespace:
     account.add_argument("--directory", required=True)
     account.add_argument("--contact", required=True)
     command("failures", run_failures, "note the units that failed, and mail the postmaster what is new")
+    command("daily", run_daily, "mail the postmaster what is wrong since yesterday, and what no longer is")
+    command("reports", run_reports, "add what was read of reports on DMARC and TLS to the figures")
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
+    exporting = command("export", run_export, "write the mail and scripts of an account to standard output, as tar")
+    exporting.add_argument("address")
+    exporting.add_argument("--format", choices=FORMATS, default="maildir")
+    command(
+        "export-accounts", run_export_accounts, "write accounts, with password hashes, and aliases of a domain, as JSON"
+    ).add_argument("domain")
     command("purge", run_purge, "delete the mail of an account that is no more").add_argument("address")
     return parser.parse_args()
 
@@ -212,6 +241,14 @@ def run_failures(_arguments: argparse.Namespace) -> None:
     failures.report()
 
 
+def run_daily(_arguments: argparse.Namespace) -> None:
+    daily.report()
+
+
+def run_reports(_arguments: argparse.Namespace) -> None:
+    kept.take()
+
+
 def run_pauses(arguments: argparse.Namespace) -> None:
     {"keep": pauses.keep, "restore": pauses.restore}[arguments.what]()
 
@@ -280,12 +317,32 @@ def run_purge(arguments: argparse.Namespace) -> None:
     print(purge(arguments.address))
 
 
+def run_export(arguments: argparse.Namespace) -> None:
+    export(arguments.address, arguments.format, sys.stdout.buffer)
+
+
+def run_export_accounts(arguments: argparse.Namespace) -> None:
+    print(json.dumps(export_accounts.tables(arguments.domain), default=plain))
+
+
 def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
 
 
 def run_doctor(_arguments: argparse.Namespace) -> None:
     print(json.dumps(doctor.examine(given(Mail)), default=plain))
+
+
+def run_collect(_arguments: argparse.Namespace) -> None:
+    collect()
+
+
+def run_figures(_arguments: argparse.Namespace) -> None:
+    print(json.dumps(summary.today(), default=plain))
+
+
+def run_metrics(_arguments: argparse.Namespace) -> None:
+    print(metrics.text(), end="")
 
 
 def run_records(_arguments: argparse.Namespace) -> None:
@@ -300,8 +357,15 @@ WITHOUT_LOCK = (
     run_backup,
     run_snapshots,
     run_restore,
+    run_export,
+    run_export_accounts,
     run_renew,
     run_account,
+    run_collect,
     run_failures,
+    run_daily,
+    run_figures,
+    run_metrics,
+    run_reports,
     run_pauses,
 )

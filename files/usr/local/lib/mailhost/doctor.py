@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mailhost import acme, backup, check, deferred, dkim, drift, failures, health, pauses
 from mailhost.daemons import DAEMONS, wanted
 from mailhost.failure import ERRORS, Failure
+from mailhost.reports import findings
 from mailhost.system import HOST_LOCK, holder, is_active, run
 
 #: Seconds for a probe to arrive: on a host that is well it takes about two.
@@ -71,6 +72,9 @@ LOOKS: dict[str, Look] = {
     "list-refuses": lambda _: check.refusing_list(),
     "drift": lambda _: differences(),
     "bans-missing": lambda _: jails(),
+    "dmarc-own-failed": lambda _: findings.own_failures(),
+    "dmarc-unknown-sender": lambda _: findings.unknown_senders(),
+    "tls-failed": lambda _: findings.tls_failures(),
 }
 #: Of looks that tell several apart.
 OTHERS = (

@@ -24,9 +24,12 @@ STAMPS = {
 #: As old as this host, or as its last update.
 INSTALLED = pathlib.Path("/var/lib/dpkg/info/unattended-upgrades.list")
 SIGNATURES = pathlib.Path("/var/lib/clamav")
+#: Of what no daemon has.
+OWN_TIMERS = ("mailhost-daily.timer", "mailhost-reports.timer")
 #: Of units that a plan without them has, too.
 UNITS = (
     failures.TIMER,
+    *OWN_TIMERS,
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "logrotate.timer",

@@ -10,7 +10,7 @@ import secrets
 import subprocess
 from collections.abc import Iterable
 
-from mailhost import failures, manifests, users
+from mailhost import failures, health, manifests, users
 from mailhost.daemons import DAEMONS, wanted
 from mailhost.documents import parsed, plain
 from mailhost.failure import Failure
@@ -85,6 +85,7 @@ def prepare(pushed: Files, volume_device: str | None) -> None:
     # Not before: the system may resolve names there until it has a resolver of its own.
     run("systemctl", "enable", "--now", "--quiet", METADATA_GUARD)
     create_srs_key()
+    run("systemctl", "enable", "--now", "--quiet", *health.OWN_TIMERS)
     manifests.write("system", files)
     for daemon in DAEMONS.values():
         if daemon not in wanted():

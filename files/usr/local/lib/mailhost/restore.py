@@ -93,10 +93,7 @@ def restore_all(snapshot: str) -> None:
 
 def restore_account(address: str, snapshot: str, folder: str | None = None, message_id: str | None = None) -> None:
     """Puts what the account had and has not now into folders below Restored."""
-    # A system user's name is the local part.
-    user = next((name for name in (address, address.split("@")[0]) if name in accounts()), None)
-    if user is None:
-        raise Failure(f"{address} is no account: add it to the settings first")
+    user = user_of(address)
     home = accounts()[user]
     with scratch():
         restic("restore", f"{snapshot}:{COPY / home.relative_to(ROOT)}", "--target", str(SCRATCH))
@@ -130,6 +127,14 @@ def scratch() -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(SCRATCH)
+
+
+def user_of(address: str) -> str:
+    """A system user's name is the local part."""
+    user = next((name for name in (address, address.split("@")[0]) if name in accounts()), None)
+    if user is None:
+        raise Failure(f"{address} is no account: add it to the settings first")
+    return user
 
 
 def accounts() -> dict[str, pathlib.Path]:

@@ -29,13 +29,17 @@ class Port:
 class Spec:
     #: Further units than its own that run and start at boot.
     timers: tuple[str, ...]
+    #: Files that it takes over while it runs.
+    rereads: tuple[str, ...]
     ports: tuple[Port, ...]
     #: systemd's, if it is a service.
     unit: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe:
+class Mailbox:
+    """Of the host itself."""
+
     user: str
     domain: str
 
@@ -48,12 +52,15 @@ class Probe:
 class Specs:
     #: By the name of the push.
     daemons: dict[str, Spec]
-    probe: Probe
+    #: Where the check sends its messages to.
+    probe: Mailbox
+    #: Where reports on DMARC and TLS arrive.
+    reports: Mailbox
 
 
 PATH = pathlib.Path(__file__).with_name("specs.json")
 _READ = parsed(Specs, PATH.read_text(), str(PATH))
-SPECS, PROBE = _READ.daemons, _READ.probe
+SPECS, PROBE, REPORTS = _READ.daemons, _READ.probe, _READ.reports
 
 
 def port(number: int) -> Port:

@@ -198,6 +198,12 @@ def kept(daemon: Daemon) -> dict[str, str | None]:
     return parsed(dict[str, str | None], index.read_text(), str(index)) if index.exists() else {}
 
 
+def text_before(daemon: Daemon, path: str) -> str | None:
+    """Of a file that a push which has not ended changes; None where it had none, or nothing changes it."""
+    name = kept(daemon).get(path)
+    return None if name is None else (kept_in(daemon) / name).read_text()
+
+
 def announce(daemon: Daemon, paths: list[str]) -> None:
     """Before the first of them is written beside another, so that it is found where the push is killed."""
     forget(daemon)

@@ -12,6 +12,7 @@ from mailhost.daemons.backup import Backup
 from mailhost.daemons.daemon import Daemon
 from mailhost.daemons.dovecot import Dovecot
 from mailhost.daemons.fail2ban import Fail2ban
+from mailhost.daemons.figures import Figures
 from mailhost.daemons.firewall import Firewall
 from mailhost.daemons.opensmtpd import OpenSmtpd
 from mailhost.daemons.resolver import Resolver
@@ -39,6 +40,7 @@ DAEMONS: dict[str, Daemon] = {
         Amavis(),
         OpenSmtpd(),
         Web(),
+        Figures(),
         Backup(),
     )
 }

@@ -31,6 +31,8 @@ class Daemon:
     #: Further units that run and start at boot.
     timers: Sequence[str] = ()
     ports: Sequence[Port] = ()
+    #: Files that it takes over while it runs: where no other changes, `reread` is called and nothing restarts.
+    rereads: Set[str] = frozenset()
     #: Services that read these files too, and are restarted with it where they run.
     readers: "Sequence[Service]" = ()
     #: Patterns of files that it reads besides its own and the drop-ins of its unit.
@@ -40,6 +42,7 @@ class Daemon:
         if hasattr(cls, "name"):
             spec = SPECS[cls.name]
             cls.unit, cls.timers, cls.ports = spec.unit, spec.timers, spec.ports
+            cls.rereads = frozenset(spec.rereads)
 
     @property
     def public_ports(self) -> Set[int]:
@@ -106,6 +109,16 @@ class Service(Daemon):
 
     def is_ready(self) -> bool:
         return super().is_ready() and is_enabled(self.unit)
+
+    def restart(self, changed: list[str]) -> None:
+        if changed and set(changed) <= self.rereads and self.is_ready():
+            self.reread(changed)
+        else:
+            super().restart(changed)
+
+    def reread(self, changed: list[str]) -> None:
+        """Takes over these files while it runs; raises Failure unless they are in force then."""
+        raise NotImplementedError
 
     def start(self) -> None:
         run("systemctl", "enable", "--quiet", self.unit)

@@ -13,6 +13,8 @@ from mailhost.transaction import Staged
 
 #: Seconds that transfers, and then sessions with clients, have to end before a restart cuts them off.
 PATIENCE = 15
+#: Those of its configuration that change with accounts, aliases and domains, in the order in which they are updated.
+TABLES = ("onward", "virtuals", "credentials", "elsewhere", "domains", "recipients")
 
 
 class OpenSmtpd(Service):
@@ -32,6 +34,13 @@ class OpenSmtpd(Service):
             if path.startswith("/etc/smtpd/"):
                 check_table(path, file.text)
         staged("smtpd", "-n")
+
+    def reread(self, changed: list[str]) -> None:
+        # The filters look at their files whenever they are asked. Of the tables, what an address leads to comes before the
+        # address is taken in. Where one cannot be read, OpenSMTPD keeps the old one and the command fails.
+        for table in TABLES:
+            if f"/etc/smtpd/{table}" in changed or (table == "credentials" and "/etc/smtpd/logins" in changed):
+                run("smtpctl", "update", "table", table)
 
     def restart_service(self) -> None:
         with pauses.relaying_paused():

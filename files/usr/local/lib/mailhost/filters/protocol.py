@@ -39,6 +39,8 @@ class Session:
 
     def __init__(self) -> None:
         self.login = ""
+        #: What the login was let in by, where the filter knows it.
+        self.credential: str | None = None
         #: The host's port, and the client's address and port, `ADDRESS:PORT`.
         self.connection: tuple[int, str] | None = None
         #: How many messages have ended, taken or not.
@@ -52,6 +54,8 @@ class Message:
     def __init__(self, login: str, sender: str):
         self.login = login
         self.sender = sender
+        #: By time.monotonic().
+        self.begun = time.monotonic()
         self.recipients: list[str] = []
         #: The lines of the header, as they are stored.
         self.header: list[bytes] = []

@@ -2,13 +2,15 @@
 
 import pathlib
 
+from tables import Tables
+
 
 class Targets:
     def __init__(self, domains: str, virtuals: str):
         """Of the paths of two tables. The domains that another host has are in one beside that of the domains, if there are any."""
         with open(domains) as lines:
             self.domains = set(lines.read().lower().split())
-        elsewhere = pathlib.Path(domains).with_name("elsewhere")
+        elsewhere = pathlib.Path(elsewhere_beside(domains))
         self.elsewhere = set(elsewhere.read_text().lower().split()) if elsewhere.exists() else set()
         with open(virtuals) as lines:
             pairs = [line.lower().split(None, 1) for line in lines]
@@ -41,6 +43,15 @@ class Targets:
                 return True
             pending += self.of(address) or []
         return False
+
+
+def watched(domains: str, virtuals: str) -> Tables[Targets]:
+    """The targets as of the tables at any time."""
+    return Tables(lambda: Targets(domains, virtuals), domains, virtuals, elsewhere_beside(domains))
+
+
+def elsewhere_beside(domains: str) -> str:
+    return str(pathlib.Path(domains).with_name("elsewhere"))
 
 
 def parts_of(address: str) -> tuple[str, str]:

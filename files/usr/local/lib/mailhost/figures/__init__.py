@@ -1,0 +1,1 @@
+"""Figures about mail over time: counts, times and sizes, never content or addresses of others."""
