@@ -312,7 +312,7 @@ const table: Record<string, Change | NoEffect> = {
   },
   dmarcReports: {
     to: { dmarcReports: 'bert@example.net' },
-    says: /^DMARC reports on example\.org, example\.net go to bert@example\.net$/,
+    says: /^DMARC reports on example\.net, example\.org go to bert@example\.net$/,
   },
   mtaSts: {
     from: acme(),
