@@ -196,6 +196,23 @@ describe('the effects', () => {
     for (const { since } of calendar) expect(since).toMatch(/^2026-11-30T/);
   });
 
+  it('say that a DKIM key is revoked, of all domains in one sentence', () => {
+    const key = (domain: string, text: string) => ({
+      type: 'TXT',
+      name: `s1._domainkey.${domain}`,
+      ttl: 300,
+      content: `"v=DKIM1; ${text}"`,
+    });
+    const { effects: found } = reviewOfSteps(
+      ...['a.example', 'b.example'].map((domain) =>
+        step(dns, 'update', key(domain, 'k=rsa; p=MII'), key(domain, 'p=')),
+      ),
+    );
+    expect(found.map(({ what }) => what)).toContain(
+      'revokes the DKIM key s1 of a.example, b.example: its signatures are no longer valid',
+    );
+  });
+
   it('come in the order of what they stop, what others remember, and notes', () => {
     for (const name of sampleNames) {
       const found = sampleReview(name).effects.map(({ kind }) => kind);
