@@ -4,6 +4,7 @@ import { doctorCommand } from './doctor/command';
 import { exitStatus } from './exitStatus';
 import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
+import { importCommand } from './import/mail/command';
 import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
@@ -13,6 +14,7 @@ const program = new Command('mailhost')
   .addCommand(doctorCommand())
   .addCommand(reportCommand())
   .addCommand(importAccountsCommand())
+  .addCommand(importCommand())
   .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 import type { Connection } from './stack';
@@ -25,7 +25,7 @@ export interface Output {
 export async function onHost(
   { host, user, hostKey, privateKey }: Connection,
   command: string,
-  stdin: string,
+  stdin: string | Readable,
   seconds: number,
   to?: Writable,
 ): Promise<Output> {
@@ -61,7 +61,9 @@ export async function onHost(
       },
     );
     // A command that ends early reads no more.
-    child.stdin.on('error', () => undefined).end(stdin);
+    child.stdin.on('error', () => undefined);
+    if (typeof stdin === 'string') child.stdin.end(stdin);
+    else stdin.pipe(child.stdin);
     const ended = new Promise<number | null>((resolve, reject) => {
       child.on('error', (cause) => {
         reject(new Error(`ssh cannot be run: ${cause.message}. Install OpenSSH.`, { cause }));

@@ -22,12 +22,14 @@ let sources: string | undefined;
  *
  * @param program path of its main file below the project's folder, without `.ts`
  * @param executable name of the file that runs it
+ * @param modulesFolder value of `__dirname`; default: the folder of the bundle
  * @returns the folder of that file
  */
-export function bundle(program: string, executable: string): string {
+export function bundle(program: string, executable: string, modulesFolder?: string): string {
   sources ??= hashOf(project, [
     ...filesBelow(project, 'lab'),
     ...filesBelow(project, 'components').filter((path) => path.endsWith('.ts')),
+    ...['index.ts', 'settings.ts', 'endWithEngine.ts', 'stackTraces.ts'],
     'package-lock.json',
   ]);
   const version = createHash('sha256')
@@ -44,9 +46,14 @@ export function bundle(program: string, executable: string): string {
     entryPoints: [join(project, `${program}.ts`)],
     outfile: join(unfinished, 'main.js'),
     bundle: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
     platform: 'node',
     target: 'node22',
-    define: { 'process.env.MAILHOST_PROJECT': JSON.stringify(project) },
+    define: {
+      'process.env.MAILHOST_PROJECT': JSON.stringify(project),
+      ...(modulesFolder !== undefined && { __dirname: JSON.stringify(modulesFolder) }),
+    },
     // Optional parts of ssh2 in machine code, which it does without.
     external: ['cpu-features'],
     loader: { '.node': 'empty' },
@@ -83,3 +90,7 @@ function removeOld(folder: string, now: number): void {
 
 /** The command that runs a program of the lab. */
 export const programCommand = (program: string): string => join(bundle(program, 'start'), 'start');
+
+/** The project's Pulumi program and the SDK that runs it as one file, for `MAILHOST_LAB_PROGRAM`. */
+export const bundledProgram = (): string =>
+  join(bundle('lab/engine/program', 'start', join(project, 'components')), 'main.js');

@@ -25,10 +25,10 @@ function mirrors(): { debian: string; security: string } {
 }
 
 const { debian, security } = mirrors();
-const sources = [
-  `deb [signed-by=${keyring}] ${debian} trixie main`,
-  `deb [signed-by=${keyring}] ${debian} trixie-updates main`,
-  `deb [signed-by=${keyring}] ${security} trixie-security main`,
+const sourcesOf = (release: string) => [
+  `deb [signed-by=${keyring}] ${debian} ${release} main`,
+  `deb [signed-by=${keyring}] ${debian} ${release}-updates main`,
+  `deb [signed-by=${keyring}] ${security} ${release}-security main`,
 ];
 
 /** As Hetzner's `debian-13`: systemd, cloud-init, sshd, and nothing of mail. */
@@ -104,7 +104,11 @@ export const machineImage = () => image('machine', machinePackages, machineSetup
 /** The root file system that the lab's servers run in. */
 export const serviceImage = () => image('services', servicePackages, '');
 
-function image(name: string, packages: string[], setup: string): string {
+/** The root file system of a mail host of another kind. */
+export const oldHostImage = () => image('old-host', ['dovecot-imapd'], '', 'bookworm');
+
+function image(name: string, packages: string[], setup: string, release = 'trixie'): string {
+  const sources = sourcesOf(release);
   const version = createHash('sha256')
     .update(JSON.stringify([packages, setup, sources]))
     .digest('hex')
@@ -128,7 +132,7 @@ function image(name: string, packages: string[], setup: string): string {
       `--include=${packages.join(',')}`,
       '--aptopt=Acquire::Languages "none"',
       `--customize-hook=sh ${hook} "$1"`,
-      'trixie',
+      release,
       `${path}.new`,
       ...sources,
     ],

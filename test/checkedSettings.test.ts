@@ -1,6 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
 import { describe, expect, it } from 'vitest';
-import { checkedSettings, credentialsOf, pairOf } from '../components/settings/checked';
+import {
+  checkedSettings,
+  credentialsOf,
+  givenOf,
+  pairOf,
+  smarthostLoginOf,
+} from '../components/settings/checked';
 import { argumentNames, type FrontEnd } from '../components/settings/mistakes';
 import { parseSettings } from '../components/settings/parse';
 import type { Settings } from '../components/settings/settings';
@@ -26,6 +32,18 @@ const withHash = (passwordHash: pulumi.Input<string>) => ({
   ...example,
   accounts: [{ ...example.accounts![0]!, passwordHash }],
 });
+
+const late = (value: string) => pulumi.output(Promise.resolve(value));
+/** The value of an output, of which the rest is rejected with it. */
+const settled = (given: unknown): Promise<unknown> => {
+  const output = given as Record<'isKnown' | 'isSecret', Promise<boolean>> & {
+    promise(): Promise<unknown>;
+    allResources(): Promise<unknown>;
+  };
+  for (const fact of [output.isKnown, output.isSecret, output.allResources()])
+    fact.catch(() => undefined);
+  return output.promise();
+};
 
 describe('mistakes', () => {
   const mistakes = {
@@ -80,18 +98,6 @@ describe('mistakes', () => {
 });
 
 describe('what is known only later', () => {
-  const late = (value: string) => pulumi.output(Promise.resolve(value));
-  /** The value of an output, of which the rest is rejected with it. */
-  const settled = (given: unknown): Promise<unknown> => {
-    const output = given as Record<'isKnown' | 'isSecret', Promise<boolean>> & {
-      promise(): Promise<unknown>;
-      allResources(): Promise<unknown>;
-    };
-    for (const fact of [output.isKnown, output.isSecret, output.allResources()])
-      fact.catch(() => undefined);
-    return output.promise();
-  };
-
   it.each([
     ['a plain secret', hash],
     ['an output', late(hash)],
@@ -218,5 +224,35 @@ describe('what is known only later', () => {
     // Those of another issuer have neither.
     const none = { chainPem: '\n', privateKeyPem: '\n' };
     expect(await settled(pairOf(checkedSettings(example)))).toEqual(none);
+  });
+});
+
+describe('what the files of the daemons are given', () => {
+  const repository = 'sftp:backup@backup.example.com:/mail';
+  const given = checkedSettings({
+    ...example,
+    domains,
+    adminNetworks: [late('192.0.2.0/24'), '198.51.100.0/24', late('192.0.2.0/24')],
+    smarthost: { ...smarthost, port: 587, password: 'smarthost-password' },
+    backup: { repository, hostKey: sshKey, password: 'backup-password' },
+  });
+
+  it('has each network once, and no secret', async () => {
+    const { adminNetworks, smarthost: relay, repository: place } = givenOf(given);
+    expect(await settled(adminNetworks)).toEqual(['192.0.2.0/24', '198.51.100.0/24']);
+    expect(await settled(relay!)).toEqual({ host: 'smtp.example.com', port: 587 });
+    expect(await settled(place!)).toEqual({ url: repository, hostKey: sshKey });
+  });
+
+  it('is a login at the smarthost, which is secret', async () => {
+    const login = smarthostLoginOf(given)!;
+    expect(await settled(login)).toBe('user:smarthost-password');
+    expect(await pulumi.isSecret(login)).toBe(true);
+  });
+
+  it('is nothing without a smarthost or a backup', () => {
+    const without = checkedSettings(example);
+    expect(givenOf(without)).toMatchObject({ smarthost: undefined, repository: undefined });
+    expect(smarthostLoginOf(without)).toBeUndefined();
   });
 });

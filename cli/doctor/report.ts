@@ -1,7 +1,6 @@
 import { painter, plural, visible, type Style } from '../../components/review/terminal';
 import type { Severity } from './catalogue';
 import type { Finding, Unchecked } from './finding';
-import type { News } from './watch';
 
 /** What a look at a mail host gave. */
 export interface Report {
@@ -14,6 +13,19 @@ export interface Report {
   seconds: number;
   findings: Finding[];
   unchecked: Unchecked[];
+}
+
+/** What there is to report of a look that is compared with the one before. */
+export interface News {
+  fresh: Finding[];
+  /** Problems that were reported a day ago or more. */
+  lasting: Finding[];
+  /** Codes with what they were about. */
+  gone: string[];
+  /** What could be checked before, and twice in a row could not. */
+  unchecked: Unchecked[];
+  /** Why nothing could be checked, twice in a row; empty if it can be again. */
+  failure?: string;
 }
 
 const styles: Record<Severity, Style> = { problem: 'red', warning: 'yellow' };

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
 import { exitStatus } from '../exitStatus';
 import type { Finding, Unchecked } from './finding';
-import type { Report } from './report';
+import type { News, Report } from './report';
 
 /** Seconds after which a new finding is looked for again: a packet was lost, or a service restarted. */
 const secondLook = 60;
@@ -22,19 +22,6 @@ const state = z.object({
 
 /** What is remembered from one look to the next. Times are milliseconds since 1970. */
 export type State = z.infer<typeof state>;
-
-/** What there is to report. */
-export interface News {
-  fresh: Finding[];
-  /** Problems that were reported a day ago or more. */
-  lasting: Finding[];
-  /** Codes with what they were about. */
-  gone: string[];
-  /** What could be checked before, and twice in a row could not. */
-  unchecked: Unchecked[];
-  /** Why nothing could be checked, twice in a row; empty if it can be again. */
-  failure?: string;
-}
 
 interface Outcome {
   news: News;

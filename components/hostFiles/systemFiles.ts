@@ -18,7 +18,7 @@ export const packages = (mail: MailSettings): string[] =>
   [...basePackages, ...daemonPackages(mail)].sort();
 
 /** Where the host program's modules lie on the host. */
-const moduleFolders = ['', '/daemons', '/figures', '/reports'].map(
+const moduleFolders = ['', '/daemons', '/figures', '/imports', '/reports'].map(
   (folder) => `/usr/local/lib/mailhost${folder}`,
 );
 

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { PackageDependency } from '@pulumi/pulumi/proto/plugin_pb';
+import { project } from '../sources';
 import { configVariables, engineAddress, entryPoint, serve } from './languageHost';
 
 interface PackageJson {
@@ -57,17 +58,21 @@ serve({
       pwd: request.getPwd(),
       parallel: String(request.getParallel()),
     };
+    // Loading its modules one by one takes longer than all that the program does.
+    const bundled = relative(project, folder) === '' ? process.env.MAILHOST_LAB_PROGRAM : undefined;
     return {
       command: 'node',
       args: [
-        inSdk(folder, 'cmd/run'),
+        bundled ?? inSdk(folder, 'cmd/run'),
         ...Object.entries(options).flatMap(([name, value]) => (value ? [`--${name}`, value] : [])),
         ...(request.getDryrun() ? ['--dry-run'] : []),
         entryPoint(request),
         ...request.getArgsList(),
       ],
       env: {
-        ...loaderVariables(request.getInfo()?.getOptions()?.toJavaScript()),
+        ...(bundled === undefined
+          ? loaderVariables(request.getInfo()?.getOptions()?.toJavaScript())
+          : {}),
         ...configVariables(request),
       },
     };

@@ -12,6 +12,7 @@ from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
 from mailhost.figures import summary
 from mailhost.files import Files
+from mailhost.imports import job, report
 from mailhost.records import Record
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "components/hostDocuments.schema.json").read_text())
@@ -26,6 +27,9 @@ KINDS = {
     "account": acme.Account,
     "specs": specs.Specs,
     "findings": tuple[doctor.Finding, ...],
+    "importJob": job.Job,
+    "importLine": job.Line,
+    "importNamed": report.Named,
     "figures": summary.Summary,
     "figuresSpan": summary.Span,
 }

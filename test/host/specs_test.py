@@ -8,6 +8,7 @@ from mailhost.daemons.daemon import Endpoint, Service
 
 GOPHER = specs.Spec(
     ("gopherd-rotate.timer",),
+    ("/etc/gopherd/names",),
     (
         specs.Port(70, "ManageSieve", True, "STARTTLS"),
         specs.Port(7070, "HTTP", True),

@@ -195,7 +195,7 @@ describe('an up', () => {
 });
 
 describe('an up that changes accounts, passwords, aliases and quotas', () => {
-  const [anna, bert, carl] = ['anna@example.org', 'bert@example.net', 'carl@example.org'];
+  const [anna, bert, carl] = ['anna@example.org', 'bert@example.net', 'carl@example.org'] as const;
   const passwordHash = (password: string) => ({
     secret: execFileSync('openssl', ['passwd', '-6', password], { encoding: 'utf8' }).trim(),
   });

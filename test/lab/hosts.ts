@@ -20,8 +20,11 @@ import { TestStack, type Settings } from './testLab';
 export class BareLab {
   readonly stack: TestStack;
 
-  constructor(readonly lab: Lab) {
-    this.stack = new TestStack(lab);
+  constructor(
+    readonly lab: Lab,
+    programIsBundled = false,
+  ) {
+    this.stack = new TestStack(lab, programIsBundled);
   }
 
   /**
@@ -71,6 +74,10 @@ export class BareLab {
 
 /** A finished mail host: the stack `dev`, with the settings of the test file on top. */
 export class Host extends BareLab {
+  constructor(lab: Lab) {
+    super(lab, true);
+  }
+
   get outputs(): StackOutputs {
     return this.stack.outputs();
   }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apiAccess } from '../../lab/apis';
+import { bundledProgram } from '../../lab/bundle';
 import { entry } from '../../lab/lifecycle';
 import { Stack } from '../../lab/stack';
 import { run, type Lab } from '../../lab/state';
@@ -21,10 +22,15 @@ export type Settings = Record<string, string | { secret: string }>;
 
 /** The stack `dev` in a lab, with a copy of its config that tests may change; a copy of a lab has that of the lab. */
 export class TestStack extends Stack {
-  constructor(lab: Lab) {
+  /**
+   * @param programIsBundled runs the program from one file, which is built once: for stacks that a run of the program as users
+   *   have it has deployed before
+   */
+  constructor(lab: Lab, programIsBundled = false) {
     const config = join(lab.dir, 'Pulumi.dev.yaml');
     if (!existsSync(config)) copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
     super(lab, config);
+    if (programIsBundled) this.env.MAILHOST_LAB_PROGRAM = bundledProgram();
   }
 
   /** Sets what stands below `mailhost:`, by paths. */

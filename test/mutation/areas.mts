@@ -3,6 +3,7 @@ export const areas = {
   settings: [
     'settingsReference',
     'settingsEdges',
+    'derived',
     'machineSettings',
     'settings',
     'certificates',

@@ -33,6 +33,7 @@ from mailhost import (
 from mailhost.daemons import DAEMONS, wanted
 from mailhost.daemons.web import domains
 from mailhost.failure import ERRORS, Failure
+from mailhost.imports import lately
 from mailhost.system import host_name, is_active, is_enabled, run, succeeds, wait_for
 
 PROBE = specs.PROBE.address
@@ -77,7 +78,7 @@ def check(mail: Mail) -> None:
         probes = "" if paused else ", spam probe and signatures"
         print(f"services, resolver, listeners, certificates, web pages{probes} are as they should be")
         tlsa.note()
-    for part in (pauses, failures, deferred, health):
+    for part in (pauses, failures, deferred, health, lately):
         try:
             warn(part.warnings())
         except ERRORS as error:

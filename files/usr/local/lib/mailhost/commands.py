@@ -37,6 +37,7 @@ from mailhost.failure import ERRORS, Failure
 from mailhost.figures import metrics, summary
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
+from mailhost.imports import job
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
@@ -145,6 +146,7 @@ def parse() -> argparse.Namespace:
     command("pauses", run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it").add_argument(
         "what", choices=("keep", "restore")
     )
+    command("import", run_import, "copy mailboxes of other hosts; a job as JSON on standard input")
     exporting = command("export", run_export, "write the mail and scripts of an account to standard output, as tar")
     exporting.add_argument("address")
     exporting.add_argument("--format", choices=FORMATS, default="maildir")
@@ -317,6 +319,10 @@ def run_purge(arguments: argparse.Namespace) -> None:
     print(purge(arguments.address))
 
 
+def run_import(_arguments: argparse.Namespace) -> None:
+    job.run(given(job.Job), lambda line: print(line, flush=True))
+
+
 def run_export(arguments: argparse.Namespace) -> None:
     export(arguments.address, arguments.format, sys.stdout.buffer)
 
@@ -368,4 +374,5 @@ WITHOUT_LOCK = (
     run_metrics,
     run_reports,
     run_pauses,
+    run_import,
 )

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { PassThrough } from 'node:stream';
+import { Command, InvalidArgumentError } from 'commander';
+import { hasColours } from '../../../components/review/terminal';
+import { fromJson } from '../../../components/review/values';
+import { onHost } from '../../ssh';
+import { readStack, type HostStack } from '../../stack';
+import { hostLine, type Result } from './lines';
+import { ProgressLine } from './progress';
+import { statusOf, textReport } from './report';
+import { readSecrets } from './secrets';
+import { readTable, type Row } from './table';
+
+interface Options {
+  stack?: string;
+  host?: string;
+  parallel: number;
+  json?: boolean;
+}
+
+export const importCommand = (): Command =>
+  new Command('import')
+    .description('copy mailboxes of another host into accounts of this one, and compare both')
+    .argument('<table>', 'file that lists them: see docs/moving.md')
+    .option('--stack <name>', 'stack that has the mail host. Default: the selected one')
+    .option('--host <name>', 'name of the MailHost. Default: the only one of the stack')
+    .option('--parallel <count>', 'accounts to copy at a time', aCount, 4)
+    .option('--json', 'write the report as JSON')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 all is here, 3 something is missing or an account failed, 1 if nothing could be copied',
+    )
+    .action(async (path: string, options: Options) => {
+      const stack = readStack(options);
+      const rows = readTable(readFileSync(path, 'utf8'), path, stack.domains);
+      const results = await copy(stack, rows, await readSecrets(rows), options.parallel);
+      process.stdout.write(
+        options.json
+          ? `${JSON.stringify(results, undefined, 2)}\n`
+          : textReport(results, hasColours()),
+      );
+      process.exitCode = statusOf(results);
+    });
+
+function aCount(value: string): number {
+  if (!/^[1-9]\d?$/.test(value)) throw new InvalidArgumentError('Give a number from 1 to 99.');
+  return Number(value);
+}
+
+/** Standard input of `mailhost import` on the host, as components/hostDocuments.schema.json has it. */
+export const jobOf = (rows: Row[], secrets: string[], parallel: number): object => ({
+  accounts: rows.map((row, at) => ({ ...row, secret: secrets[at] })),
+  parallel,
+});
+
+async function copy(
+  { connection, hostName }: HostStack,
+  rows: Row[],
+  secrets: string[],
+  parallel: number,
+): Promise<Result[]> {
+  const progress = new ProgressLine(rows.length, process.stderr);
+  const results: Result[] = [];
+  const lines = new PassThrough();
+  const read = (async () => {
+    for await (const line of createInterface({ input: lines })) {
+      const { data } = hostLine.safeParse(fromJson(line));
+      if (data?.account !== undefined && data.progress) progress.tell(data.account, data.progress);
+      if (data?.result) {
+        results.push(data.result);
+        progress.end(data.result);
+      }
+    }
+  })();
+  const job = JSON.stringify(jobOf(rows, secrets, parallel));
+  const { status, stderr } = await onHost(connection, 'mailhost import', job, 0, lines);
+  await read;
+  const words = stderr.trim().split('\n').at(-1) ?? '';
+  if (status === 2 && words.includes("invalid choice: 'import'"))
+    throw new Error('the host program is older than this command: run `pulumi up`.');
+  if (status === 255 || (status === 1 && results.length === 0))
+    throw new Error(`${hostName}: ${words}`);
+  const ended = results.map(({ account }) => account);
+  const rest = rows.filter(({ account }) => {
+    const at = ended.indexOf(account);
+    return at < 0 || ended.splice(at, 1).length === 0;
+  });
+  const reason = words || 'the import on the host was ended';
+  return [...results, ...rest.map(({ account }) => unended(account, reason))];
+}
+
+const unended = (account: string, error: string): Result => ({
+  ...{ account, copied: 0, moved: 0, flagged: 0, refused: [] },
+  error: `${error}. What was copied stays: import it again`,
+});

@@ -1,0 +1,59 @@
+"""When each account was copied last: what is asked before and after a domain moves here."""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Iterator
+
+from mailhost.documents import parsed, plain
+from mailhost.files import put_private
+from mailhost.imports.memory import FOLDER
+
+FILE = FOLDER / "copies.json"
+#: Seconds for which a copy is good while the other host may get mail.
+GOOD = 86_400
+#: Seconds without new mail after which the other host is silent: mail servers try for that long.
+SILENT = 5 * 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class Last:
+    """Of one account."""
+
+    #: When all of it was copied last, in seconds since 1970; None if it never was.
+    copied: int | None = None
+    #: When a run last found new mail at the other host.
+    found: int | None = None
+
+
+def all_of(file: pathlib.Path = FILE) -> dict[str, Last]:
+    return parsed(dict[str, Last], file.read_text(), str(file)) if file.exists() else {}
+
+
+def note(account: str, new: int, whole: bool) -> None:
+    known = all_of(FILE)
+    now = int(time.time())
+    before = known.get(account, Last(None, now))
+    known[account] = Last(now if whole else before.copied, now if new else before.found)
+    FILE.parent.mkdir(mode=0o700, exist_ok=True)
+    put_private(FILE, json.dumps(known, default=plain))
+
+
+def warnings() -> Iterator[str]:
+    """Accounts to copy again: until the other host was seen to be silent for long enough."""
+    for account, last in sorted(all_of(FILE).items()):
+        if last.copied is None:
+            yield f"{account} was never copied to the end from its other host: run `mailhost import`, and read its report"
+            continue
+        if last.copied - (last.found or 0) >= SILENT or time.time() - last.copied < GOOD:
+            continue
+        new = f", where new mail was found last at {moment(last.found)}" if last.found else ""
+        yield (
+            f"{account} was last copied from its other host at {moment(last.copied)}{new}: run `mailhost import` again, "
+            "before its domain is switched and after it, until the other host had no new mail for 5 days"
+        )
+
+
+def moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
