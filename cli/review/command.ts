@@ -7,8 +7,8 @@ import { hasColours } from '../../components/review/terminal';
 import { htmlReview } from './html';
 import { markdownReview } from './markdown';
 import { parsePlan } from './plan';
-import { reviewOf, type Review } from '../../components/review/review';
-import type { Mark } from '../../components/review/risk';
+import type { Mark, Review } from '../../components/review/model';
+import { reviewOf } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 
 const statuses: Record<Mark, number> = {

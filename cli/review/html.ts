@@ -1,7 +1,7 @@
 import type { Change, Edit } from '../../components/review/changes';
 import { hunksOf, type Hunk, type Line } from '../../components/review/lines';
-import { verdictOf, type Review, type Section } from '../../components/review/review';
-import type { Mark, Verdict } from '../../components/review/risk';
+import type { Mark, Review, Section, Verdict } from '../../components/review/model';
+import { verdictOf } from '../../components/review/review';
 import { idOf, markup, page, part, table, type Html } from '../page/markup';
 import { css } from './style';
 import {

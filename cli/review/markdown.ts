@@ -1,6 +1,7 @@
 import type { Edit } from '../../components/review/changes';
 import { hunksOf } from '../../components/review/lines';
-import { verdictOf, type Review, type Section } from '../../components/review/review';
+import type { Review, Section } from '../../components/review/model';
+import { verdictOf } from '../../components/review/review';
 import {
   amountOf,
   editNote,

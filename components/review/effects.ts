@@ -3,27 +3,13 @@ import type { Change } from './changes';
 import { machineEffects } from './machineMeaning';
 import { meaningOf } from './meaning';
 import { heldMail } from './measured';
+import { kinds, type Effect, type KeyDates } from './model';
 import type { Plan } from './plan';
 import { works, type Work } from './pushes';
 import { passwordOf } from './secrets';
 import { some } from './terminal';
 import { effectLine, forSeconds } from './words';
 import { fromJson } from './values';
-
-/** From what stops mail or a login, to what nobody notices. */
-const kinds = ['stops', 'means', 'remembered', 'note'] as const;
-
-/** What the change does to mail. */
-export interface Effect {
-  what: string;
-  /**
-   * It stops mail or a login for a while or for good; it means something to people from then on; other systems remember what
-   * was before; or it is a note.
-   */
-  kind: (typeof kinds)[number];
-  /** Seconds after the update; undefined: during it. */
-  after?: number;
-}
 
 /** Seconds. Cloudflare's negative TTL: for so long a resolver may remember that a name did not exist. */
 const negativeTtl = 1800;
@@ -186,16 +172,6 @@ function mostImportant(titles: string[]): string {
   return sorted.length > 3
     ? `${sorted.slice(0, 2).join(', ')} and ${sorted.length - 2} more`
     : sorted.join(', ');
-}
-
-/** Which DKIM key a domain signs with, before the change. */
-export interface KeyDates {
-  domain: string;
-  signs: string;
-  since?: string;
-  next?: string;
-  /** From when a rotation removes the record, by selector. */
-  retired: Record<string, string>;
 }
 
 const calendar = z.record(

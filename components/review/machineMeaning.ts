@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import type { Change } from './changes';
-import type { Effect } from './effects';
+import type { Effect } from './model';
 import { replacedServer, resizedServer } from './measured';
-import { resizes } from './risk';
 import { forSeconds } from './words';
 
 /** What a change of the machine means to mail, and to those who log in to it. */
@@ -59,3 +58,6 @@ const sshNetworks = (inputs: Record<string, unknown> | undefined): string =>
     .filter(({ port }) => port === '22')
     .flatMap(({ sourceIps }) => sourceIps)
     .join(', ');
+
+/** Properties of a server that Hetzner changes only while it is off. */
+export const resizes = ({ edits }: Change): boolean => edits.some(({ at }) => at === 'serverType');

@@ -1,7 +1,7 @@
 import { accountsIn } from '../daemons/dovecot';
 import { domainsIn, domainsTable } from '../daemons/openSmtpdMeanings';
 import type { Change } from './changes';
-import type { Effect } from './effects';
+import type { Effect } from './model';
 import { recordMeanings } from './recordMeaning';
 import { works } from './pushes';
 import { withNewPassword } from './secrets';

@@ -2,7 +2,7 @@ import { revokedKeyRecord } from '../dns/dnsRecords';
 import { unquoted } from '../dns/recordForms';
 import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
-import type { Effect } from './effects';
+import type { Effect } from './model';
 import type { DnsRecord } from './records';
 import { some } from './terminal';
 

@@ -1,4 +1,4 @@
-import type { Review } from './review';
+import type { Review } from './model';
 import { textReview } from './text';
 import { plural } from './terminal';
 import { effectLine, headline } from './words';

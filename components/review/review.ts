@@ -1,33 +1,9 @@
 import { changesIn, type Action, type Change } from './changes';
-import { dkimCalendar, effectsOf, type Effect, type KeyDates } from './effects';
+import { dkimCalendar, effectsOf } from './effects';
+import { marks, type Mark, type Review, type Section, type Verdict } from './model';
 import type { Plan } from './plan';
 import { works } from './pushes';
-import { marks, verdictOn, type Mark, type Verdict } from './risk';
-
-/** Changes of one subject. */
-export interface Section {
-  title: string;
-  changes: (Change & Verdict)[];
-}
-
-/** A plan as a person reviews it. Every renderer writes all of it. */
-export interface Review {
-  stack: string;
-  /** The worst mark of all. */
-  mark: Mark;
-  /** Number of resources that were compared; undefined if the preview failed before. */
-  resources?: number;
-  counts: Partial<Record<Action, number>>;
-  /** Why the plan cannot be carried out. */
-  blockers: string[];
-  /** What the program, the engine or a provider warns of. */
-  warnings: string[];
-  /** What they report besides. */
-  notes: string[];
-  effects: Effect[];
-  sections: Section[];
-  calendar: KeyDates[];
-}
+import { verdictOn } from './risk';
 
 export function reviewOf(plan: Plan): Review {
   const changes = changesIn(plan).map((change) => ({ ...change, ...verdictOn(change) }));

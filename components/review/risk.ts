@@ -1,19 +1,11 @@
 import { unquoted } from '../dns/recordForms';
 import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
+import { resizes } from './machineMeaning';
 import { accountsOf } from './meaning';
+import type { Verdict } from './model';
 import { works } from './pushes';
 import type { DnsRecord } from './records';
-
-/** From the worst to the best. */
-export const marks = ['blocked', 'risky', 'harmless'] as const;
-export type Mark = (typeof marks)[number];
-
-/** How much attention a change needs, and why. */
-export interface Verdict {
-  mark: Mark;
-  reason: string;
-}
 
 const risky = (reason: string): Verdict => ({ mark: 'risky', reason });
 const harmless = (reason: string): Verdict => ({ mark: 'harmless', reason });
@@ -149,6 +141,3 @@ const byType: Record<string, Rule> = {
 /** Cloudflare's own progress, which a refresh finds. */
 const isConfirmation = ({ at, before, after }: Change['edits'][number]): boolean =>
   at === 'status' && [before, after].every((status) => status === 'pending' || status === 'active');
-
-/** Properties of a server that Hetzner changes only while it is off. */
-export const resizes = ({ edits }: Change): boolean => edits.some(({ at }) => at === 'serverType');

@@ -1,8 +1,7 @@
 import type { Change, Edit } from './changes';
 import { painter, plural, visible, type Style } from './terminal';
 import { changedLines, hunksOf, type Line } from './lines';
-import type { Review, Section } from './review';
-import type { Mark } from './risk';
+import type { Mark, Review, Section } from './model';
 import { editNote, effectLine, headline, heading } from './words';
 
 const markStyles: Record<Mark, Style> = { blocked: 'red', risky: 'yellow', harmless: 'green' };

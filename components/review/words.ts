@@ -1,8 +1,6 @@
 import type { Action, Change, Edit } from './changes';
-import type { Effect } from './effects';
 import { changedLines } from './lines';
-import type { Review } from './review';
-import type { Mark } from './risk';
+import type { Effect, Mark, Review } from './model';
 import { secretNote } from './secrets';
 import { plural } from './terminal';
 

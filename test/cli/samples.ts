@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parsePlan } from '../../cli/review/plan';
-import { reviewOf, type Review } from '../../components/review/review';
+import type { Review } from '../../components/review/model';
+import { reviewOf } from '../../components/review/review';
 
 const folder = join(__dirname, 'samples');
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parsePlan } from '../../cli/review/plan';
-import { reviewOf, type Review } from '../../components/review/review';
+import type { Review } from '../../components/review/model';
+import { reviewOf } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 import { wantedDaemons } from '../../components/daemons/catalogue';
 import type { HostFiles } from '../../components/hostFiles/files';
