@@ -163,14 +163,14 @@ E
     await step('killed after the first message', async () => {
       const killed = `cd /usr/local/lib && python3 -Bc '
 import os, signal, sys
-from mailhost import commands, restore
+from mailhost import command_line, restore
 put_back = restore.put_back
 def put_back_and_die(*arguments):
     put_back(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 restore.put_back = put_back_and_die
 sys.argv = ["mailhost", "restore", "anna@example.org", "--snapshot", "${snapshot}"]
-commands.main()'`;
+command_line.main()'`;
       expect(() => host.shell(killed)).toThrow();
       expect(Object.values(await allSubjects(host)).flat()).toHaveLength(1);
     });
