@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import * as pulumi from '@pulumi/pulumi';
 import { parse } from 'yaml';
+import { withAccountsFile } from './accountsFile';
 import { checkedSettings } from './components/settings/checked';
 import { aboutOf, mapValues } from './components/settings/fields';
 import {
@@ -46,10 +47,13 @@ export function readSettings(): Settings {
     if (key.startsWith(prefix) && !['', '{}'].includes(text))
       input[key.slice(prefix.length)] = structureOrText(text);
   }
-  const file = `Pulumi.${pulumi.getStack()}.yaml`;
+  const stack = `Pulumi.${pulumi.getStack()}`;
+  const file = `${stack}.yaml`;
   const stackFile: unknown = existsSync(file) ? parse(readFileSync(file, 'utf8')) : undefined;
   const marked = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? '[]') as string[];
-  return checkedSettings(input, stackConfig, plainSecrets(input, marked, stackFile));
+  const plain = plainSecrets(input, marked, stackFile);
+  const merged = withAccountsFile(`${stack}.accounts.yaml`, input, stackConfig, marked);
+  return checkedSettings(merged.input, merged.frontEnd, [...plain, ...merged.mistakes]);
 }
 
 /**

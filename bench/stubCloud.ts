@@ -119,6 +119,7 @@ export class StubCloud {
       },
       createMachine: (spec) => this.startSsh(spec),
       connectMachine: () => Promise.resolve(),
+      setAddresses: done,
       deleteMachine: (id) => {
         this.servers.get(id)?.close();
         return done();

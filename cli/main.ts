@@ -5,6 +5,7 @@ import { exitStatus } from './exitStatus';
 import { exportCommand } from './export/command';
 import { importAccountsCommand } from './import/command';
 import { importCommand } from './import/mail/command';
+import { encryptCommand } from './import/encrypt';
 import { reportCommand } from './report/command';
 import { reviewCommand } from './review/command';
 
@@ -15,6 +16,7 @@ const program = new Command('mailhost')
   .addCommand(reportCommand())
   .addCommand(importAccountsCommand())
   .addCommand(importCommand())
+  .addCommand(encryptCommand())
   .addCommand(exportCommand());
 
 void program.parseAsync().catch((error: unknown) => {

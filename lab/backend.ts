@@ -36,6 +36,8 @@ export interface Backend {
   /** Gives a machine that was made before what it has to have when it is powered on. */
   connectMachine(id: number): Promise<void>;
   deleteMachine(id: number): Promise<void>;
+  /** The addresses that a machine which is off has from its next boot on. */
+  setAddresses(id: number, addresses: Pick<MachineSpec, 'ipv4' | 'ipv6'>): Promise<void>;
   powerOn(id: number): Promise<void>;
   powerOff(id: number): Promise<void>;
   shutdown(id: number): Promise<void>;

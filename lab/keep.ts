@@ -26,6 +26,7 @@ const folders = ['components', 'files', 'lab'];
 const singleFiles = [
   'index.ts',
   'settings.ts',
+  'accountsFile.ts',
   'endWithEngine.ts',
   'stackTraces.ts',
   'tsconfig.json',

@@ -40,6 +40,15 @@ export class Machines {
     return folders.filter((id) => existsSync(join(dir, id, 'spec.json'))).map(Number);
   }
 
+  /** The mail host: the machine with the address that was handed out first. Another server beside it has a later one. */
+  host(): number {
+    const place = (id: number) => {
+      const at = addresses.ipv4Pool.indexOf(this.spec(id).ipv4 ?? '');
+      return at < 0 ? Infinity : at;
+    };
+    return this.ids().sort((a, b) => place(a) - place(b))[0]!;
+  }
+
   spec(id: number): MachineSpec {
     return JSON.parse(readFileSync(join(this.dir(id), 'spec.json'), 'utf8')) as MachineSpec;
   }
@@ -87,6 +96,14 @@ export class Machines {
     mkdirSync(this.disks(id), { recursive: true });
     createLink(`m${id}`, ipv4, ipv6 && `${ipv6}/64`);
     mountOverlay(machineImage(), this.dir(id));
+  }
+
+  /** Gives a machine that is off a link with other addresses. */
+  setAddresses(id: number, { ipv4, ipv6 }: Pick<MachineSpec, 'ipv4' | 'ipv6'>): void {
+    const spec: MachineSpec = { ...this.spec(id), ipv4, ipv6 };
+    writeFileSync(join(this.dir(id), 'spec.json'), JSON.stringify(spec), { mode: 0o600 });
+    deleteNamespace(`m${id}`);
+    createLink(`m${id}`, ipv4, ipv6 && `${ipv6}/64`);
   }
 
   async powerOn(id: number): Promise<void> {
@@ -292,15 +309,15 @@ export function unmountBelow(dir: string): void {
   for (const path of mounts) run('umount', ['--lazy', path]);
 }
 
-/** Runs a shell command as root on the one machine of a lab. */
+/** Runs a shell command as root on the mail host of a lab. */
 export function onHost(of: Lab, command: string): string {
   const machines = new Machines(of);
-  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
+  const [first, ...rest] = machines.command(machines.host(), ['sh', '-c', command]);
   return run(first!, rest);
 }
 
-/** Where the files of the one machine of a lab lie, seen from here; good until it boots again. */
+/** Where the files of the mail host of a lab lie, seen from here; good until it boots again. */
 export function hostRoot(of: Lab): string {
   const machines = new Machines(of);
-  return `/proc/${machines.leader(machines.ids()[0]!)}/root`;
+  return `/proc/${machines.leader(machines.host())}/root`;
 }

@@ -9,7 +9,9 @@ import { changesIn } from '../components/review/changes';
 import { plannedStep, removalStep, type Properties } from '../components/review/planned';
 import type { Step } from '../components/review/plan';
 import { reportOf } from '../components/review/report';
+import { parsePlan } from '../cli/review/plan';
 import { reviewOf } from '../components/review/review';
+import { textReview } from '../components/review/text';
 import { changedSecrets } from '../components/review/secrets';
 import { unknown } from '../components/review/values';
 import { example, hash } from './example';
@@ -147,11 +149,36 @@ describe('secrets of a push', () => {
       'a new password',
       users([anna, bert]),
       users([anna, `${bert}z`]),
-      ['password of bert@example.net'],
+      [{ how: 'changed', what: 'password of bert@example.net' }],
     ],
-    ['a new account', users([anna]), users([anna, bert]), ['password of bert@example.net']],
-    ['a removed account', users([anna, bert]), users([anna]), ['password of bert@example.net']],
-    ['all', users([anna, bert]), users([]), ['password of anna@example.org, bert@example.net']],
+    [
+      'a new account',
+      users([anna]),
+      users([anna, bert]),
+      [{ how: 'new', what: 'password of bert@example.net' }],
+    ],
+    [
+      'a removed account',
+      users([anna, bert]),
+      users([anna]),
+      [{ how: 'removed', what: 'password of bert@example.net' }],
+    ],
+    [
+      'all',
+      users([anna, bert]),
+      users([]),
+      [{ how: 'removed', what: 'password of anna@example.org, bert@example.net' }],
+    ],
+    [
+      'three kinds at once',
+      users([anna, bert]),
+      users([`${anna}z`, 'carl@example.org:{CRYPT}$6$c$z']),
+      [
+        { how: 'new', what: 'password of carl@example.org' },
+        { how: 'changed', what: 'password of anna@example.org' },
+        { how: 'removed', what: 'password of bert@example.net' },
+      ],
+    ],
     ['nothing', users([anna]), users([anna]), []],
     ['what is not known yet', users([anna]), unknown, undefined],
   ])('of %s', (_, before, after, names) => {
@@ -165,7 +192,45 @@ describe('secrets of a push', () => {
         files({ '/etc/smtpd/smarthost': 'login a:b' }),
         files({ '/etc/smtpd/smarthost': 'login a:c' }),
       ),
-    ).toEqual(['/etc/smtpd/smarthost']);
+    ).toEqual([{ how: 'changed', what: '/etc/smtpd/smarthost' }]);
+  });
+
+  /** What the program plans, and its report as the engine writes it beside the same plan with secrets hidden. */
+  it.each([
+    ['a new password', [anna, bert], [anna, `${bert}z`], 'changed secret: password of bert'],
+    ['an account more', [anna], [anna, bert], 'new secret: password of bert'],
+    ['an account less', [anna, bert], [anna], 'removed secret: password of bert'],
+  ])('are the same in `mailhost review` as in the report: %s', (_, before, after, words) => {
+    const secretInputs = (lines: string[], tag: number): Properties => ({
+      ...plain({ create: `mailhost stage dovecot --tag ${tag}` }),
+      stdin: { value: users(lines), isSecret: true },
+    });
+    const { changedSecrets: _hidden, ...step } = planned(
+      command,
+      secretInputs(before, 1),
+      secretInputs(after, 2),
+    );
+    const long = Array.from({ length: 50 }, (_line, i) => `line ${i}\n`).join('');
+    const logins = planned(
+      command,
+      plain({ create: 'mailhost activate dovecot --change 1', stdin: files({ '/a': '' }) }),
+      plain({ create: 'mailhost activate dovecot --change 2', stdin: files({ '/a': long }) }),
+    );
+    const own = reviewOf(planOf([logins, { ...step, changedSecrets: _hidden }]));
+    const report = reportOf(own, { resources: 2, files: 1, records: 0 }, 'summary', false);
+    const digest = {
+      steps: [logins, step].map(({ before: old, after: next, differing, ...rest }) => ({
+        ...rest,
+        oldState: old,
+        newState: next,
+        diffReasons: differing,
+      })),
+      diagnostics: [{ severity: 'info', message: `info: ${report}\n` }],
+    };
+    const read = reviewOf(parsePlan(JSON.stringify(digest)));
+    expect(report).toContain(words);
+    expect(read.effects).toEqual(own.effects);
+    expect(textReview(read, { isColoured: false, context: 0, isSummary: true })).toContain(words);
   });
 });
 
@@ -220,8 +285,21 @@ describe('a report', () => {
     const long = push('', lines(50, 'new'));
     const summary = report(long, 'summary');
     expect(summary.filter((line) => /^ {4}[+-]/.test(line))).toHaveLength(19);
-    expect(summary.at(-1)).toBe('  … 31 more lines');
+    expect(summary.at(-1)).toBe('  … 31 more lines: set review to full, or run `mailhost review`');
     expect(report(long, 'full').filter((line) => /^ {4}\+ new/.test(line))).toHaveLength(50);
+  });
+
+  it('is cut between hunks in a summary', () => {
+    const text = lines(60, 'line');
+    const changed = text.replace('line 0\n', 'new\n').replace(/line 2\d\n/g, '');
+    const more = changed.replace(/line 4\d\n/g, '');
+    expect(report(push(text, more), 'summary').slice(-14)).toEqual([
+      '  /a',
+      '    - line 0',
+      '    + new',
+      ...Array.from({ length: 10 }, (_, i) => `    - line 2${i}`),
+      '  … 10 more lines: set review to full, or run `mailhost review`',
+    ]);
   });
 
   it('has up to three lines around a change in full', () => {
@@ -243,8 +321,9 @@ describe('a report', () => {
       plain({ name: 'a.example', type: 'MX', ttl: 300, content: 'b.example', priority: 10 }),
     );
     expect(report(step, 'summary', true)).toEqual([
-      'Review: Harmless: 1 created; 3 resources compared',
+      'Review: Harmless: 1 created; 3 resources of the mail host compared',
       'Effects',
+      '  - others send mail for a.example to b.example',
       '  - after 30 min: every resolver finds the new a.example MX',
     ]);
     expect(report(step, 'full', true).at(-1)).toContain('+ a.example. 300 MX 10 b.example');
@@ -308,7 +387,9 @@ describe('a mail host', () => {
       }),
     });
     expect(info).toHaveLength(1);
-    expect(info[0]).toMatch(/^Review: Risky: 2 deleted; \d\d resources compared\n/);
+    expect(info[0]).toMatch(
+      /^Review: Risky: 2 deleted; \d\d resources of the mail host compared\n/,
+    );
     expect(info[0]).toContain('    - old.example. 300 A 192.0.2.1');
     expect(info[0]).not.toContain(hash);
   });

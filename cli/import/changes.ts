@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import type { OldHost } from './readers';
 
 /** Settings of a stack as its file has them. */
-interface Stack {
+export interface Stack {
   domains: { name?: string; catchAll?: string }[];
   accounts: { address?: string; passwordHash?: unknown; aliases?: string[] }[];
   aliases: { address?: string }[];

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { runPulumi } from '../pulumi';
+import { partChanges, readAccountsFile, sealingKey, writeAccountsFile } from './accountsFile';
 import { changesText, configChanges, readStack, type ConfigChanges } from './changes';
 import { formats, readOldHost, type Format } from './readers';
 
@@ -11,6 +12,7 @@ interface Options {
   domain?: string;
   stack?: string;
   set?: boolean;
+  toFile?: boolean;
 }
 
 export const importAccountsCommand = (): Command =>
@@ -30,21 +32,34 @@ export const importAccountsCommand = (): Command =>
     .option('--domain <domain>', 'domain of names that have none')
     .option('--stack <stack>', 'stack to set. Default: the one that is selected')
     .option('--set', 'set it. Default: print what would be set')
+    .option(
+      '--to-file',
+      'set accounts and aliases in Pulumi.STACK.accounts.yaml, which has room for any number. Default: where that is there',
+    )
     .addHelpText(
       'after',
       '\nExit status: 0 all can be taken, 2 some cannot, 1 if nothing could be read or set',
     )
-    .action((file: string, options: Options) => {
+    .action((accounts: string, options: Options) => {
       const { from, aliases, quotas, domain } = options;
-      const old = readOldHost(from, { accounts: file, aliases, quotas, domain });
+      const old = readOldHost(from, { accounts, aliases, quotas, domain });
       const stack = options.stack ?? pulumi(['stack', '--show-name']).trim();
-      const path = `Pulumi.${stack.split('/').at(-1)}.yaml`;
-      const changes = configChanges(
-        old,
-        readStack(existsSync(path) ? readFileSync(path, 'utf8') : ''),
-      );
+      const name = `Pulumi.${stack.split('/').at(-1)}`;
+      const path = `${name}.yaml`;
+      const config = readStack(existsSync(path) ? readFileSync(path, 'utf8') : '');
+      const file = `${name}.accounts.yaml`;
+      const inFile = readAccountsFile(file);
+      const changes = configChanges(old, {
+        domains: config.domains,
+        accounts: [...config.accounts, ...inFile.accounts],
+        aliases: [...config.aliases, ...inFile.aliases],
+      });
       process.stdout.write(changesText(changes, old.problems));
-      if (options.set) apply(changes, stack);
+      if (options.set && (options.toFile || existsSync(file))) {
+        const parts = partChanges(changes, config);
+        apply(parts.config, stack);
+        writeAccountsFile(file, parts, sealingKey(runPulumiAlone, stack));
+      } else if (options.set) apply(changes, stack);
       process.exitCode = old.problems.length > 0 ? 2 : 0;
     });
 
@@ -62,8 +77,11 @@ function apply({ plain, secret }: ConfigChanges, stack: string): void {
     pulumi(['config', 'set', '--stack', stack, '--path', '--secret', path], value);
 }
 
+const runPulumiAlone = (words: string[], input?: string) =>
+  runPulumi(['--non-interactive', ...words], input);
+
 function pulumi(words: string[], input = ''): string {
-  const { status, stdout } = runPulumi(['--non-interactive', ...words], input);
+  const { status, stdout } = runPulumiAlone(words, input);
   if (status !== 0) throw new Error(`pulumi ${words[0]} ${words[1]} failed; run it again to go on`);
   return stdout;
 }

@@ -77,7 +77,23 @@ function planText([file, ...rest]: string[]): Promise<string> | string {
     throw new Error(
       `one preview can be reviewed at a time, and ${rest.length + 1} files are given. Arguments of pulumi preview belong behind --.`,
     );
-  return file === '-' ? textOfStream(process.stdin) : readFileSync(file, 'utf8');
+  return file === '-' ? textOfStream(process.stdin) : textOfFile(file);
+}
+
+function textOfFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      { ENOENT: 'it does not exist', EISDIR: 'it is a folder', EACCES: 'it may not be read' }[
+        code ?? ''
+      ] ?? message;
+    throw new Error(
+      `${file} cannot be reviewed: ${why}. Name the output of \`pulumi preview --json\`, or no file to run the preview.`,
+      { cause },
+    );
+  }
 }
 
 /** A preview that fails writes its reasons as JSON, too. */

@@ -68,12 +68,14 @@ const overview = ({ sections }: Review) =>
     ),
   );
 
-/** What the change does to mail, in time. */
-const timeline = ({ effects }: Review) =>
-  effects.length > 0 &&
-  part(
-    'Effects',
-    markup`<ol class="timeline">
+/** What the change does to mail: during the update by weight, then in time. */
+const timeline = ({ effects: all }: Review) => {
+  const effects = [...all].sort((a, b) => (a.after ?? 0) - (b.after ?? 0));
+  return (
+    effects.length > 0 &&
+    part(
+      'Effects',
+      markup`<ol class="timeline">
 ${effects.map((effect, i) => {
   const time = timeOf(effect) || 'during the update';
   const isSame = i > 0 && effect.after === effects[i - 1]!.after;
@@ -81,7 +83,9 @@ ${effects.map((effect, i) => {
 `;
 })}</ol>
 `,
+    )
   );
+};
 
 /** Of a time in ISO form. */
 const minute = (time: string) => time.replace(/^(.{10})T(.{5}).*$/, '$1 $2 UTC');

@@ -44,7 +44,7 @@ function summaryTable({ sections }: Review): string {
   const rows = sections.map(({ title, changes }) => {
     const { mark, reasons } = verdictOf(changes);
     const why = reasons.length > 3 ? [...reasons.slice(0, 2), '…'] : reasons;
-    return `| ${title} | ${changes.length} | ${amountOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${escaped(why.join(' '))} |\n`;
+    return `| ${title} | ${changes.length} | ${amountOf(changes)} | ${icons[mark]} ${markTitles[mark]} | ${cell(why.join(' '))} |\n`;
   });
   return `| Part | Resources | Changed | Mark | Reason |\n| --- | ---: | ---: | --- | --- |\n${rows.join('')}\n`;
 }
@@ -89,9 +89,11 @@ function sectionPart({ title, changes }: Section): Part {
 function diffBlock(edit: Edit): string {
   const hunks = hunksOf(edit, 3);
   if (hunks.length === 0) return '';
+  const isOneLine = [edit.before, edit.after].every((text) => !/\n./.test(text ?? ''));
   const text = hunks.map(({ oldStart, newStart, lines }) => {
     const shown = lines.map((line) => `${line.sign}${visible(line.text)}\n`);
-    return `@@ -${oldStart} +${newStart} @@\n${shown.join('')}`;
+    // Of a text of one line the numbers say nothing.
+    return `${isOneLine ? '' : `@@ -${oldStart} +${newStart} @@\n`}${shown.join('')}`;
   });
   return fenced('diff', text.join(''));
 }
@@ -111,17 +113,34 @@ function code(text: string): string {
   return `${fence} ${shown} ${fence}`;
 }
 
+/** Of one word; spaces inside are needed only beside a backtick. */
+const codeSpan = (word: string): string => (word.includes('`') ? code(word) : `\`${word}\``);
+
+/** What GitHub and GitLab make links of: mentions, references and addresses. */
+const linked = /[@#]|:\/\/|\bwww\./;
+
 /**
- * Text in which Markdown and HTML mean nothing. GitHub looks for mentions and references in the finished page, so that only a
- * character without width keeps a name from being one.
+ * Text in which Markdown and HTML mean nothing. What could mention somebody, refer to something or be a link is code: so it
+ * is none, and copies as it is.
  */
 export const escaped = (text: string): string =>
   visible(text)
-    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .split(/\s+/)
+    .map((word) => {
+      const [, own = word, end = ''] = /^(.*?)([,;:.)]*)$/.exec(word) ?? [];
+      return linked.test(own) ? `${codeSpan(own)}${end}` : plain(word);
+    })
+    .join(' ');
+
+const plain = (text: string): string =>
+  text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
-    .replaceAll(/[\\`*_[\]|~]|^[-+>#]/g, '\\$&')
-    .replaceAll(/[@#]|:(?=\/\/)|\bwww(?=\.)/g, '$&&#8203;');
+    .replaceAll(/[\\`*_[\]|~]|^[-+>#]/g, '\\$&');
+
+/** In a cell of a table a bar ends it, in code as well. */
+const cell = (text: string): string => escaped(text).replaceAll(/(?<!\\)\|/g, '\\|');
 
 /** All parts in full as long as there is room for the others in short. */
 function fitted(head: string, parts: Part[]): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Plan, State, Step } from '../../components/review/plan';
 import { reportTitle } from '../../components/review/report';
+import { secretsNamedIn } from '../../components/review/secrets';
 
 const properties = z.record(z.string(), z.unknown());
 
@@ -54,18 +55,23 @@ export function parsePlan(text: string): Plan {
   });
   const root = all.find(({ type }) => type === 'pulumi:pulumi:Stack');
   const [, stack, project] = /^urn:pulumi:(.+?)::(.+?)::/.exec(all[0]?.urn ?? '') ?? [];
+  const messages = (diagnostics ?? []).map(({ message, severity }) => ({
+    severity: severity ?? 'info',
+    message: (message ?? '').replace(/^(?:warning|error|info): /, '').trim(),
+  }));
+  const isReport = ({ message }: { message: string }) => message.startsWith(reportTitle);
   return {
     stack: stack === undefined ? '' : `${project}/${stack}`,
     steps: all,
-    diagnostics: (diagnostics ?? [])
-      .map(({ message, severity }) => ({
-        severity: severity ?? 'info',
-        message: (message ?? '').replace(/^(?:warning|error|info): /, '').trim(),
-      }))
-      .filter(
-        ({ message }) =>
-          message !== '' && !namesPluginPath(message) && !message.startsWith(reportTitle),
-      ),
+    diagnostics: messages.filter(
+      (one) => one.message !== '' && !namesPluginPath(one.message) && !isReport(one),
+    ),
+    reportedSecrets: secretsNamedIn(
+      messages
+        .filter(isReport)
+        .map(({ message }) => message)
+        .join('\n'),
+    ),
     resources: changeSummary
       ? Object.values(changeSummary).reduce((sum, count) => sum + count, 0)
       : undefined,
@@ -95,6 +101,10 @@ function parseDigest(text: string): z.infer<typeof digest> {
   if (error)
     throw new Error(
       `this is not a preview as the engine writes it:\n${z.prettifyError(error)}\nUse \`pulumi preview --json\`.`,
+    );
+  if (typeof value === 'object' && value !== null && 'resourcePlans' in value)
+    throw new Error(
+      'this is a saved plan (`--save-plan`), which `pulumi up --plan` applies. Review the output of `pulumi preview --json`.',
     );
   if (!data.steps && !data.changeSummary && !data.diagnostics)
     throw new Error(

@@ -10,6 +10,9 @@ export const accounts: DaemonSpec = {
   name: 'accounts',
   title: 'System users',
   effect: 'changes system users',
+  isQuiet: true,
+  comes: 'makes each account a system user of the host',
+  goes: 'accounts are no longer system users of the host',
   isWanted: ({ accountKind }) => accountKind === 'system',
   waitsFor: ['volume'],
   files: ({ mail }) => ({
@@ -25,6 +28,6 @@ export const accounts: DaemonSpec = {
       );
       return { [shadow]: hostFile(textOfLines(lines), '0600') };
     },
-    shadow,
+    { accounts: shadow },
   ),
 };

@@ -2,6 +2,7 @@ import { dkimSelector } from '../dns/dkimKeys';
 import { fileAsItIs, filledFile, hostFile, serviceFiles, type HostFiles } from '../hostFiles/files';
 import { seconds } from '../settings/duration';
 import { mailDomains } from '../settings/mailSettings';
+import { amavisMeanings } from './amavisMeanings';
 import { probeDomain } from './probe';
 import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 
@@ -16,6 +17,7 @@ export const amavis: DaemonSpec = {
   name: 'amavis',
   title: 'amavis',
   effect: 'restarts amavis; mail waits in the queue until it answers',
+  meanings: amavisMeanings,
   unit: 'amavis',
   packageUsers: ['amavis'],
   timers: ['mailhost-sign.timer'],

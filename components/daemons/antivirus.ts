@@ -6,6 +6,8 @@ export const antivirus: DaemonSpec = {
   name: 'antivirus',
   title: 'ClamAV',
   effect: 'restarts ClamAV; mail waits in the queue until it answers',
+  comes: 'ClamAV scans all mail for viruses; mail waits while ClamAV is down',
+  goes: 'mail is no longer scanned for viruses',
   unit: 'clamav-daemon',
   packageUsers: ['clamav'],
   isWanted: (mail) => mail.antivirus,

@@ -1,5 +1,6 @@
 import { fileAsItIs, hostFile, textOfLines, type HostFiles } from '../hostFiles/files';
 import { isOverSsh } from '../settings/derived';
+import { entriesOf } from './meaning';
 import {
   givenFiles,
   secretFiles,
@@ -16,6 +17,9 @@ export const backup: DaemonSpec = {
   name: 'backup',
   title: 'restic',
   effect: 'restarts the timer of the backup',
+  isQuiet: true,
+  comes: 'mail is backed up each night',
+  goes: 'mail is no longer backed up; the snapshots in the repository stay',
   timers: ['mailhost-backup.timer'],
   isWanted: (mail) => mail.backup !== undefined,
   packages: () => ['restic', 'openssh-client'],
@@ -25,7 +29,45 @@ export const backup: DaemonSpec = {
     'the access to the repository and its password',
     ['backup'],
     (_plan, secrets) => repositoryFiles(secrets.backup),
+    {
+      meanings: {
+        [`${folder}/restic.password`]:
+          'backups are opened with another password, which the repository must know',
+        [`${folder}/restic-secrets.env`]:
+          "the host logs in at the repository's server with other credentials",
+        [`${folder}/restic.key`]: "the host logs in at the repository's server with another key",
+      },
+    },
   ),
+  meanings: [
+    {
+      path: `${folder}/restic.env`,
+      says: (before, after) => {
+        const { changed } = entriesOf(/^([A-Z_]+)=(.*)$/gm, before, after);
+        return changed.flatMap(([name, old, next]) => {
+          const [, each] = /^KEEP_(DAILY|WEEKLY|MONTHLY)$/.exec(name) ?? [];
+          if (each)
+            return [
+              `keeps ${next} ${each.toLowerCase()} snapshots of the backup instead of ${old}`,
+            ];
+          return name === 'RESTIC_REPOSITORY'
+            ? [`backs up to ${next} instead of ${old}; snapshots that are there stay there`]
+            : [];
+        });
+      },
+    },
+    {
+      path: `${folder}/restic.known_hosts`,
+      says: () => ["expects another SSH host key of the repository's server"],
+    },
+    {
+      path: `${folder}/restore`,
+      says: (_before, after) =>
+        after === ''
+          ? ['an empty volume is no longer filled from the backup']
+          : [`an empty volume is filled from the snapshot ${after.trim()} of the backup`],
+    },
+  ],
 };
 
 /** restic's settings as environment variables. As long as an empty volume is to be filled, no backup is made. */

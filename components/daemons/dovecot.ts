@@ -7,8 +7,10 @@ import {
   type HostFiles,
 } from '../hostFiles/files';
 import type { MailSettings } from '../settings/mailSettings';
+import { plural, some } from '../review/terminal';
 import { domainOf, localPartOf } from '../settings/names';
 import { loginNames, userName } from './logins';
+import { entriesOf, valueMeaning } from './meaning';
 import { probeAddress, reportsAddress, reportsUser } from './probe';
 import { secretFiles, type DaemonSpec, type Plan, type Secrets } from './spec';
 import { tlsCiphers } from './tls';
@@ -60,7 +62,18 @@ export const dovecot = {
   },
   waitsFor: ['volume', 'tls', 'accounts'],
   files,
-  secrets: secretFiles("the accounts' password hashes", ['credentials'], passwordFile, passwords),
+  secrets: secretFiles("the accounts' password hashes", ['credentials'], passwordFile, {
+    accounts: passwords,
+  }),
+  meanings: [
+    valueMeaning(
+      '/etc/dovecot/dovecot.conf',
+      /^postmaster_address = (\S+)$/m,
+      (before, after) =>
+        `mail for root and for the role addresses goes to ${after} instead of ${before}`,
+    ),
+    { path: '/etc/dovecot/users', says: quotaMeaning },
+  ],
 } satisfies DaemonSpec;
 
 /** DEL: never part of a folder's name as it is stored, in modified UTF-7 (RFC 3501, section 5.1.3). */
@@ -80,7 +93,7 @@ function files({ mail, ports }: Plan): HostFiles {
     }),
     '/etc/dovecot/users': hostFile(textOfLines(virtual ? virtualUsers(mail) : systemUsers(mail))),
     '/etc/dovecot/own-users': hostFile(textOfLines([reportsLine(mail)])),
-    '/etc/dovecot/logins': hostFile(textOfLines(loginLines(mail))),
+    [loginsFile]: hostFile(textOfLines(loginLines(mail))),
     ...fileAsItIs('/etc/dovecot/sieve/learn-ham.sieve'),
     ...fileAsItIs('/etc/dovecot/sieve/learn-spam.sieve'),
     ...serviceFiles('dovecot'),
@@ -89,6 +102,14 @@ function files({ mail, ports }: Plan): HostFiles {
     ...fileAsItIs('/usr/local/lib/mailhost/learn/learn', '0755'),
   };
 }
+
+const loginsFile = '/etc/dovecot/logins';
+
+/** The user names of the accounts by the texts of the files that it has: each has a line beside those of its other names. */
+export const accountsIn = (texts: (path: string) => string | undefined): string[] =>
+  [...(texts(loginsFile) ?? '').matchAll(/^([^:\n]+):.*\buser=(\S+)/gm)]
+    .filter(([, name, user]) => name === user)
+    .map(([, name]) => name!);
 
 /** passwd-file(5) that gives each name the user name that it stands for, an account's own its own. */
 function loginLines(mail: MailSettings): string[] {
@@ -130,3 +151,18 @@ function systemUsers(mail: MailSettings): string[] {
 
 /** Behind the empty field of the shell; none for no limit. */
 const quotaField = (quota: number) => (quota > 0 ? `::userdb_quota_storage_size=${quota}M` : '');
+
+/** Mailboxes that exist before and after, by their limits. */
+function quotaMeaning(before: string, after: string): string[] {
+  const limit = /^([^:\s]+):.*?(?:quota_storage_size=(\d+)M)?$/gm;
+  const groups = new Map<string, string[]>();
+  for (const [account, old, next] of entriesOf(limit, before, after).changed) {
+    const size = (value: string) => (value === '' ? 'no limit' : `${value} MB`);
+    const is = `${size(next)} instead of ${size(old)}${next === '' ? '' : '; mail for a full mailbox waits in the queue'}`;
+    groups.set(is, [...(groups.get(is) ?? []), account]);
+  }
+  return [...groups].map(
+    ([is, accounts]) =>
+      `gives ${accounts.length > 5 ? plural(accounts.length, 'mailbox', 'mailboxes') : `the mailbox${accounts.length > 1 ? 'es' : ''} of ${some(accounts)}`} ${is}`,
+  );
+}

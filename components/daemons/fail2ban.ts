@@ -1,4 +1,5 @@
 import { fileAsItIs, filledFile, serviceFiles } from '../hostFiles/files';
+import { valueMeaning } from './meaning';
 import { givenFiles, type DaemonSpec } from './spec';
 
 /** Networks of administrators, unless they are everybody's. */
@@ -10,6 +11,14 @@ export const fail2ban: DaemonSpec = {
   name: 'fail2ban',
   title: 'fail2ban',
   effect: 'restarts fail2ban',
+  isQuiet: true,
+  meanings: [
+    valueMeaning(
+      '/etc/fail2ban/jail.local',
+      /^ignoreip = (.+)$/m,
+      (_before, after) => `fail2ban shuts out every network but ${after.split(' ').join(', ')}`,
+    ),
+  ],
   unit: 'fail2ban',
   packages: () => ['fail2ban'],
   waitsFor: [],

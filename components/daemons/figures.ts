@@ -8,6 +8,7 @@ export const figures: DaemonSpec = {
   name: 'figures',
   title: 'Figures',
   effect: 'restarts the timer that collects figures about mail',
+  isQuiet: true,
   timers: ['mailhost-figures.timer'],
   // It reads their files, and asks them.
   waitsFor: ['dovecot', 'opensmtpd'],

@@ -10,6 +10,7 @@ import { mailDomains, reportRoles, roles, type MailSettings } from '../settings/
 import { domainOf, localPartOf } from '../settings/names';
 import { scannerAddresses } from './amavis';
 import { loginNames, userName } from './logins';
+import { openSmtpdMeanings } from './openSmtpdMeanings';
 import { probeAddress, probeDomain, reportsAddress } from './probe';
 import {
   givenFiles,
@@ -22,6 +23,7 @@ import {
 import { tlsCiphers } from './tls';
 
 const credentialsTable = '/etc/smtpd/credentials';
+const smarthostTable = '/etc/smtpd/smarthost';
 
 /** OpenSMTPD: mail in, out, and between the others. */
 export const openSmtpd = {
@@ -85,11 +87,18 @@ export const openSmtpd = {
   waitsFor: ['volume', 'tls', 'dovecot', 'amavis'],
   files: givenFiles(['smarthost'], files),
   secrets: secretFiles(
-    "the accounts' password hashes, or the smarthost's password",
+    (readable) =>
+      readable['/etc/smtpd.conf']?.text.includes(smarthostTable)
+        ? "the accounts' password hashes, or the login at the smarthost"
+        : "the accounts' password hashes",
     ['credentials', 'smarthostLogin'],
     tablesWithSecrets,
-    credentialsTable,
+    {
+      accounts: credentialsTable,
+      meanings: { [smarthostTable]: 'the host logs in at the smarthost with other credentials' },
+    },
   ),
+  meanings: openSmtpdMeanings,
 } satisfies DaemonSpec;
 
 const mebibyte = 1 << 20;
@@ -183,7 +192,7 @@ function tablesWithSecrets(
     ),
     ...(smarthostLogin === undefined
       ? {}
-      : { '/etc/smtpd/smarthost': secret([`login ${smarthostLogin}`]) }),
+      : { [smarthostTable]: secret([`login ${smarthostLogin}`]) }),
   };
 }
 

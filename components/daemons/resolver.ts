@@ -6,6 +6,7 @@ export const resolver: DaemonSpec = {
   name: 'resolver',
   title: 'unbound',
   effect: 'restarts unbound, whose cache is empty then',
+  isQuiet: true,
   unit: 'unbound',
   packageUsers: ['unbound'],
   // dns-root-data: the root's name servers and its key, from which unbound starts.

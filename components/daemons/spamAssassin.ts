@@ -6,6 +6,25 @@ export const spamAssassin: DaemonSpec = {
   name: 'spamassassin',
   title: 'SpamAssassin',
   effect: 'restarts spamd and amavis; mail waits in the queue until amavis answers',
+  together: {
+    with: 'amavis',
+    effect:
+      'restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers',
+  },
+  meanings: [
+    {
+      path: '/etc/spamassassin/local.cf',
+      says: (before, after) => {
+        const [old, next] = [before, after].map((text) => /^score DMARC_REJECT /m.test(text));
+        if (old === next) return [];
+        return [
+          next
+            ? 'takes mail for spam that fails DMARC where its domain asks to reject it'
+            : 'no longer takes mail for spam because it fails DMARC',
+        ];
+      },
+    },
+  ],
   unit: 'spamd',
   packageUsers: ['debian-spamd'],
   timers: ['spamassassin-maintenance.timer'],

@@ -1,6 +1,7 @@
 import type { KeyHistory } from '../dns/dkimKeys';
 import type { HostFiles } from '../hostFiles/files';
 import type { Credential, MailSettings } from '../settings/mailSettings';
+import type { Meaning } from './meaning';
 
 /** A TCP port that a daemon listens on. */
 export interface Port {
@@ -90,10 +91,12 @@ export interface FilesFrom<V> {
 }
 
 export interface SecretFiles extends FilesFrom<Secrets> {
-  /** What the secrets are, as a review names them. */
-  what: string;
+  /** What the secrets are, as a review names them that knows no more; of several kinds, by the readable files. */
+  what: string | ((files: HostFiles) => string);
   /** Path of the file among them whose lines begin with an account each, so that a review can name it. Default: none. */
   accounts?: string;
+  /** What another text of a file among them means to people, by its path. */
+  meanings?: Record<string, string>;
 }
 
 const filesFrom =
@@ -108,11 +111,11 @@ export const givenFiles = filesFrom<Given>();
 
 /** Files with secrets; @param from names of the secrets that `files` takes */
 export const secretFiles = <K extends keyof Secrets>(
-  what: string,
+  what: SecretFiles['what'],
   from: readonly K[],
   files: (plan: Plan, secrets: Pick<Secrets, K>) => HostFiles,
-  accounts?: string,
-): SecretFiles => ({ what, from, files, accounts });
+  more: Pick<SecretFiles, 'accounts' | 'meanings'> = {},
+): SecretFiles => ({ what, from, files, ...more });
 
 /** Whatever is pushed to the host by itself: a daemon, or files that several daemons share. */
 export interface DaemonSpec {
@@ -122,6 +125,17 @@ export interface DaemonSpec {
   title: string;
   /** What a push of it does on the host and to mail, as its class there does it: "restarts Dovecot: mail clients connect again". */
   effect: string;
+  /** Neither mail nor clients notice a push. Default: `effect` says what they notice. */
+  isQuiet?: true;
+  /** If another daemon of the same plan restarts it as well: what both do, in place of both their effects. */
+  together?: { with: string; effect: string };
+  /** What appears if it is wanted, and what ends if it is not any more; of what is optional. */
+  comes?: string;
+  goes?: string;
+  /** What a difference in its readable files means to people. Default: nothing but `effect`. */
+  meanings?: Meaning[];
+  /** What keeps a mistake in its files from doing harm. Default: the daemon checks them, and they are rolled back. */
+  safeguard?: string;
   /**
    * Paths of files that it takes over while it runs, and what a push that changes only such files does. Its class on the host
    * has a method `reread` for them. Default: none.

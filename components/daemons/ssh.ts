@@ -7,6 +7,7 @@ export const ssh: DaemonSpec = {
   name: 'ssh',
   title: 'sshd',
   effect: 'reloads sshd; open sessions stay',
+  isQuiet: true,
   ports: { ssh: { number: 22, protocol: 'SSH', purpose: 'ssh', from: 'admins' } },
   waitsFor: [],
   files: givenFiles(['adminNetworks'], (_plan, { adminNetworks }) =>

@@ -1,7 +1,14 @@
 import { clientNames, tlsaName } from '../dns/names';
 import { fileAsItIs, filledFile, hostFile, textOfLines, type HostFiles } from '../hostFiles/files';
 import type { MailSettings } from '../settings/mailSettings';
+import { some } from '../review/terminal';
 import { secretFiles, type DaemonSpec, type Pair, type Plan, type Secrets } from './spec';
+
+const folder = '/etc/ssl/mailhost';
+const own = { chain: `${folder}/own/fullchain.pem`, privateKey: `${folder}/own/privkey.pem` };
+const certificatesFile = '/etc/mailhost/certificates.json';
+const anotherCertificate = 'mail clients and other systems see another certificate';
+const anotherKey = 'the TLS key is another one: what trusts the old one by itself, refuses it';
 
 /** The certificates that daemons serve, and the timer that renews them or reports their end. */
 export const tls: DaemonSpec = {
@@ -32,10 +39,17 @@ export const tls: DaemonSpec = {
     'the certificates and their private keys',
     ['certificate', 'tlsKeyHashes'],
     keyFiles,
+    {
+      meanings: {
+        [`${folder}/fullchain.pem`]: anotherCertificate,
+        [`${folder}/privkey.pem`]: anotherKey,
+        [own.chain]: 'has another certificate of its own, until or unless the CA issues one',
+        [own.privateKey]: anotherKey,
+      },
+    },
   ),
+  meanings: [{ path: certificatesFile, says: certificateMeaning }],
 };
-
-const folder = '/etc/ssl/mailhost';
 
 /**
  * What daemons take of TLS 1.2, in OpenSSL's words: forward secrecy and authenticated encryption alone. TLS 1.3 has
@@ -49,7 +63,7 @@ function files({ mail }: Plan): HostFiles {
   return {
     ...fileAsItIs('/etc/systemd/system/mailhost-renew.service'),
     ...filledFile('/etc/systemd/system/mailhost-renew.timer', { acme }),
-    ...(acme ? { '/etc/mailhost/certificates.json': hostFile(certificatesText(mail)) } : {}),
+    ...(acme ? { [certificatesFile]: hostFile(certificatesText(mail)) } : {}),
   };
 }
 
@@ -84,7 +98,6 @@ export function certificateNames(mail: Pick<MailSettings, 'hostName' | 'domains'
 
 const requestPath = (name: string) => `${folder}/requests/${name}.pem`;
 const webKeyPath = `${folder}/web-privkey.pem`;
-const own = { chain: `${folder}/own/fullchain.pem`, privateKey: `${folder}/own/privkey.pem` };
 
 function certificatesText(mail: MailSettings): string {
   const entries = certificateNames(mail).map(({ name, dnsNames }) => [
@@ -118,3 +131,31 @@ const acmeFiles = (
     Object.entries(requests).map(([name, pem]) => [requestPath(name), hostFile(pem)]),
   ),
 });
+
+/** By what the CA is asked for. */
+function certificateMeaning(before: string, after: string): string[] {
+  interface Asked {
+    directory: string;
+    contact: string;
+    certificates: Record<string, { names: string[] }>;
+  }
+  const [old, next] = [before, after].map((text) =>
+    text === '' ? undefined : (JSON.parse(text) as Asked),
+  );
+  const names = (asked: Asked | undefined) =>
+    Object.values(asked?.certificates ?? {}).flatMap((one) => one.names);
+  const [left, joined] = [
+    names(old).filter((name) => !names(next).includes(name)),
+    names(next).filter((name) => !names(old).includes(name)),
+  ];
+  return [
+    ...(joined.length > 0 ? [`gets certificates for ${some(joined)}`] : []),
+    ...(left.length > 0 ? [`no longer renews certificates for ${some(left)}`] : []),
+    ...(old && next && old.directory !== next.directory
+      ? [`certificates come from ${next.directory} instead of ${old.directory}`]
+      : []),
+    ...(old && next && old.contact !== next.contact
+      ? [`the certificate authority writes to ${next.contact} instead of ${old.contact}`]
+      : []),
+  ];
+}

@@ -9,17 +9,41 @@ import {
   serviceFiles,
   type HostFiles,
 } from '../hostFiles/files';
+import type { MtaSts } from '../settings/enums';
 import { trustedNetworks } from './fail2ban';
 import { givenFiles, type DaemonSpec, type Given, type Plan } from './spec';
 import { tlsCiphers, webDomains } from './tls';
 
 const root = '/usr/local/share/mailhost/web';
+const policyFile = `${root}/.well-known/mta-sts.txt`;
+
+const policyMeanings: Record<MtaSts, string> = {
+  none: 'senders deliver as if there were none',
+  testing: 'senders report failures of TLS, and deliver',
+  enforce: 'senders that follow it do not deliver without TLS to a certificate that they trust',
+};
 
 /** nginx, and what it serves: how to set up a mail client, and the domains' policy for TLS between mail systems. */
 export const web: DaemonSpec = {
   name: 'web',
   title: 'nginx',
   effect: 'reloads nginx without a gap',
+  isQuiet: true,
+  comes:
+    'mail clients find their configuration at autoconfig and autodiscover of each domain, and other systems the MTA-STS policy',
+  goes: 'mail clients no longer find their configuration at autoconfig and autodiscover, nor other systems an MTA-STS policy if one is announced; SRV records stay',
+  meanings: [
+    {
+      path: policyFile,
+      says: (before, after) => {
+        const [old, next] = [before, after].map((text) => /^mode: (\w+)/m.exec(text)?.[1]);
+        if (old === undefined || next === undefined || old === next) return [];
+        return [
+          `the MTA-STS policy is ${next} instead of ${old}: ${policyMeanings[next as MtaSts]}`,
+        ];
+      },
+    },
+  ],
   unit: 'nginx',
   isWanted: (mail) => mail.web,
   packages: () => ['nginx'],
@@ -63,7 +87,7 @@ function files(plan: Plan, { adminNetworks }: Pick<Given, 'adminNetworks'>): Hos
       profileId: uuidOf(`profile of ${mail.hostName}`),
       mailId: uuidOf(`mail of ${mail.hostName}`),
     }),
-    [`${root}/.well-known/mta-sts.txt`]: hostFile(mtaStsPolicy(mail.mtaSts, [mail.hostName])),
+    [policyFile]: hostFile(mtaStsPolicy(mail.mtaSts, [mail.hostName])),
   };
 }
 

@@ -101,19 +101,18 @@ export class PreviewReport {
     const frames = urns
       .filter((urn) => urn.endsWith(`mailhost:index:MailHost::${this.name}`))
       .map((urn) => unchanged(urn));
+    const removed = own.filter(({ urn, type }) => !urns.includes(urn) && !isFrame(type));
     const review = reviewOf({
       stack: '',
       steps: [
         ...frames,
         ...planned.map((one) => plannedStep(replacing(one, outputs), [`${this.name}-`])),
-        ...own
-          .filter(({ urn, type }) => !urns.includes(urn) && !isFrame(type))
-          .map(({ urn, type, outputs: last }) =>
-            removalStep(urn, type, urn.split('::').slice(3).join('::'), last),
-          ),
+        ...removed.map(({ urn, type, outputs: last }) =>
+          removalStep(urn, type, urn.split('::').slice(3).join('::'), last),
+        ),
       ],
       diagnostics: warnings.map((message) => ({ severity: 'warning', message })),
-      resources: resources.length,
+      resources: resources.length + removed.length,
       outputs: {},
     });
     return reportOf(review, await comparedIn(resources), this.detail, own.length === 0);

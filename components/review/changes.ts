@@ -1,5 +1,7 @@
-import { commandOf, pushOf } from './pushes';
+import type { HostFiles } from '../hostFiles/files';
+import { commandOf, pushOf, works, type Work } from './pushes';
 import type { Plan, Step } from './plan';
+import type { SecretChange } from './secrets';
 import { isRecord, recordIn, type DnsRecord } from './records';
 import { filesIn, isUnknown, secret, textOf, valueAt } from './values';
 
@@ -15,8 +17,10 @@ export interface Edit {
   after?: string;
   /** It changes, and neither text is known: the engine hides both. */
   isSecret?: true;
-  /** Which secrets of a push change, if that is known: passwords of accounts, or paths of files. */
-  changedSecrets?: string[];
+  /** What the secrets of a push are. */
+  secrets?: string;
+  /** Which of them change, if that is known. */
+  changedSecrets?: SecretChange[];
 }
 
 /** What happens to one resource. */
@@ -58,8 +62,25 @@ export function changesIn(plan: Plan): Change[] {
   const hosts = plan.steps
     .flatMap(({ urn }) => /(?<=\bmailhost:index:MailHost::).+/.exec(urn) ?? [])
     .map((name) => `${name}-`);
+  const known = works();
+  const secretsOf = (work: Work | undefined, push: string | undefined) => {
+    const what = work?.secrets?.what;
+    if (typeof what !== 'function') return what;
+    const files = plan.steps
+      .filter((step) => pushOf(step, hosts) === push)
+      .flatMap(({ before, after }) => [filesIn(before?.inputs.stdin), filesIn(after?.inputs.stdin)])
+      .filter((one) => one !== undefined);
+    return what(Object.assign({}, ...files) as HostFiles);
+  };
   return withoutRepetitions(plan.steps).flatMap((step): Change[] => {
-    const edits = editsOf(step);
+    const push = pushOf(step, hosts);
+    const work = known.get(push ?? '');
+    const named = plan.reportedSecrets?.get(work?.title ?? '');
+    const edits = editsOf(step).map((edit) =>
+      edit.isSecret
+        ? { secrets: secretsOf(work, push), ...(named ? { changedSecrets: named } : {}), ...edit }
+        : edit,
+    );
     if (passive.has(step.op) && edits.length === 0) return [];
     if (isFrame(step.type) && edits.length === 0) return [];
     return [
@@ -70,7 +91,7 @@ export function changesIn(plan: Plan): Change[] {
         action: actions[step.op] ?? 'change',
         edits,
         replaceReasons: step.replaceReasons,
-        push: pushOf(step, hosts),
+        push,
         record: isRecord(step.type)
           ? { before: recordIn(step.before?.inputs), after: recordIn(step.after?.inputs) }
           : undefined,
@@ -173,7 +194,7 @@ function reportedEdits(
     const isShown = [...shown, ...edits].some(({ at }) => /^[^.[]+/.exec(at)?.[0] === key);
     if (key === 'connection' || (isShown && !(old === secret && next === secret))) continue;
     if (old === next && next?.includes(secret))
-      edits.push({ at: path, isSecret: true, changedSecrets });
+      edits.push({ at: path, isSecret: true, ...(changedSecrets ? { changedSecrets } : {}) });
     else if (!handled.has(key)) {
       const [real, wanted] = [textOf(before?.outputs[key]), textOf(after?.inputs[key])];
       if (real !== wanted) edits.push({ at: key, before: real, after: wanted });

@@ -1,16 +1,26 @@
 import { z } from 'zod';
 import type { Change } from './changes';
+import { machineEffects } from './machineMeaning';
 import { meaningOf } from './meaning';
-import { heldMail, replacedServer, resizedServer } from './measured';
+import { heldMail } from './measured';
 import type { Plan } from './plan';
 import { works, type Work } from './pushes';
-import { resizes } from './risk';
 import { passwordOf } from './secrets';
+import { some } from './terminal';
+import { effectLine, forSeconds } from './words';
 import { fromJson } from './values';
+
+/** From what stops mail or a login, to what nobody notices. */
+const kinds = ['stops', 'means', 'remembered', 'note'] as const;
 
 /** What the change does to mail. */
 export interface Effect {
   what: string;
+  /**
+   * It stops mail or a login for a while or for good; it means something to people from then on; other systems remember what
+   * was before; or it is a note.
+   */
+  kind: (typeof kinds)[number];
   /** Seconds after the update; undefined: during it. */
   after?: number;
 }
@@ -18,38 +28,17 @@ export interface Effect {
 /** Seconds. Cloudflare's negative TTL: for so long a resolver may remember that a name did not exist. */
 const negativeTtl = 1800;
 
-/** In the order in which they come. */
+/** What stops mail comes first, then what changes for people, what others remember, and what is noted. */
 export function effectsOf(changes: Change[]): Effect[] {
-  return [
-    ...meaningOf(changes).map((what) => ({ what })),
+  const all = [
     ...machineEffects(changes),
+    ...meaningOf(changes),
     ...pushEffects(changes),
     ...keyEffects(changes),
     ...dnsEffects(changes),
   ];
-}
-
-function machineEffects(changes: Change[]): Effect[] {
-  return changes
-    .filter(({ type }) => type === 'hcloud:index/server:Server')
-    .flatMap((server): Effect[] => {
-      const { action } = server;
-      if (action === 'replace')
-        return [
-          {
-            what: `replaces the server: no mail is accepted or read until the new one answers${forSeconds(replacedServer)}; other systems try again, and the queue goes on from the volume`,
-          },
-        ];
-      if (action === 'remove')
-        return [{ what: 'deletes the server: no mail is accepted any more' }];
-      return action === 'change' && resizes(server)
-        ? [
-            {
-              what: `turns the server off and on to resize it${forSeconds(resizedServer)}: other systems try again meanwhile`,
-            },
-          ]
-        : [];
-    });
+  const different = [...new Map(all.map((effect) => [effectLine(effect), effect])).values()];
+  return kinds.flatMap((kind) => different.filter((effect) => effect.kind === kind));
 }
 
 function pushEffects(changes: Change[]): Effect[] {
@@ -57,33 +46,61 @@ function pushEffects(changes: Change[]): Effect[] {
   const touched = changes.filter(({ push, action }) => push !== undefined && action !== 'remove');
   const isNew = touched.filter(({ action }) => action === 'replace' || action === 'add');
   const known = works();
-  const of = (some: Change[]) =>
-    [...known.keys()].filter((name) => some.some(({ push }) => push === name));
+  const of = (these: Change[]) =>
+    [...known.keys()].filter((name) => these.some(({ push }) => push === name));
   const again = of(isNew).filter((name) => !known.get(name)!.isTask);
-  const all =
-    again.length > 3
-      ? [
-          {
-            what: `makes ${again.length} pushes to a new host: ${again.map((name) => known.get(name)!.title).join(', ')}`,
-          },
-        ]
-      : [];
-  const single = of(touched).filter((name) => all.length === 0 || !again.includes(name));
+  const isNewHost = again.length > 3;
+  const single = of(touched).filter((name) => !isNewHost || !again.includes(name));
+  const restarted = single.filter((name) => !partnerIn(name, single));
   const stopped = of(
     changes.filter(({ push, action }) => push !== undefined && action === 'remove'),
   );
+  const added = of(
+    changes.filter(
+      ({ push, action, edits }) => push !== undefined && action === 'add' && edits.length > 0,
+    ),
+  );
   return [
-    ...all,
-    ...stopped.map((name) => ({ what: `stops ${known.get(name)!.title}` })),
-    ...single.map((name) => {
-      const { effect, rereads } = known.get(name)!;
+    ...(isNewHost
+      ? [
+          {
+            what: `makes ${again.length} pushes to a new host: ${again.map((name) => known.get(name)!.title).join(', ')}`,
+            kind: 'note' as const,
+          },
+        ]
+      : []),
+    ...stopped.flatMap((name): Effect[] => {
+      const { title, goes, isTask } = known.get(name)!;
+      return isTask
+        ? [{ what: `no longer part of an update: ${title}`, kind: 'note' }]
+        : [
+            { what: `stops ${title}`, kind: 'stops' },
+            ...(goes ? [{ what: goes, kind: 'means' as const }] : []),
+          ];
+    }),
+    ...(isNewHost ? [] : added).flatMap((name): Effect[] => {
+      const { comes } = known.get(name)!;
+      return comes ? [{ what: comes, kind: 'means' }] : [];
+    }),
+    ...restarted.map((name): Effect => {
+      const { title, effect, isQuiet, together, comes, rereads } = known.get(name)!;
       const own = touched.filter(({ push }) => push === name);
-      const what = rereads && rereadEffect(own, rereads);
-      return { what: what ?? `${effect}${forSeconds(heldMail[name])}` };
+      const reread = rereads && rereadEffect(own, rereads);
+      if (reread !== undefined) return { what: reread, kind: 'note' };
+      if (comes && added.includes(name)) return { what: `starts ${title}`, kind: 'note' };
+      const isBoth = together !== undefined && single.includes(together.with);
+      const held = isBoth ? [heldMail[name], heldMail[together.with]] : [heldMail[name]];
+      return {
+        what: `${isBoth ? together.effect : effect}${forSeconds(...held)}`,
+        kind: isQuiet ? 'note' : 'stops',
+      };
     }),
   ];
 }
 
+/** Whether the effect of a push is part of that of another one of these. */
+const partnerIn = (name: string, pushes: string[]): boolean =>
+  pushes.some((other) => works().get(other)!.together?.with === name);
 /** What the push does without a restart; undefined if it restarts. */
 function rereadEffect(
   changes: Change[],
@@ -94,14 +111,13 @@ function rereadEffect(
   if (edits.length === 0 || changes.some(({ action }) => action !== 'change')) return undefined;
   const isHidden = edits.some(({ isSecret, changedSecrets }) => isSecret && !changedSecrets);
   const differing = edits.flatMap(({ at, isSecret, changedSecrets = [] }) =>
-    isSecret ? changedSecrets.filter((one) => !one.startsWith(passwordOf)) : [at],
+    isSecret
+      ? changedSecrets.map(({ what: one }) => one).filter((one) => !one.startsWith(passwordOf))
+      : [at],
   );
   if (!differing.every((path) => files.includes(path))) return undefined;
   return isHidden ? ifHidden : effect;
 }
-
-const forSeconds = (seconds: number | undefined) =>
-  seconds === undefined ? '' : ` (measured: up to ${seconds} s)`;
 
 const checked = z.object({
   domains: z.array(z.object({ name: z.string(), selector: z.string().optional() })),
@@ -118,11 +134,17 @@ function keyEffects(changes: Change[]): Effect[] {
           .data?.domains.map(({ name, selector }) => [name, selector] as const),
       ),
   );
-  return [...after!]
-    .filter(([name, selector]) => before!.has(name) && before!.get(name) !== selector)
-    .map(([name, selector]) => ({
-      what: `${name} signs with the DKIM key ${selector} instead of ${before!.get(name)}`,
-    }));
+  const signing = new Map<string, string[]>();
+  for (const [name, selector] of after!) {
+    const old = before!.get(name);
+    const key = `signs with the DKIM key ${selector} instead of ${old}`;
+    if (before!.has(name) && old !== selector)
+      signing.set(key, [...(signing.get(key) ?? []), name]);
+  }
+  return [...signing].map(([what, domains]) => ({
+    what: `${what}: ${some(domains)}`,
+    kind: 'remembered',
+  }));
 }
 
 function dnsEffects(changes: Change[]): Effect[] {
@@ -136,14 +158,16 @@ function dnsEffects(changes: Change[]): Effect[] {
   const added = records.flatMap(({ before, after }) => (!before && after ? [after.title] : []));
   return [
     ...[...old].map(([ttl, titles]) => ({
-      what: `every resolver has the change of ${some(titles)}`,
+      what: `every resolver has the change of ${mostImportant(titles)}`,
+      kind: 'remembered' as const,
       // Cloudflare's 1 means automatic, which is 300 s.
       after: ttl === 1 ? 300 : ttl,
     })),
     ...(added.length > 0
       ? [
           {
-            what: `every resolver finds the new ${some(added)}`,
+            what: `every resolver finds the new ${mostImportant(added)}`,
+            kind: 'remembered' as const,
             after: negativeTtl,
           },
         ]
@@ -157,7 +181,7 @@ const byRank = (title: string) => {
 };
 
 /** The most important of them, and how many more there are. */
-function some(titles: string[]): string {
+function mostImportant(titles: string[]): string {
   const sorted = [...new Set(titles)].sort((a, b) => byRank(a) - byRank(b) || (a < b ? -1 : 1));
   return sorted.length > 3
     ? `${sorted.slice(0, 2).join(', ')} and ${sorted.length - 2} more`

@@ -1,94 +1,124 @@
-import { unquoted } from '../dns/recordForms';
-import { isSpf } from '../dns/spf';
-import type { Change, Edit } from './changes';
-import { plural } from './terminal';
+import { accountsIn } from '../daemons/dovecot';
+import { domainsIn, domainsTable } from '../daemons/openSmtpdMeanings';
+import type { Change } from './changes';
+import type { Effect } from './effects';
+import { recordMeanings } from './recordMeaning';
+import { works } from './pushes';
+import { withNewPassword } from './secrets';
+import { plural, some } from './terminal';
 
-/** What a change means to people: who can log in, who reads the operator's mail, and which mail passes or is spam. */
-export function meaningOf(changes: Change[]): string[] {
-  const edits = changes.flatMap((change) => change.edits);
-  return [...accountEffects(edits), ...valueEffects(edits), ...changes.flatMap(senderEffects)];
-}
+/** What a change means to people: who can log in, who gets which mail, and which mail passes, is refused or is spam. */
+export const meaningOf = (changes: Change[]): Effect[] => [
+  ...accountEffects(changes),
+  ...domainEffects(changes),
+  ...changes.flatMap(fileEffects),
+  ...secretEffects(changes),
+  ...recordMeanings(changes),
+];
 
-/** Accounts have a line of their own beside those of other names that they log in with. */
-const accountsIn = (logins: string | undefined): string[] =>
-  [...(logins ?? '').matchAll(/^([^:\n]+):.*\buser=(\S+)/gm)]
-    .filter(([, name, user]) => name === user)
-    .map(([, name]) => name!);
+const isPush = ({ push, action }: Change): boolean =>
+  push !== undefined && (action === 'change' || action === 'replace');
 
-/** Accounts that the edits add and remove. */
-export function accountsOf(edits: Edit[]): { added: string[]; removed: string[] } {
-  const logins = edits.find(({ at }) => at === '/etc/dovecot/logins');
-  const [before, after] = [accountsIn(logins?.before), accountsIn(logins?.after)];
+/** What stands in a list of a file that a push changes. */
+function listed(
+  changes: Change[],
+  list: (texts: (path: string) => string | undefined) => string[],
+) {
+  const edits = changes.filter(isPush).flatMap((change) => change.edits);
+  const side = (which: 'before' | 'after') =>
+    list((path) => edits.find(({ at }) => at === path)?.[which]);
+  const [before, after] = [side('before'), side('after')];
   return {
     added: after.filter((one) => !before.includes(one)),
     removed: before.filter((one) => !after.includes(one)),
   };
 }
 
-function accountEffects(edits: Edit[]): string[] {
-  const { added, removed } = accountsOf(edits);
+/** Accounts that the changes add and remove. */
+export const accountsOf = (changes: Change[]): { added: string[]; removed: string[] } =>
+  listed(changes, accountsIn);
+
+const named = (what: string, names: string[]): string =>
+  names.length > 5
+    ? plural(names.length, what)
+    : `the ${what}${names.length > 1 ? 's' : ''} ${some(names)}`;
+
+function accountEffects(changes: Change[]): Effect[] {
+  const { added, removed } = accountsOf(changes);
   return [
-    ...named('adds', added),
-    ...named('removes', removed, ': logins end, and mail is no longer delivered to the mailbox'),
+    ...(removed.length > 0
+      ? [
+          {
+            what: `removes ${named('account', removed)}: logins end, and mail is no longer delivered to the mailbox`,
+            kind: 'stops' as const,
+          },
+        ]
+      : []),
+    ...(added.length > 0
+      ? [{ what: `adds ${named('account', added)}`, kind: 'means' as const }]
+      : []),
   ];
 }
 
-const named = (verb: string, accounts: string[], rest = ''): string[] =>
-  accounts.length === 0
-    ? []
-    : [
-        accounts.length > 3
-          ? `${verb} ${plural(accounts.length, 'account')}${rest}`
-          : `${verb} the account${accounts.length > 1 ? 's' : ''} ${accounts.join(', ')}${rest}`,
-      ];
-
-/** Values that a person knows by what they do. */
-const values: { at: string; value: RegExp; says: (before: string, after: string) => string }[] = [
-  {
-    at: '/etc/dovecot/dovecot.conf',
-    value: /^postmaster_address = (\S+)$/m,
-    says: (before, after) =>
-      `mail for root and for the role addresses goes to ${after} instead of ${before}`,
-  },
-  {
-    at: '/etc/amavis/conf.d/60-mailhost',
-    value: /^\$sa_tag2_level_deflt = (\S+);$/m,
-    says: (before, after) => `marks mail as spam from a score of ${after} instead of ${before}`,
-  },
-  {
-    at: '/etc/amavis/conf.d/60-mailhost',
-    value: /^\$sa_kill_level_deflt = (\S+);$/m,
-    says: (before, after) => `takes mail for junk from a score of ${after} instead of ${before}`,
-  },
-];
-
-const valueEffects = (edits: Edit[]): string[] =>
-  values.flatMap(({ at, value, says }) => {
-    const edit = edits.find((one) => one.at === at);
-    const [before, after] = [edit?.before, edit?.after].map((text) => value.exec(text ?? '')?.[1]);
-    return before !== undefined && after !== undefined && before !== after
-      ? [says(before, after)]
-      : [];
-  });
-
-/** Mechanisms of an SPF record (RFC 7208) that let a sender pass. */
-function passing(data: string): string[] {
-  const text = unquoted(data);
-  if (!isSpf(text)) return [];
-  const terms = text.split(' ').slice(1);
-  return terms.filter((term) => !/^[-~?]|^(?:\+?all|redirect=.*|exp=.*)$/.test(term));
+function domainEffects(changes: Change[]): Effect[] {
+  const { added, removed } = listed(changes, (text) => domainsIn(text(domainsTable) ?? ''));
+  return [
+    ...(removed.length > 0
+      ? [{ what: `refuses mail for ${some(removed)}`, kind: 'stops' as const }]
+      : []),
+    ...(added.length > 0
+      ? [{ what: `takes mail for ${some(added)}`, kind: 'means' as const }]
+      : []),
+  ];
 }
 
-function senderEffects({ record }: Change): string[] {
-  if (!record?.before || !record.after) return [];
-  const [before, after] = [passing(record.before.data), passing(record.after.data)];
-  const { name } = record.after;
-  const added = after.filter((term) => !before.includes(term));
-  const removed = before.filter((term) => !after.includes(term));
+/** What the specs say of each file. */
+function fileEffects(change: Change): Effect[] {
+  if (!isPush(change)) return [];
+  const meanings = works().get(change.push!)?.meanings ?? [];
+  return meanings.flatMap(({ path, says }) => {
+    const edit = change.edits.find(({ at }) => at === path);
+    return edit
+      ? says(edit.before ?? '', edit.after ?? '').map((what) => ({ what, kind: 'means' as const }))
+      : [];
+  });
+}
+
+function secretEffects(changes: Change[]): Effect[] {
+  const secrets = changes.flatMap(({ push, edits }) =>
+    edits
+      .filter(({ isSecret }) => isSecret)
+      .map((edit) => ({ edit, work: works().get(push ?? '') })),
+  );
+  const known = secrets.flatMap(({ edit }) => edit.changedSecrets ?? []);
+  const passwords = [...new Set(withNewPassword(known))];
+  const { added, removed } = accountsOf(changes);
+  // Without a report the engine says only that they differ: of a push that has nothing else, passwords.
+  const isUnnamed =
+    added.length + removed.length === 0 &&
+    secrets.some(
+      ({ edit, work }) => !edit.changedSecrets && work?.secrets?.from.join() === 'credentials',
+    );
+  const whose =
+    passwords.length > 0
+      ? `the password of ${passwords.join(', ')}`
+      : isUnnamed
+        ? 'passwords of accounts'
+        : undefined;
+  const others = secrets.flatMap(({ edit, work }) =>
+    (edit.changedSecrets ?? []).flatMap(({ how, what }) =>
+      how === 'changed' ? (work?.secrets?.meanings?.[what] ?? []) : [],
+    ),
+  );
   return [
-    ...(added.length > 0 ? [`senders at ${added.join(', ')} may use ${name} (SPF)`] : []),
-    ...(removed.length > 0
-      ? [`senders at ${removed.join(', ')} may no longer use ${name} (SPF)`]
-      : []),
+    ...(whose === undefined
+      ? []
+      : [
+          {
+            what: `changes ${whose}: mail clients log in again, with the new one`,
+            kind: 'stops' as const,
+          },
+        ]),
+    ...[...new Set(others)].map((what) => ({ what, kind: 'means' as const })),
   ];
 }

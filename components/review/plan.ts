@@ -1,3 +1,5 @@
+import type { SecretChange } from './secrets';
+
 /** What the engine knows of a resource before or after a change. */
 export interface State {
   inputs: Record<string, unknown>;
@@ -19,8 +21,8 @@ export interface Step {
   differing: string[];
   /** Properties that make the provider replace the resource. */
   replaceReasons: string[];
-  /** Which secrets differ in what it pushes, if that is known: passwords of accounts, or paths of files. */
-  changedSecrets?: string[];
+  /** Which secrets differ in what it pushes, if that is known. */
+  changedSecrets?: SecretChange[];
 }
 
 /** A message of the engine, a provider or the program. */
@@ -38,6 +40,8 @@ export interface Plan {
   diagnostics: Diagnostic[];
   /** Number of resources that the engine compared; undefined if the preview failed before it had compared all. */
   resources?: number;
+  /** Which secrets the program's own report names, by the title of the push; none without a report. */
+  reportedSecrets?: Map<string, SecretChange[]>;
   /** Outputs of the stack before the change. */
   outputs: Record<string, unknown>;
 }

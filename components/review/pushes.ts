@@ -1,17 +1,24 @@
 import { daemons } from '../daemons';
 import type { DaemonSpec } from '../daemons/spec';
+import { systemMeanings } from '../hostFiles/systemMeanings';
 import type { Step } from './plan';
 import { filesIn } from './values';
 
 /** What a command of the host program does. */
-export interface Work {
-  title: string;
-  /** On the host and to mail. */
-  effect: string;
-  /** The same where only such files change. Default: as always. */
-  rereads?: DaemonSpec['rereads'];
-  /** What its secrets are, if it brings any. */
-  secrets?: string;
+export interface Work extends Pick<
+  DaemonSpec,
+  | 'title'
+  | 'effect'
+  | 'isQuiet'
+  | 'together'
+  | 'comes'
+  | 'goes'
+  | 'meanings'
+  | 'rereads'
+  | 'secrets'
+> {
+  /** Why it does no harm. */
+  safeguard: string;
   /** It brings no files. */
   isTask?: true;
 }
@@ -20,19 +27,36 @@ export interface Work {
 export const works = (): Map<string, Work> =>
   new Map([
     ...preparations,
-    ...daemons.map(({ name, title, effect, rereads, secrets }: DaemonSpec): [string, Work] => [
-      name,
-      { title, effect, rereads, secrets: secrets?.what },
-    ]),
+    ...daemons.map((daemon): [string, Work] => [daemon.name, { safeguard: checked, ...daemon }]),
     ...tasks.map(([name, title, effect]): [string, Work] => [
       name,
-      { title, effect, isTask: true },
+      { title, effect, isQuiet: true, isTask: true, safeguard: 'It changes no file of a daemon.' },
     ]),
   ]);
 
+const checked =
+  'The daemon checks its files before they are used; they are rolled back if it does not answer.';
+
 const preparations: [string, Work][] = [
-  ['program', { title: 'Host program', effect: 'updates the host program' }],
-  ['system', { title: 'System', effect: 'prepares the system: names, users, mounts and packages' }],
+  [
+    'program',
+    {
+      title: 'Host program',
+      effect: 'updates the host program',
+      isQuiet: true,
+      safeguard: 'No daemon runs it; the update stops before any daemon if it does not start.',
+    },
+  ],
+  [
+    'system',
+    {
+      title: 'System',
+      effect: 'prepares the system: names, users, mounts and packages',
+      isQuiet: true,
+      meanings: systemMeanings,
+      safeguard: 'It restarts no daemon; the update stops before any daemon if it fails.',
+    },
+  ],
 ];
 
 const tasks: [name: string, title: string, effect: string][] = [

@@ -31,19 +31,18 @@ export function verdictOn(change: Change): Verdict {
   );
 }
 
-function verdictOnPush({ action, edits }: Change, push: string): Verdict {
+function verdictOnPush(change: Change, push: string): Verdict {
+  const { action } = change;
   const work = works().get(push);
   if (action === 'remove' && work?.isTask)
     return harmless('This step is no longer part of an update.');
   if (action === 'remove')
     return risky(`${work?.title ?? push} is no longer wanted: the host stops it.`);
   if (!work) return risky(`This review has no rule for the push ${push}.`);
-  if (accountsOf(edits).removed.length > 0)
+  if (accountsOf([change]).removed.length > 0)
     return risky('Accounts are removed: nobody can log in to them any longer.');
   if (push === 'restore') return risky('The volume is filled from a backup.');
-  return harmless(
-    'The daemon checks its files before they are used; they are rolled back if it does not answer.',
-  );
+  return harmless(work.safeguard);
 }
 
 /** What mail needs the records of a type for. */
@@ -125,10 +124,15 @@ const byType: Record<string, Rule> = {
     'A new server would not accept the old key.',
     harmless('A server that exists keeps its keys.'),
   ),
-  'cloudflare:index/zoneDnssec:ZoneDnssec': lasting(
-    'The zone stays signed, and this stack no longer watches it. To end DNSSEC, remove its DS record at the registrar before the signing is switched off.',
-    risky('The signing of the zone changes.'),
-  ),
+  'cloudflare:index/zoneDnssec:ZoneDnssec': (change) =>
+    lasting(
+      'The zone stays signed, and this stack no longer watches it. To end DNSSEC, remove its DS record at the registrar before the signing is switched off.',
+      change.edits.every(isConfirmation)
+        ? harmless(
+            'The zone is signed already: Cloudflare calls it pending until it sees the DS record at the registrar.',
+          )
+        : risky('The signing of the zone changes.'),
+    )(change),
   'tls:index/privateKey:PrivateKey': lasting(
     'Everything that relies on this key stops working with the new one.',
     risky('A key changes.'),
@@ -141,6 +145,10 @@ const byType: Record<string, Rule> = {
   'tls:index/locallySignedCert:LocallySignedCert': () =>
     harmless('It is issued again with the same key and by the same authority.'),
 };
+
+/** Cloudflare's own progress, which a refresh finds. */
+const isConfirmation = ({ at, before, after }: Change['edits'][number]): boolean =>
+  at === 'status' && [before, after].every((status) => status === 'pending' || status === 'active');
 
 /** Properties of a server that Hetzner changes only while it is off. */
 export const resizes = ({ edits }: Change): boolean => edits.some(({ at }) => at === 'serverType');

@@ -11,8 +11,14 @@ export const painter =
   (style: Style, text: string): string =>
     isColoured ? styleText(style, text, { validateStream: false }) : text;
 
-export const plural = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? '' : 's'}`;
+export const plural = (count: number, what: string, many = `${what}s`): string =>
+  `${count} ${count === 1 ? what : many}`;
+
+/** The first of them, and how many more there are. */
+export const some = (names: string[]): string =>
+  names.length > 5
+    ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`
+    : names.join(', ');
 
 /**
  * Text as a reader sees it: control characters, which could rewrite a terminal, and characters that reverse or hide text

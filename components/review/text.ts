@@ -41,41 +41,40 @@ export function textReview(review: Review, options: TextOptions): string {
         ]
       : [];
 
-  const editLines = (change: Change, edit: Edit): string[] => {
+  const editBlocks = (change: Change, edit: Edit): Block[] => {
     const note = editNote(change, edit);
     const label = isShort(change, edit) ? `${edit.at}: ` : '';
     // A push that comes or goes as a whole is not read line by line here.
     if (options.isSummary || (isFile(edit) && change.action !== 'change')) {
       const lines = changedLines([edit]);
-      return [`  ${visible(note || edit.at)}${lines > 0 ? `: ${plural(lines, 'line')}` : ''}`];
+      const count = lines > 0 ? `: ${plural(lines, 'line')}` : '';
+      return [{ lines: [`  ${visible(note || edit.at)}${count}`], isKept: edit.isSecret }];
     }
-    return [
-      ...(note && !label ? [`  ${visible(note)}`] : []),
-      ...hunksOf(edit, options.context).flatMap(({ lines }) =>
-        lines.map(({ sign, text }) =>
-          paint(lineStyles[sign], `    ${sign} ${visible(`${label}${text}`)}`.trimEnd()),
-        ),
+    const head = note && !label ? [`  ${visible(note)}`] : [];
+    const hunks = hunksOf(edit, options.context).map(({ lines }) =>
+      lines.map(({ sign, text }) =>
+        paint(lineStyles[sign], `    ${sign} ${visible(`${label}${text}`)}`.trimEnd()),
       ),
+    );
+    const [first = [], ...rest] = hunks;
+    return [
+      { lines: [...head, ...first], isKept: edit.isSecret },
+      ...rest.map((lines) => ({ lines })),
     ];
   };
   const sectionLines = ({ title, changes }: Section) => {
-    const lines = changes.flatMap((change, i) => {
+    const blocks = changes.flatMap((change, i): Block[] => {
       const { mark, reason, edits } = change;
       const isSaid = mark === 'harmless' || reason === changes[i - 1]?.reason;
       const what = heading(change);
-      return [
+      const [first, ...rest] = edits.flatMap((edit) => editBlocks(change, edit));
+      const head = [
         ...(isSaid ? [] : [`  ${paint(markStyles[mark], mark)}: ${reason}`]),
         ...(what ? [`  ${visible(what)}`] : []),
-        ...edits.flatMap((edit) => editLines(change, edit)),
       ];
+      return [{ ...first, lines: [...head, ...(first?.lines ?? [])] }, ...rest];
     });
-    const { most = lines.length } = options;
-    const left = lines.length - most;
-    return [
-      paint('bold', title),
-      ...lines.slice(0, most),
-      ...(left > 0 ? [`  … ${plural(left, 'more line')}`] : []),
-    ];
+    return [paint('bold', title), ...fitting(blocks, options.most ?? Infinity)];
   };
 
   const [mark, compared] = headline(review);
@@ -88,6 +87,28 @@ export function textReview(review: Review, options: TextOptions): string {
     ...review.sections.flatMap(sectionLines),
     '',
   ].join('\n');
+}
+
+/** Lines that are read together: one hunk, with what it belongs to. */
+interface Block {
+  lines: string[];
+  /** It is never left out. */
+  isKept?: boolean;
+}
+
+/** As many blocks as there is room for, and how many lines are left out; the first one alone is cut if it is too long. */
+function fitting(blocks: Block[], most: number): string[] {
+  const shown: string[] = [];
+  let left = 0;
+  for (const { lines, isKept } of blocks) {
+    const room = left > 0 ? 0 : most - shown.length;
+    const isWhole = isKept === true || lines.length <= room;
+    const part = isWhole ? lines : shown.length === 0 ? lines.slice(0, room) : [];
+    shown.push(...part);
+    left += lines.length - part.length;
+  }
+  const how = 'set review to full, or run `mailhost review`';
+  return left > 0 ? [...shown, `  … ${plural(left, 'more line')}: ${how}`] : shown;
 }
 
 const isFile = ({ at }: Edit) => at.startsWith('/');

@@ -1,9 +1,9 @@
 import type { Action, Change, Edit } from './changes';
 import type { Effect } from './effects';
 import { changedLines } from './lines';
-import { works } from './pushes';
 import type { Review } from './review';
 import type { Mark } from './risk';
+import { secretNote } from './secrets';
 import { plural } from './terminal';
 
 /** The mark as a heading. */
@@ -23,7 +23,7 @@ const verbs: Record<Action, { now: string; done: string }> = {
 
 /** The result in one line, in two parts: the mark, and what was compared. */
 export function headline({ mark, counts, resources, stack, blockers }: Review): [string, string] {
-  const of = stack ? ` of ${stack}` : '';
+  const of = stack ? ` of the stack ${stack}` : ' of the mail host';
   const compared = resources === undefined ? '' : `${plural(resources, 'resource')}${of} compared`;
   if (mark === 'harmless' && Object.keys(counts).length === 0)
     return ['Nothing changes', compared && `: ${compared}`];
@@ -50,6 +50,8 @@ export function heading({
 }: Change): string {
   if (record) return '';
   if (push !== undefined && action === 'change' && edits.length > 0) return '';
+  if (push !== undefined && action === 'add') return `new on the host: ${name}`;
+  if (push !== undefined && action === 'remove') return `no longer on the host: ${name}`;
   const why =
     replaceReasons.length > 0
       ? ` because of ${replaceReasons.join(', ')}`
@@ -71,22 +73,16 @@ const shortType = (type: string) => {
 
 /** What the lines of an edit belong to; empty if they say it themselves. */
 export function editNote(
-  { push, record, action }: Change,
-  { at, before, after, isSecret, changedSecrets }: Edit,
+  { record, action }: Change,
+  { at, before, after, isSecret, secrets, changedSecrets }: Edit,
 ): string {
-  if (isSecret) {
-    const what = changedSecrets?.length ? some(changedSecrets) : secretOf(push, at);
-    return `changed secret: ${what}`;
-  }
+  if (isSecret)
+    return changedSecrets?.length ? secretNote(changedSecrets) : `changed secret: ${secrets ?? at}`;
   if (record) return '';
   if (action === 'change' && before === undefined) return `${at} (new)`;
   if (action === 'change' && after === undefined) return `${at} (removed)`;
   return at;
 }
-
-/** What is not known in detail. */
-const secretOf = (push: string | undefined, at: string): string =>
-  (at === 'stdin' && push !== undefined && works().get(push)?.secrets) || at;
 
 /** When it comes, if that is known. */
 export function timeOf({ after }: Effect): string {
@@ -97,6 +93,12 @@ export function timeOf({ after }: Effect): string {
 export const effectLine = (effect: Effect): string =>
   [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
 
+/** Times that were measured; empty if none was. */
+export const forSeconds = (...seconds: (number | undefined)[]): string => {
+  const known = seconds.filter((one) => one !== undefined);
+  return known.length > 0 ? ` (measured: up to ${known.join(' s, then ')} s)` : '';
+};
+
 /** How much changes, in words; empty if nothing but the resource itself. */
 export function amountOf(changes: Change[]): string {
   const edits = changes.flatMap((change) => change.edits);
@@ -106,9 +108,3 @@ export function amountOf(changes: Change[]): string {
     ...(secrets > 0 ? [plural(secrets, 'secret')] : []),
   ].join(', ');
 }
-
-/** The first of them, and how many more there are. */
-export const some = (names: string[]): string =>
-  names.length > 5
-    ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`
-    : names.join(', ');

@@ -86,6 +86,7 @@ function labBackend(lab: Lab, dns: Dns): Backend {
       applyFirewalls(lab, firewalls);
     },
     connectMachine: (id) => now(() => machines.connect(id)),
+    setAddresses: (id, own) => now(() => machines.setAddresses(id, own)),
     powerOn: (id) => machines.powerOn(id),
     powerOff: (id) => machines.powerOff(id),
     shutdown: (id) => machines.shutdown(id),

@@ -86,7 +86,12 @@ describe('mailhost review', () => {
   });
 
   it.each<[string, string[], object, RegExp]>([
-    ['a file that does not exist', ['no-such-file'], {}, /no-such-file/],
+    [
+      'a file that does not exist',
+      ['no-such.json'],
+      {},
+      /no-such\.json cannot be reviewed: it does not exist\. Name the output of/,
+    ],
     ['what is not a preview', ['package.json'], {}, /this is not a preview/],
     ['two files', ['a.json', 'b.json'], {}, /one preview can be reviewed at a time, and 2 files/],
     ['a format that does not exist', ['-', '--format', 'pdf'], {}, /Allowed choices are text/],

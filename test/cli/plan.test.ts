@@ -60,6 +60,7 @@ describe('a preview', () => {
       '{"version":3,"deployment":{}}',
       'neither steps, diagnostics nor a summary',
     ],
+    ['a saved plan', '{"manifest":{},"resourcePlans":{}}', 'this is a saved plan (`--save-plan`)'],
     ['another shape', '{"steps":[{"op":7}]}', 'not a preview as the engine writes it'],
   ])('is not %s: the error says so', (_, text, message) => {
     expect(() => parsePlan(text)).toThrow(message);

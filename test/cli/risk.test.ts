@@ -15,6 +15,7 @@ const record = (type: string, name: string, ttl = 300) => ({
 });
 const dns = 'cloudflare:index/dnsRecord:DnsRecord';
 const server = 'hcloud:index/server:Server';
+const signing = 'cloudflare:index/zoneDnssec:ZoneDnssec';
 
 describe('the mark', () => {
   it('of each real preview is', () => {
@@ -59,6 +60,14 @@ describe('the mark', () => {
     ['an address that is gone', 'hcloud:index/primaryIp:PrimaryIp', {}, undefined, 'risky'],
     ['a key that is gone', 'tls:index/privateKey:PrivateKey', {}, undefined, 'risky'],
     ['a new key', 'tls:index/privateKey:PrivateKey', undefined, {}, 'harmless'],
+    [
+      'DNSSEC that Cloudflare confirms',
+      signing,
+      { status: 'pending' },
+      { status: 'active' },
+      'harmless',
+    ],
+    ['DNSSEC that is switched off', signing, { status: 'active' }, { status: 'disabled' }, 'risky'],
     ['firewall rules', 'hcloud:index/firewall:Firewall', { rules: [1] }, { rules: [] }, 'risky'],
     ['a resource without a rule', 'aws:s3/bucket:Bucket', undefined, {}, 'risky'],
     [
@@ -122,9 +131,8 @@ describe('the effects', () => {
 
   it('of a push name what is restarted, and what is not, not', () => {
     expect(effects('spamTagLevel')).toEqual([
+      `restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s, then ${heldMail.amavis} s)`,
       'marks mail as spam from a score of 3 instead of 2',
-      `restarts spamd and amavis; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s)`,
-      `restarts amavis; mail waits in the queue until it answers (measured: up to ${heldMail.amavis} s)`,
       'checks at the end that mail works',
     ]);
   });
@@ -164,6 +172,8 @@ describe('the effects', () => {
     expect(meaning('newAccount')).toEqual(['adds the account carl@example.org']);
     expect(meaning('removedDomain')).toEqual([
       'removes the account bert@example.net: logins end, and mail is no longer delivered to the mailbox',
+      'refuses mail for example.net',
+      'others no longer send mail for example.net to mail.example.org',
     ]);
     expect(meaning('threeChanges')).toEqual([
       'mail for root and for the role addresses goes to bert@example.net instead of anna@example.org',
@@ -174,9 +184,8 @@ describe('the effects', () => {
   });
 
   it('of another key name it for each domain, and the time from which all find its record', () => {
-    expect(effects('dkimGeneration').slice(2)).toEqual([
-      'example.net signs with the DKIM key s2 instead of s1',
-      'example.org signs with the DKIM key s2 instead of s1',
+    expect(effects('dkimGeneration').slice(1, 3)).toEqual([
+      'signs with the DKIM key s2 instead of s1: example.net, example.org',
       '1800 every resolver finds the new s3._domainkey.example.net TXT, s3._domainkey.example.org TXT',
     ]);
     const { calendar } = sampleReview('dkimGeneration');
@@ -185,6 +194,35 @@ describe('the effects', () => {
       { domain: 'example.org', signs: 's1', next: 's2', retired: {} },
     ]);
     for (const { since } of calendar) expect(since).toMatch(/^2026-11-30T/);
+  });
+
+  it('say that a DKIM key is revoked, of all domains in one sentence', () => {
+    const key = (domain: string, text: string) => ({
+      type: 'TXT',
+      name: `s1._domainkey.${domain}`,
+      ttl: 300,
+      content: `"v=DKIM1; ${text}"`,
+    });
+    const { effects: found } = reviewOfSteps(
+      ...['a.example', 'b.example'].map((domain) =>
+        step(dns, 'update', key(domain, 'k=rsa; p=MII'), key(domain, 'p=')),
+      ),
+    );
+    expect(found.map(({ what }) => what)).toContain(
+      'revokes the DKIM key s1 of a.example, b.example: its signatures are no longer valid',
+    );
+  });
+
+  it('come in the order of what they stop, what others remember, and notes', () => {
+    for (const name of sampleNames) {
+      const found = sampleReview(name).effects.map(({ kind }) => kind);
+      const order = ['stops', 'means', 'remembered', 'note'];
+      expect([...found].sort((a, b) => order.indexOf(a) - order.indexOf(b))).toEqual(found);
+    }
+    expect(effects('webOff')[0]).toBe('stops nginx');
+    expect(effects('newPassword')[0]).toMatch(
+      /^changes passwords of accounts: mail clients log in/,
+    );
   });
 
   it('of records go by the TTL of the old ones, in the order of time', () => {
@@ -210,6 +248,21 @@ describe('the effects', () => {
     expect(restarted).toMatch(/^restarts Dovecot: /);
     expect(restarted).not.toContain('measured');
   });
+});
+
+it('gives for a push that is no daemon the reason that is its own', () => {
+  const reasonOf = (push: string) =>
+    reviewOfSteps(
+      step(
+        'command:remote:Command',
+        'update',
+        { create: `mailhost ${push}`, stdin: 'a' },
+        { create: `mailhost ${push}`, stdin: 'b' },
+      ),
+    ).sections.flatMap(({ changes }) => changes.map(({ reason }) => reason));
+  expect(reasonOf('prepare')).toEqual([expect.stringMatching(/^It restarts no daemon/)]);
+  expect(reasonOf('activate firewall')).toEqual([expect.stringMatching(/^nft checks the rules/)]);
+  expect(reasonOf('activate dovecot')).toEqual([expect.stringMatching(/^The daemon checks/)]);
 });
 
 it('has a rule for each push of the host program', () => {

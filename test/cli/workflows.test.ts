@@ -3,7 +3,14 @@ import { doctorCommand } from '../../cli/doctor/command';
 import { reviewCommand } from '../../cli/review/command';
 import { markdownReview } from '../../cli/review/markdown';
 import { sampleReview } from './samples';
-import { callsOf, scriptLines, workflow, workflowFiles, type WorkflowFile } from './workflows';
+import {
+  callsOf,
+  scriptLines,
+  workflow,
+  workflowComments,
+  workflowFiles,
+  type WorkflowFile,
+} from './workflows';
 
 const [githubReview, githubApply, gitlab, githubWatch] = workflowFiles;
 
@@ -39,12 +46,33 @@ describe.each<[string, WorkflowFile, WorkflowFile]>([
 
   it('finds its comment by what the review begins with', () => {
     const [mark] = markdownReview(sampleReview('nothing')).split('\n');
-    expect(scriptLines(review).filter((line) => line.includes(mark!))).toHaveLength(1);
+    // Once to find it, and once for what takes its place where there is no review.
+    const found = scriptLines(review).filter((line) => line.includes(mark!));
+    expect(
+      found.filter((line) => line.includes('startsWith') || line.includes('startswith')),
+    ).toHaveLength(1);
+    expect(found.filter((line) => line.includes('printf'))).toHaveLength(1);
+    expect(scriptLines(review).join('\n')).toMatch(/--paginate|page=\$page/);
   });
 
   it('lets what is blocked fail, and what is risky pass', () => {
-    const [last] = scriptLines(review).filter((line) => line.startsWith('[ '));
+    const last = scriptLines(review)
+      .filter((line) => line.startsWith('[ '))
+      .at(-1);
     expect(last).toMatch(/^\[ "\$(\w+)" = 0 \] \|\| \[ "\$\1" = 2 \]$/);
+  });
+
+  it('names each variable that it needs, and stops where there is no reviewed plan', () => {
+    const comments = [review, apply].map(workflowComments).join('\n');
+    const needed = JSON.stringify([workflow(review), workflow(apply)]).matchAll(
+      /(?:secrets|vars)\.(\w+)|\$(REVIEW_TOKEN)/g,
+    );
+    for (const [, name, token] of needed) expect(comments).toContain(name ?? token);
+    for (const name of ['PULUMI_BACKEND_URL', 'AWS_SECRET_ACCESS_KEY'])
+      expect(comments).toContain(name);
+    expect(scriptLines(apply).join('\n')).toMatch(
+      /if \[ -z "\$(run|request)" \]; then\n.*\nexit 1/,
+    );
   });
 
   it('runs no code of a fork with secrets', () => {

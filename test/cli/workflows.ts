@@ -15,6 +15,13 @@ export type WorkflowFile = (typeof workflowFiles)[number];
 export const workflow = (file: WorkflowFile): unknown =>
   parse(readFileSync(join(folder, file), 'utf8'));
 
+/** What is said at the head of a workflow. */
+export const workflowComments = (file: WorkflowFile): string =>
+  readFileSync(join(folder, file), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('#'))
+    .join('\n');
+
 /** Every line of a shell script in a workflow. */
 export function scriptLines(file: WorkflowFile): string[] {
   const within = (value: unknown, isScript = false): string[] => {

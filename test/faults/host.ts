@@ -17,7 +17,7 @@ export interface Broken {
 /** As onHost(), for what may last: meanwhile others can tell that the run goes on. `input` may hold a key. */
 export async function onHostAsync(lab: Lab, command: string, input = ''): Promise<string> {
   const machines = new Machines(lab);
-  const [first, ...rest] = machines.command(machines.ids()[0]!, ['sh', '-c', command]);
+  const [first, ...rest] = machines.command(machines.host(), ['sh', '-c', command]);
   const running = promisify(execFile)(first!, rest);
   // Where the command ends before it has read this, its own end tells why.
   running.child.stdin!.on('error', () => undefined).end(input);

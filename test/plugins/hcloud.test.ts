@@ -23,6 +23,8 @@ describe('hcloud', () => {
   /** What work on a reverse name waits for. */
   let held: Promise<void> | undefined;
   const ends: string[] = [];
+  /** What servers had after each change of their addresses. */
+  const readdressed: unknown[] = [];
   const ended = (how: string) => {
     ends.push(how);
     return done();
@@ -32,9 +34,13 @@ describe('hcloud', () => {
   const running = withApi(
     (backend, store) => hcloudApi(backend, store, token, () => offers),
     {
-      network: { ipv4Pool: ['192.0.2.1'], ipv6Networks: ['2001:db8::/64'] },
+      network: { ipv4Pool: ['192.0.2.1', '192.0.2.2'], ipv6Networks: ['2001:db8::/64'] },
       createMachine: () => (refuse ? Promise.reject(new Error(refuse)) : done()),
       deleteMachine: () => ended('deleted'),
+      setAddresses: async (_, { ipv4, ipv6 }) => {
+        readdressed.push([ipv4, ipv6]);
+        await done();
+      },
       powerOn: done,
       powerOff: done,
       shutdown: () => ended('shut down'),
@@ -299,6 +305,52 @@ describe('hcloud', () => {
     for (const { id: address } of [ipv4!, ipv6!]) {
       await plugin.delete(address, {}, type('PrimaryIp'));
     }
+  });
+
+  it('turns a server off, gives it other addresses and starts it', async () => {
+    const [first, second, network] = [
+      await create('PrimaryIp', { name: 'first', type: 'ipv4', location: 'fsn1' }),
+      await create('PrimaryIp', { name: 'second', type: 'ipv4', location: 'fsn1' }),
+      await create('PrimaryIp', { name: 'network', type: 'ipv6', location: 'fsn1' }),
+    ].map(({ id }) => Number(id)) as [number, number, number];
+    const net = (ipv4: number) => [{ ipv4Enabled: true, ipv4, ipv6Enabled: true, ipv6: network }];
+    const given = { ...server, location: 'fsn1', publicNets: net(first) };
+    const { id, inputs, state } = await create('Server', given);
+    const other = { ...inputs, publicNets: net(second) };
+    expect(await running.plugin.diff(inputs, other)).toMatchObject({ replaces: [] });
+
+    const address = (of: number, action: string, payload?: object) =>
+      api('POST', `/primary_ips/${of}/actions/${action}`, payload);
+    expect(await address(first, 'unassign')).toMatchObject({
+      body: { error: { code: 'server_not_stopped' } },
+    });
+    expect(await address(first, 'assign', { assignee_id: Number(id) })).toMatchObject({
+      body: { error: { code: 'primary_ip_already_assigned' } },
+    });
+    expect(readdressed).toEqual([]);
+
+    const moved = await running.plugin.update(id, state, other);
+    expect(moved).toMatchObject({ ipv4Address: '192.0.2.2', status: 'running' });
+    expect(readdressed).toEqual([
+      [undefined, '2001:db8::1'],
+      ['192.0.2.2', '2001:db8::1'],
+      ['192.0.2.2', undefined],
+      ['192.0.2.2', '2001:db8::1'],
+    ]);
+
+    // As the official plugin does, it starts the server again, which then has no address of that kind.
+    const taken = await create('Server', { ...given, name: 'b', publicNets: [{ ipv4: first }] });
+    await expect(running.plugin.update(id, moved, inputs)).rejects.toThrow(
+      'primary_ip_already_assigned',
+    );
+    expect(await api('GET', `/servers/${id}`)).toMatchObject({
+      body: { server: { status: 'running', public_net: { ipv6: { id: network } } } },
+    });
+
+    for (const gone of [taken, { id, state: moved }])
+      await running.plugin.delete(gone.id, gone.state);
+    for (const address of [first, second, network])
+      await running.plugin.delete(String(address), {}, type('PrimaryIp'));
   });
 
   it('fails where another action holds the resource, as the official plugin does', async () => {

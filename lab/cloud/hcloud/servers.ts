@@ -4,6 +4,7 @@ import { mustBeDeletable, type Account, type PrimaryIp, type Server } from './ac
 import { imageFor, images, locationNamed, serverTypeOf } from './catalogue';
 import { collection, created, id, idOf, protect, type Hcloud } from './collection';
 import { enforce } from './firewalls';
+import { addressesOf } from './primaryIps';
 
 const serverType = z.union([z.string(), z.number()]);
 const creation = created.extend({
@@ -110,8 +111,7 @@ function create(cloud: Hcloud, body: Creation) {
       image,
       userData: body.user_data,
       authorizedKeys,
-      ipv4: ips[0]?.ip,
-      ipv6: ips[1]?.ip.replace('/64', '1'),
+      ...addressesOf(account, server.id),
     });
     if (!starts) await backend.powerOff(server.id);
     await enforce(cloud, server.id);

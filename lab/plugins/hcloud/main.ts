@@ -29,7 +29,14 @@ serve({
     'hcloud:index/getServerTypes:getServerTypes': getServerTypes,
     'hcloud:index/getFirewalls:getFirewalls': listing('firewalls', 'firewalls'),
     'hcloud:index/getPrimaryIps:getPrimaryIps': listing('primary_ips', 'primaryIps'),
-    'hcloud:index/getServers:getServers': listing('servers', 'servers'),
+    'hcloud:index/getServers:getServers': listing(
+      'servers',
+      'servers',
+      ({ status, public_net: net }) => ({
+        status,
+        ipv4Address: (net as { ipv4?: { ip: string } }).ipv4?.ip ?? '',
+      }),
+    ),
     'hcloud:index/getSshKeys:getSshKeys': listing('ssh_keys', 'sshKeys'),
     'hcloud:index/getVolumes:getVolumes': listing('volumes', 'volumes', ({ server: serverId }) => ({
       serverId: serverId ?? undefined,

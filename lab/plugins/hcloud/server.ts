@@ -84,9 +84,6 @@ export const server = collection({
     }
   },
   change: async (path, inputs, state) => {
-    if (!sameSet(inputs.publicNets, state.publicNets)) {
-      throw new Error('the stand-in plugin cannot change the addresses of a server that exists');
-    }
     if (inputs.serverType !== state.serverType) {
       if (state.status === 'running') await act(`${path}/actions/poweroff`);
       // The API starts the server again.
@@ -104,8 +101,36 @@ export const server = collection({
     for (const id of wanted.filter((f) => !present.includes(f))) {
       await act(`/firewalls/${id}/actions/apply_to_resources`, { apply_to: self });
     }
+    if (!sameSet(inputs.publicNets, state.publicNets)) await readdress(path, inputs.publicNets);
   },
 });
+
+/**
+ * As the official plugin does it: the server is turned off, gives up the addresses that it has, gets the others, and is
+ * started, also after a failure to give it one.
+ */
+async function readdress(path: string, wanted: unknown): Promise<void> {
+  const [net] = (wanted ?? []) as { [key in 'ipv4' | 'ipv6']?: number }[];
+  if (net?.ipv4 === undefined)
+    throw new Error('the stand-in plugin gives a server no address that is not named');
+  const { server: before } = await api.call<{ server: { id: number; public_net: PublicNet } }>(
+    'GET',
+    path,
+  );
+  await act(`${path}/actions/poweroff`);
+  const turnOn = () => act(`${path}/actions/poweron`);
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    const [present, next] = [before.public_net[family]?.id, net[family]];
+    if (present !== undefined) await act(`/primary_ips/${present}/actions/unassign`);
+    if (next === undefined) continue;
+    const assignee = { assignee_id: before.id, assignee_type: 'server' };
+    await act(`/primary_ips/${next}/actions/assign`, assignee).catch(async (error: unknown) => {
+      await turnOn();
+      throw error;
+    });
+  }
+  await turnOn();
+}
 
 /** Refuses and warns as the official plugin does before it asks the API. */
 async function judge(inputs: Properties, warn: (text: string) => void): Promise<void> {

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import type { Change } from './changes';
+import type { Effect } from './effects';
+import { replacedServer, resizedServer } from './measured';
+import { resizes } from './risk';
+import { forSeconds } from './words';
+
+/** What a change of the machine means to mail, and to those who log in to it. */
+export const machineEffects = (changes: Change[]): Effect[] =>
+  changes.flatMap((change) => byType[change.type]?.(change) ?? []);
+
+const stops = (what: string): Effect[] => [{ what, kind: 'stops' }];
+const means = (what: string): Effect[] => [{ what, kind: 'means' }];
+
+const byType: Record<string, (change: Change) => Effect[]> = {
+  'hcloud:index/server:Server': (server) => {
+    if (server.action === 'replace')
+      return stops(
+        `replaces the server: no mail is accepted or read until the new one answers${forSeconds(replacedServer)}; other systems try again, and the queue goes on from the volume`,
+      );
+    if (server.action === 'remove')
+      return stops('deletes the server: no mail is accepted any more');
+    return server.action === 'change' && resizes(server)
+      ? stops(
+          `turns the server off and on to resize it${forSeconds(resizedServer)}: other systems try again meanwhile`,
+        )
+      : [];
+  },
+  'hcloud:index/volume:Volume': ({ action, edits }) => {
+    const size = edits.find(({ at }) => at === 'size');
+    return action === 'change' && size
+      ? means(`mail and queue have ${size.after} GB of room instead of ${size.before} GB`)
+      : [];
+  },
+  'hcloud:index/firewall:Firewall': ({ action, before, after }) => {
+    const [old, next] = [sshNetworks(before), sshNetworks(after)];
+    return action === 'change' && old !== next
+      ? means(`SSH can be reached from ${next || 'nowhere'} instead of ${old || 'nowhere'}`)
+      : [];
+  },
+  'hcloud:index/primaryIp:PrimaryIp': ({ action, after, before }) => {
+    const family = (after ?? before)?.type === 'ipv6' ? 'IPv6' : 'IPv4';
+    if (action === 'remove') return stops(`the host no longer has its ${family} address`);
+    return action === 'add' || action === 'replace'
+      ? means(`the host gets an ${family} address without a reputation`)
+      : [];
+  },
+  'cloudflare:index/zoneDnssec:ZoneDnssec': ({ action }) =>
+    action === 'add'
+      ? means('signs the zone: DNSSEC counts once its DS record is at the registrar')
+      : [],
+};
+
+const rules = z.array(z.object({ port: z.string().optional(), sourceIps: z.array(z.string()) }));
+
+/** The networks that the cloud firewall lets in by SSH. */
+const sshNetworks = (inputs: Record<string, unknown> | undefined): string =>
+  (rules.safeParse(inputs?.rules).data ?? [])
+    .filter(({ port }) => port === '22')
+    .flatMap(({ sourceIps }) => sourceIps)
+    .join(', ');
