@@ -142,7 +142,7 @@ describe('the packed package, in an empty folder', () => {
       [join(installed, own.bin.mailhost), 'review', join(__dirname, 'cli/samples/serverType.json')],
       { encoding: 'utf8' },
     );
-    expect(stdout).toMatch(/^Risky: 1 changed; 91 resources of mailhost\/dev compared\n/);
+    expect(stdout).toMatch(/^Risky: 1 changed; 91 resources of the stack mailhost\/dev compared\n/);
     expect(status).toBe(2);
   });
 

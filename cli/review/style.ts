@@ -11,10 +11,9 @@ ins, del { text-decoration: none; }
 ins { background: var(--added); }
 del { background: var(--removed); }
 .timeline { margin: 0; padding: 0; list-style: none; border-left: 2px solid var(--border); }
-.timeline li { position: relative; padding: .15rem 0 .15rem 1.25rem; }
+.timeline li { position: relative; display: grid; grid-template-columns: 9.5rem 1fr; padding: .15rem 0 .15rem 1.25rem; }
 .timeline li::before { content: ''; position: absolute; left: -6px; top: .65rem; width: 10px; height: 10px;
   border-radius: 50%; background: var(--link); }
-.timeline .time { display: inline-block; min-width: 9.5rem; }
 .diff { table-layout: fixed; border: 1px solid var(--border); margin-bottom: .5rem; font: .8rem/1.5 ui-monospace, monospace; }
 .diff th, .diff td { padding: 0 .5rem; }
 .diff td { white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -27,6 +26,7 @@ td.removed { background: var(--removed); }
 td.added { background: var(--added); }
 .sign { user-select: none; display: inline-block; width: 1.2em; color: var(--faint); }
 @media (max-width: 40rem) {
+  .timeline li { display: block; }
   .timeline .time { display: block; }
   .diff, .diff tbody { display: block; }
   .diff colgroup { display: none; }
