@@ -35,7 +35,10 @@ export function htmlReport(shown: Shown, tools: Tools): string {
   const problems = findings.filter(({ severity }) => severity === 'problem').length;
   const mark = problems > 0 ? 'blocked' : findings.length > 0 ? 'risky' : 'harmless';
   const result = findings.length === 0 ? 'No findings' : plural(findings.length, 'finding');
-  const both = (title: string, of: (span: Span) => Pick<Chart, 'layers' | 'kind' | 'format' | 'hasGaps'>) =>
+  const both = (
+    title: string,
+    of: (span: Span) => Pick<Chart, 'layers' | 'kind' | 'format' | 'hasGaps'>,
+  ) =>
     markup`<div class="charts">
 ${(['days', 'hours'] as const).map((span) =>
   chartFigure(tools, {
