@@ -7,7 +7,7 @@ import { reviewOf } from '../components/review/review';
 import { fieldsOf, itemOf, type Field } from '../components/settings/fields';
 import { settingsShape } from '../components/settings/settings';
 import { planned } from './cli/wholePlan';
-import { example, hash, sshKey } from './example';
+import { example, sshKey } from './example';
 import type { Recorded } from './mocks';
 
 /** Every setting that has a value of its own, without the places in lists, e.g. `accounts.quota`. */
@@ -35,7 +35,9 @@ async function reviewed(before: Partial<MailHostArgs>, after: Partial<MailHostAr
       Object.entries(inputs).map(([key, value]) => [
         key,
         {
-          value: pulumi.runtime.isRpcSecret(value) ? pulumi.runtime.unwrapRpcSecret(value) : value,
+          value: (pulumi.runtime.isRpcSecret(value)
+            ? pulumi.runtime.unwrapRpcSecret(value)
+            : value) as unknown,
           isSecret: pulumi.runtime.isRpcSecret(value),
         },
       ]),

@@ -1,4 +1,4 @@
-import { changesIn, type Action, type Change } from './changes';
+import { changesIn, type Change } from './changes';
 import { dkimCalendar, effectsOf } from './effects';
 import { marks, type Mark, type Review, type Section, type Verdict } from './model';
 import type { Plan } from './plan';
