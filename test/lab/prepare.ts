@@ -1,6 +1,6 @@
 import type { TestProject } from 'vitest/node';
 import { engine } from '../../lab/stack';
-import { machineImage, serviceImage } from '../../lab/images';
+import { machineImage, oldHostImage, serviceImage } from '../../lab/images';
 import { holdPackageProxy, releasePackageProxy } from '../../lab/packages';
 import { forgetFailures } from './evidence';
 import { endLeftLabs } from './leftLabs';
@@ -12,6 +12,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   engine();
   machineImage();
   serviceImage();
+  oldHostImage();
   if (process.env.MAILHOST_LONG !== undefined) buildS3Gateway();
   provide('run', process.pid);
   await endLeftLabs();
