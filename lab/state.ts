@@ -93,7 +93,8 @@ export function mustBeOurs(lab: Lab): void {
 export function releaseLab(lab: Lab): void {
   const entries = existsSync(lab.dir) ? readdirSync(lab.dir) : [];
   for (const path of entries.map((entry) => join(lab.dir, entry)))
-    if (path !== ownerFile(lab)) rmSync(path, { recursive: true });
+    // Two runs may end the same left lab.
+    if (path !== ownerFile(lab)) rmSync(path, { recursive: true, force: true });
   rmSync(lab.dir, { recursive: true, force: true });
 }
 
