@@ -28,10 +28,15 @@ export function effectsOf(changes: Change[]): Effect[] {
 }
 
 function pushEffects(changes: Change[]): Effect[] {
-  // A command without edits is repeated, on a server that is new.
-  const touched = changes.filter(({ push, action }) => push !== undefined && action !== 'remove');
-  const isNew = touched.filter(({ action }) => action === 'replace' || action === 'add');
   const known = works();
+  // A push without edits finds its files as they are, unless the server is new.
+  const touched = changes.filter(
+    ({ push, action, edits }) =>
+      push !== undefined &&
+      action !== 'remove' &&
+      (action !== 'change' || edits.length > 0 || known.get(push)?.isTask),
+  );
+  const isNew = touched.filter(({ action }) => action === 'replace' || action === 'add');
   const of = (these: Change[]) =>
     [...known.keys()].filter((name) => these.some(({ push }) => push === name));
   const again = of(isNew).filter((name) => !known.get(name)!.isTask);
@@ -94,7 +99,7 @@ function rereadEffect(
 ): string | undefined {
   const edits = changes.flatMap((change) => change.edits);
   // A command that is repeated brings all files to a host that may have none.
-  if (edits.length === 0 || changes.some(({ action }) => action !== 'change')) return undefined;
+  if (changes.some(({ action }) => action !== 'change')) return undefined;
   const isHidden = edits.some(({ isSecret, changedSecrets }) => isSecret && !changedSecrets);
   const differing = edits.flatMap(({ at, isSecret, changedSecrets = [] }) =>
     isSecret

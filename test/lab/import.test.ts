@@ -49,19 +49,24 @@ const folders = {
   '.Papierkorb': 'Trash',
 };
 
+const folder = mkdtempSync(join(tmpdir(), 'import-'));
+const fileOf = (name: keyof typeof secrets): string => {
+  const path = join(folder, name);
+  writeFileSync(path, `${secrets[name]}\n`, { mode: 0o600 });
+  return path;
+};
+
 /** Runs `mailhost import` as an operator does. */
 async function importMail(host: Host, rows: object[]) {
-  const folder = mkdtempSync(join(tmpdir(), 'import-'));
-  for (const [name, secret] of Object.entries(secrets))
-    writeFileSync(join(folder, name), `${secret}\n`, { mode: 0o600 });
-  writeFileSync(join(folder, 'table.yaml'), JSON.stringify(rows));
+  const table = join(folder, 'table.yaml');
+  writeFileSync(table, JSON.stringify(rows));
   const child = spawn(
     process.execPath,
     [
       ...['--import', join(project, 'node_modules/tsx/dist/loader.mjs')],
-      ...[join(project, 'cli/main.ts'), 'import', 'table.yaml', '--json'],
+      ...[join(project, 'cli/main.ts'), 'import', table, '--json'],
     ],
-    { cwd: folder, env: { ...host.stack.env, PWD: folder }, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: project, env: host.stack.env, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const [status, stdout, stderr] = await Promise.all([
@@ -110,9 +115,9 @@ describe('mailhost import', () => {
 
     const { address: server, fingerprint } = theirs;
     const anna = { account: 'anna@example.org', server, user: 'carol', fingerprint };
-    const ofCarol = { ...anna, password: { file: 'carol' } };
+    const ofCarol = { ...anna, password: { file: fileOf('carol') } };
     const bert = { account: 'bert@example.net', server, user: 'dave', fingerprint };
-    const ofDave = { ...bert, master: 'boss', password: { command: ['cat', 'master'] } };
+    const ofDave = { ...bert, master: 'boss', password: { command: ['cat', fileOf('master')] } };
     const search = new SecretSearch(secrets);
     const endWatch = search.watch();
     const login = host.login('anna@example.org');
@@ -120,10 +125,10 @@ describe('mailhost import', () => {
 
     await step('what cannot be copied', async () => {
       const answers = await importMail(host, [
-        { ...anna, password: { file: 'wrong' } },
-        { ...bert, password: { file: 'wrong' }, server: `${server}:994` },
+        { ...anna, password: { file: fileOf('wrong') } },
+        { ...bert, password: { file: fileOf('wrong') }, server: `${server}:994` },
       ]);
-      expect(answers.status).toBe(3);
+      expect(answers, answers.stderr).toMatchObject({ status: 3 });
       const errors = answers.results.map(({ account, error }) => `${account}: ${error}`).sort();
       expect(errors[0]).toMatch(/^anna.* refuses the login of carol: .*AUTHENTICATIONFAILED/);
       expect(errors[1]).toMatch(/^bert.*port 994 cannot be reached: .*refused/);
