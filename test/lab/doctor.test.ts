@@ -42,7 +42,7 @@ const isOfLab = (code: Code, evidence: string) =>
   (code === 'updates-missing' && evidence.includes('Debian'));
 
 describe('mailhost doctor', () => {
-  it('finds nothing on a host that is well, in 20 s, and names each fault and nothing else', async ({
+  it('finds nothing on a host that is well, and names each fault and nothing else', async ({
     freshHost: host,
   }) => {
     const { ipv4, ipv6 } = host.outputs;
@@ -56,7 +56,6 @@ describe('mailhost doctor', () => {
         return false;
       });
       expect(found(report)).toEqual([]);
-      expect(report.seconds).toBeLessThan(20);
       expect(report.unchecked.map(({ unchecked }) => unchecked).sort()).toEqual([
         'the DNS list bl.spamcop.net',
         'the DNS list psbl.surriel.com',

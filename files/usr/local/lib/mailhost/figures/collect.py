@@ -7,7 +7,7 @@ from mailhost.deferred import LINE
 from mailhost.failure import ERRORS
 from mailhost.figures import journal, metrics, store
 from mailhost.pauses import queue
-from mailhost.specs import PROBE
+from mailhost.specs import OWN_ACCOUNTS
 from mailhost.system import run
 
 #: Dovecot's own process looks into the mailboxes.
@@ -53,5 +53,5 @@ def note_storage(figures: store.Store, now: float) -> None:
         account, _, kind, value, *_ = line.split("\t")
         found.setdefault(account, {})[kind] = int(value)
     for account, sizes in found.items():
-        if account not in (PROBE.address, PROBE.user):
+        if account not in OWN_ACCOUNTS:
             figures.note_storage(now, account, sizes.get("STORAGE", 0) * 1024, sizes.get("MESSAGE", 0))
