@@ -160,7 +160,7 @@ describe('mailhost import', () => {
         Number(host.shell('find /srv/mailhost/mail/example.net/bert -path "*/cur/*" | wc -l'));
       const killed = importMail(host, [ofDave]);
       await waitFor('some are copied', () => there() > 100);
-      host.shell('pkill -KILL -f "mailhost import"');
+      host.shell('pkill -KILL -f "[m]ailhost import"');
       expect(only(await killed).error).toMatch(/import it again/);
       expect(there()).toBeLessThan(many.length);
       const resumed = await importMail(host, [ofDave]);

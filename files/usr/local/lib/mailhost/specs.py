@@ -66,5 +66,7 @@ SPECS, PROBE, REPORTS = _READ.daemons, _READ.probe, _READ.reports
 def port(number: int) -> Port:
     """The public one with that number."""
     return next(port for spec in SPECS.values() for port in spec.ports if port.public and port.number == number)
+
+
 #: Names of accounts that are the host's own, of either kind.
 OWN_ACCOUNTS = frozenset(name for box in (PROBE, REPORTS) for name in (box.user, box.address))
