@@ -62,10 +62,12 @@ async function copy(
 ): Promise<Result[]> {
   const progress = new ProgressLine(rows.length, process.stderr);
   const results: Result[] = [];
+  let hasBegun = false;
   const lines = new PassThrough();
   const read = (async () => {
     for await (const line of createInterface({ input: lines })) {
       const { data } = hostLine.safeParse(fromJson(line));
+      hasBegun ||= data !== undefined;
       if (data?.account !== undefined && data.progress) progress.tell(data.account, data.progress);
       if (data?.result) {
         results.push(data.result);
@@ -79,7 +81,8 @@ async function copy(
   const words = stderr.trim().split('\n').at(-1) ?? '';
   if (status === 2 && words.includes("invalid choice: 'import'"))
     throw new Error('the host program is older than this command: run `pulumi up`.');
-  if (status === 255 || (status === 1 && results.length === 0))
+  // 255 is of ssh, without a connection or if the program on the host was killed.
+  if ((status === 255 && !hasBegun) || (status === 1 && results.length === 0))
     throw new Error(`${hostName}: ${words}`);
   const ended = results.map(({ account }) => account);
   const rest = rows.filter(({ account }) => {
