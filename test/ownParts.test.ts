@@ -77,11 +77,11 @@ describe('parts of the machine', () => {
     await record(
       () => {
         running = missing
-          ? lostParts(machineKinds(of, lookUps), state).then((lost) => ({
+          ? lostParts(machineKinds(of, lookUps, 'server'), state).then((lost) => ({
               ids: new Map(),
               blockers: lost,
             }))
-          : ownParts(machineKinds(of, lookUps), state);
+          : ownParts(machineKinds(of, lookUps, 'server'), state);
       },
       true,
       {},

@@ -1,6 +1,6 @@
 import * as hcloud from '@pulumi/hcloud';
 import type * as pulumi from '@pulumi/pulumi';
-import { ownerLabel } from '../machineFiles';
+import { ownerLabel, serverName, type Slot } from '../machineFiles';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker } from './findings';
 import { hetzner, type LookUps } from './lookUps';
@@ -30,8 +30,13 @@ interface Kind {
  * The kinds of parts that a machine has. Each is listed at Hetzner at most once.
  *
  * @param lookUps gets what cannot be listed
+ * @param serving the server's place
  */
-export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
+export function machineKinds(
+  { hostName, ipv6 }: Settings,
+  lookUps: LookUps,
+  serving: Slot,
+): Kind[] {
   const list = <T extends object>(
     call: string,
     query: (options: pulumi.InvokeOptions) => Promise<T>,
@@ -91,9 +96,9 @@ export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Ki
     },
     {
       type: types.server,
-      resource: 'machine-server',
+      resource: `machine-${serving}`,
       title: 'a server',
-      called: hostName,
+      called: serverName(hostName, serving),
       list: list(
         'getServers',
         (o) => hcloud.getServers({}, o),
@@ -124,6 +129,13 @@ export async function ownParts(
   const { mailHost } = state;
   // It alone tells the ids of server and volume.
   const attached = state.outputs(types.attachment, 'machine-volume');
+  const machine = state.outputs(types.machine, 'machine');
+  const known = [
+    attached?.volumeId,
+    attached?.serverId,
+    machine?.serverId,
+    machine?.standbyServerId,
+  ];
   const complete =
     attached !== undefined && wanted.every(({ type, resource }) => state.has(type, resource));
   // A replacement that was cut off leaves the old one in the state.
@@ -136,7 +148,7 @@ export async function ownParts(
     if (part?.id === undefined) return undefined;
     if (label !== undefined && part.labels?.mailhost === label) {
       // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
-      if (![attached?.serverId, attached?.volumeId].includes(part.id))
+      if (!known.some((id) => Number(id) === part.id))
         ids.set(`${type} ${mailHost}-${resource}`, String(part.id));
       return part;
     }

@@ -24,6 +24,10 @@ export const types = {
   volume: 'hcloud:index/volume:Volume',
   server: 'hcloud:index/server:Server',
   attachment: 'hcloud:index/volumeAttachment:VolumeAttachment',
+  rdns: 'hcloud:index/rdns:Rdns',
+  command: 'command:remote:Command',
+  machine: 'mailhost:index:Machine',
+  handover: 'mailhost:index:Handover',
 } as const;
 
 /** A record that the stack publishes. */

@@ -19,6 +19,7 @@ from mailhost import (
     pauses,
     restic,
     restore,
+    standby,
     tlsa,
 )
 from mailhost.backup import alone, failures_told, make_snapshot
@@ -50,7 +51,9 @@ def given(kind: type[Kind]) -> Kind:
 
 
 def run_prepare(arguments: argparse.Namespace) -> None:
-    prepare(given(Files), arguments.volume_device)
+    prepare(given(Files), arguments.volume_device, arguments.standby)
+    if not arguments.standby:
+        standby.take_over()
 
 
 def run_stage(arguments: argparse.Namespace) -> None:
@@ -220,6 +223,14 @@ def run_export_accounts(arguments: argparse.Namespace) -> None:
 
 def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
+
+
+def run_ready(_arguments: argparse.Namespace) -> None:
+    standby.ready(given(Mail))
+
+
+def run_yield(_arguments: argparse.Namespace) -> None:
+    standby.give_up()
 
 
 def run_doctor(_arguments: argparse.Namespace) -> None:
