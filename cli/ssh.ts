@@ -14,6 +14,16 @@ export interface Output {
   stderr: string;
 }
 
+type Failed = Pick<Output, 'status' | 'stderr'>;
+
+/** The last line of what a command on the host wrote of its failure. */
+export const reasonIn = ({ stderr }: Failed): string => stderr.trim().split('\n').at(-1) ?? '';
+
+/** Whether the host program does not know a word of the command, as argparse says it: then it is older than this package. */
+export const isOlder = (command: string, failed: Failed): boolean =>
+  failed.status === 2 &&
+  command.split(' ').some((word) => reasonIn(failed).includes(`invalid choice: '${word}'`));
+
 /**
  * Runs one command as root on the host with the system's `ssh`. The private key lies in a folder of this user alone for as
  * long as that takes.

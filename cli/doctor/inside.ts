@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { onHost, type Output } from '../ssh';
+import { isOlder, onHost, reasonIn, type Output } from '../ssh';
 import type { Connection, HostStack } from '../stack';
 import { insideCodes } from './catalogue';
 import type { Result } from './finding';
@@ -22,11 +22,13 @@ export async function lookFromInside(
   ) => Promise<Output> = onHost,
 ): Promise<Result[]> {
   const notDone = (why: string): Result[] => [{ unchecked: `${hostName} from inside`, why }];
-  const { status, stdout, stderr } = await run(connection, 'mailhost doctor', mail, patience);
-  const words = stderr.trim().split('\n').at(-1) ?? '';
+  const command = 'mailhost doctor';
+  const output = await run(connection, command, mail, patience);
+  const { status, stdout } = output;
+  const words = reasonIn(output);
   if (status === 255) return [{ code: 'ssh-failed', about: hostName, evidence: words }];
   if (status === null) return notDone(`it did not answer in ${patience} s`);
-  if (status === 2 && words.includes("invalid choice: 'doctor'"))
+  if (isOlder(command, output))
     return notDone('its host program is older than this command: run `pulumi up`');
   if (status !== 0) return notDone(words);
   const { data, error } = document.safeParse(fromJson(stdout));

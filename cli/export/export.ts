@@ -9,7 +9,7 @@ import {
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { onHost } from '../ssh';
+import { isOlder, onHost, type Output } from '../ssh';
 import type { Connection } from '../stack';
 
 /** What to take out of a host. */
@@ -81,13 +81,13 @@ export async function exportAll(
     rmSync(part, { force: true });
     const command = `mailhost export ${quoted(address)} --format ${format}`;
     const file = createWriteStream(part, { mode: 0o600, flags: 'wx' });
-    const { status, stderr } = await run(connection, command, '', 0, file);
-    if (status === 0) {
+    const output = await run(connection, command, '', 0, file);
+    if (output.status === 0) {
       renameSync(part, path);
-      tell(`${stderr.trim()} -> ${path}`);
+      tell(`${output.stderr.trim()} -> ${path}`);
     } else {
       rmSync(part, { force: true });
-      failures.push(`${address}: ${reasonOf(status, stderr)}`);
+      failures.push(`${address}: ${reasonOf(command, output)}`);
     }
   }
   return failures;
@@ -95,17 +95,17 @@ export async function exportAll(
 
 async function tablesOf(connection: Connection, domain: string, run: typeof onHost) {
   const command = `mailhost export-accounts ${domain}`;
-  const { status, stdout, stderr } = await run(connection, command, '', patience);
-  if (status !== 0) throw new Error(reasonOf(status, stderr));
-  const { data } = tables.safeParse(fromJson(stdout));
+  const output = await run(connection, command, '', patience);
+  if (output.status !== 0) throw new Error(reasonOf(command, output));
+  const { data } = tables.safeParse(fromJson(output.stdout));
   if (!data) throw new Error('its host program is of another version: run `pulumi up`.');
   return data;
 }
 
-const reasonOf = (status: number | null, stderr: string): string =>
-  stderr.includes('invalid choice')
+const reasonOf = (command: string, output: Output): string =>
+  isOlder(command, output)
     ? 'its host program is older than this command: run `pulumi up`.'
-    : stderr.trim() || `the command on the host ended with ${status}`;
+    : output.stderr.trim() || `the command on the host ended with ${output.status}`;
 
 const addressesIn = (passwdFile: string): string[] =>
   passwdFile

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { onHost } from '../ssh';
+import { isOlder, onHost, reasonIn } from '../ssh';
 import type { HostStack } from '../stack';
 
 /** Seconds. */
@@ -78,14 +78,15 @@ export async function readFigures(
   { hostName, connection }: HostStack,
   run: typeof onHost = onHost,
 ): Promise<Figures> {
-  const { status, stdout, stderr } = await run(connection, 'mailhost figures', '', patience);
+  const command = 'mailhost figures';
+  const output = await run(connection, command, '', patience);
+  const { status, stdout } = output;
   if (status === 0) return parseFigures(stdout);
-  const words = stderr.trim().split('\n').at(-1) ?? '';
   throw new Error(
     status === null
       ? `${hostName} did not answer in ${patience} s.`
-      : words.includes("invalid choice: 'figures'")
+      : isOlder(command, output)
         ? `the host program of ${hostName} is older than this command: run \`pulumi up\`.`
-        : `${hostName} gives no figures: ${words}`,
+        : `${hostName} gives no figures: ${reasonIn(output)}`,
   );
 }

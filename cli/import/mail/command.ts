@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream';
 import { Command, InvalidArgumentError } from 'commander';
 import { hasColours } from '../../../components/review/terminal';
 import { fromJson } from '../../../components/review/values';
-import { onHost } from '../../ssh';
+import { isOlder, onHost, reasonIn } from '../../ssh';
 import { readStack, type HostStack } from '../../stack';
 import { hostLine, type Result } from './lines';
 import { ProgressLine } from './progress';
@@ -76,10 +76,12 @@ async function copy(
     }
   })();
   const job = JSON.stringify(jobOf(rows, secrets, parallel));
-  const { status, stderr } = await onHost(connection, 'mailhost import', job, 0, lines);
+  const command = 'mailhost import';
+  const output = await onHost(connection, command, job, 0, lines);
   await read;
-  const words = stderr.trim().split('\n').at(-1) ?? '';
-  if (status === 2 && words.includes("invalid choice: 'import'"))
+  const { status } = output;
+  const words = reasonIn(output);
+  if (isOlder(command, output))
     throw new Error('the host program is older than this command: run `pulumi up`.');
   // 255 is of ssh, without a connection or if the program on the host was killed.
   if ((status === 255 && !hasBegun) || (status === 1 && results.length === 0))
