@@ -28,6 +28,7 @@ KINDS = {
     "specs": specs.Specs,
     "findings": tuple[doctor.Finding, ...],
     "importJob": job.Job,
+    "importFilesJob": job.FilesJob,
     "importLine": job.Line,
     "importNamed": report.Named,
     "figures": summary.Summary,

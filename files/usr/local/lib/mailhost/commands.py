@@ -210,6 +210,11 @@ def run_import(_arguments: argparse.Namespace) -> None:
     job.run(given(job.Job), lambda line: print(line, flush=True))
 
 
+def run_import_files(_arguments: argparse.Namespace) -> None:
+    files = parsed(job.FilesJob, sys.stdin.buffer.readline().decode(), "standard input")
+    job.run_files(files, sys.stdin.buffer, lambda line: print(line, flush=True))
+
+
 def run_export(arguments: argparse.Namespace) -> None:
     export(arguments.address, arguments.format, sys.stdout.buffer)
 

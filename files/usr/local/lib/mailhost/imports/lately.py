@@ -35,7 +35,17 @@ def note(account: str, new: int, whole: bool) -> None:
     known = all_of(FILE)
     now = int(time.time())
     before = known.get(account, Last(None, now))
-    known[account] = Last(now if whole else before.copied, now if new else before.found)
+    put({**known, account: Last(now if whole else before.copied, now if new else before.found)})
+
+
+def note_files(account: str, whole: bool) -> None:
+    """Of files, which get no new mail: an account with no other source need not be copied again."""
+    known = all_of(FILE)
+    if whole:
+        put({**known, account: dataclasses.replace(known.get(account, Last()), copied=int(time.time()))})
+
+
+def put(known: dict[str, Last]) -> None:
     FILE.parent.mkdir(mode=0o700, exist_ok=True)
     put_private(FILE, json.dumps(known, default=plain))
 
