@@ -14,9 +14,16 @@ import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { preflight, type Preflight } from '../components/preflight/preflight';
 import { parseSettings } from '../components/settings/parse';
+import { onHost } from '../components/ssh';
 import { example, exampleMail, filesOf } from './example';
 import { publicKey, record, type Answers, type StackState } from './mocks';
 
+vi.mock('../components/ssh', async (original) => ({
+  ...(await original<object>()),
+  onHost: vi.fn(),
+}));
+
+const day = 86_400_000;
 type Live = ExistingRecord & { ttl: number };
 
 const domains = (more: object = {}, other: object = {}) => [
@@ -329,11 +336,12 @@ describe('the switch', () => {
 
   it('tells until when others may remember the MX from before', async () => {
     await up(elsewhere);
-    const { dns: found, plannedAt } = await up(here);
+    const { dns: found, plannedAt, summary: last } = await up(here);
     const until = new Date(plannedAt.getTime() + (14400 + 3600) * 1000).toISOString();
     expect(found.moveReports['example.org']!.mxRememberedUntil).toBe(until);
+    const after = (days: number) => new Date(Date.parse(until) + days * day).toISOString();
     expect(found.tasks).toEqual([
-      `Until ${until}, keep the other host of example.org running: others may remember its MX, mx1.old.example, mx2.old.example`,
+      `Keep the other host of example.org running until ${after(5)}, and longer while \`mailhost import\` finds new mail there: others may remember its MX, mx1.old.example, mx2.old.example, until ${until}, and try for 5 days to deliver what waits in their queues`,
     ]);
     const { dns: then } = await up(here);
     expect(then.moveReports['example.org']).toEqual({
@@ -342,6 +350,85 @@ describe('the switch', () => {
       mxRememberedUntil: until,
     });
     expect(then.switched.size).toBe(0);
+    const ago = async (days: number) => {
+      const summary = structuredClone(last);
+      summary.moves!['example.org']!.switchedAt = after(-days);
+      Object.assign(state, resource('mailhost:index:Summary', 'mail-summary', { summary }));
+      const { dns: later } = await plan(here);
+      return [later.moveReports['example.org']?.mxRememberedUntil, ...later.tasks];
+    };
+    expect(await ago(5)).toEqual([undefined, expect.stringMatching(/there: others may try for/)]);
+    expect(await ago(6)).toEqual([undefined]);
+  });
+
+  describe('asks the host whether all was copied', () => {
+    const connection = { host: '192.0.2.1', hostKey: 'key', privateKey: 'secret' };
+    const accounts = ['anna@example.org', 'carl@example.org', 'bert@example.net'].map(
+      (address) => ({ ...example.accounts![0]!, aliases: [], address }),
+    );
+    const warnings = () => vi.mocked(pulumi.log.warn).mock.calls.map(([text]) => text);
+    const answered = (stdout: string, status = 0, stderr = '') =>
+      vi.mocked(onHost).mockResolvedValue({ status, stdout, stderr });
+    const copied = (hours: Record<string, number>) =>
+      answered(
+        JSON.stringify({
+          copied: Object.fromEntries(
+            Object.entries(hours).map(([name, ago]) => [
+              `${name}@example.org`,
+              500_000 - ago * 3600,
+            ]),
+          ),
+          since: 500_000 - 86_400,
+        }),
+      );
+
+    beforeEach(async () => {
+      await up({ ...elsewhere, accounts });
+      Object.assign(state, resource('command:remote:Command', 'mail-check', { connection }));
+      vi.mocked(pulumi.log.warn).mockClear();
+    });
+
+    it('and is stopped for what was not, unless that is confirmed', async () => {
+      copied({ anna: 25 });
+      expect(await refusal({ ...here, accounts })).toMatch(
+        /example.org would be switched .* within a day: anna@example.org \(1970-01-05T17:53:20.000Z\), carl@example.org \(never\)\. Run `mailhost import` first, .*confirm.*switch example.org as it is copied/,
+      );
+      expect(vi.mocked(onHost).mock.calls[0]!.slice(0, 2)).toEqual([
+        { user: 'root', ...connection },
+        'mailhost copies',
+      ]);
+      await plan({ ...here, accounts, confirm: ['switch example.org as it is copied'] });
+      expect(warnings()).toContainEqual(expect.stringContaining('confirmed: example.org would be'));
+    });
+
+    it('and goes on where it was, and says for how long the other host is needed', async () => {
+      copied({ anna: 23, carl: 1 });
+      await plan({ ...here, accounts });
+      expect(warnings()).toEqual([
+        expect.stringMatching(/^example.org is switched .* for 14400 seconds after it, the TTL/),
+      ]);
+      vi.mocked(onHost).mockClear();
+      await up({ ...here, accounts });
+      vi.mocked(onHost).mockClear();
+      await plan({ ...here, accounts });
+      expect(onHost).not.toHaveBeenCalled();
+    });
+
+    it('and warns where that is not known', async () => {
+      const known = async () => {
+        vi.mocked(pulumi.log.warn).mockClear();
+        await plan({ ...here, accounts });
+        return warnings()[1]!.replace(/^whether the accounts of example.org .* is not known: /, '');
+      };
+      answered('', 2, "mailhost: error: argument COMMAND: invalid choice: 'copies' (choose from)");
+      expect(await known()).toBe('its host program is older than this plan');
+      answered('', 255, 'ssh: connect to host: timed out');
+      expect(await known()).toBe('the host does not answer: ssh: connect to host: timed out');
+      vi.mocked(onHost).mockRejectedValue(new Error('ssh cannot be run'));
+      expect(await known()).toBe('ssh cannot be run');
+      Object.assign(state, resource('command:remote:Command', 'mail-check', {}));
+      expect(await known()).toBe('the last `pulumi up` did not finish');
+    });
   });
 
   it('replaces what was changed by hand, once a plan has shown it', async () => {
@@ -444,9 +531,7 @@ it('is forgotten once nobody can remember it', () => {
     switchedAt: '2026-01-01T00:00:00.000Z',
     records: [{ key: 'mx', type: 'MX', name: 'example.org', content: 'mx.old.example', ttl: 1 }],
   };
-  const at = (time: string) => rememberedUntil(move, { automaticTtl: 300 }, new Date(time));
-  expect(at('2026-01-01T01:04:59Z')).toBe('2026-01-01T01:05:00.000Z');
-  expect(at('2026-01-01T01:05:00Z')).toBeUndefined();
+  expect(rememberedUntil(move, { automaticTtl: 300 })).toBe('2026-01-01T01:05:00.000Z');
 });
 
 it('keeps other hosts’ records untouched, whatever happens to the stack', async () => {

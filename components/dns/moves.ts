@@ -162,14 +162,13 @@ export function mxTtl(
 /** Seconds that an `up` may take between its plan and the change of the MX. */
 const longestUp = 3600;
 
-/** Until when others may remember the MX from before the switch; undefined before it, and once that is over. */
+/** Until when others may remember the MX from before the switch; undefined before it. */
 export function rememberedUntil(
   move: Move,
   provider: Pick<DnsProvider, 'automaticTtl'>,
-  now: Date,
 ): string | undefined {
   if (move.delivery !== 'here' || move.switchedAt === undefined) return undefined;
   const seconds = mxTtl(move, provider);
   const end = new Date(Date.parse(move.switchedAt) + (seconds + longestUp) * 1000);
-  return seconds > 0 && now < end ? end.toISOString() : undefined;
+  return seconds > 0 ? end.toISOString() : undefined;
 }

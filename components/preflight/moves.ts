@@ -190,15 +190,19 @@ class Step {
       for (const { key } of before.records)
         for (const one of this.stated) if (one.key === key) findings.replaced.add(one.id);
     }
-    const until = rememberedUntil(move, provider, now);
+    const until = rememberedUntil(move, provider);
     if (until === undefined) return;
+    const mayGo = new Date(Date.parse(until) + longestQueue * 1000);
+    if (now >= mayGo) return;
     findings.reports[this.name] = {
       delivery: 'here',
       changes: isSwitched ? changesOfSwitch(this.wanted, move.records) : [],
-      mxRememberedUntil: until,
+      ...(now < new Date(until) ? { mxRememberedUntil: until } : {}),
     };
+    const remembered =
+      now < new Date(until) ? `remember its MX, ${mxOf(move)}, until ${until}, and ` : '';
     findings.tasks.push(
-      `Until ${until}, keep the other host of ${this.name} running: others may remember its MX, ${mxOf(move)}`,
+      `Keep the other host of ${this.name} running until ${mayGo.toISOString()}, and longer while \`mailhost import\` finds new mail there: others may ${remembered}try for 5 days to deliver what waits in their queues`,
     );
   }
 
@@ -254,6 +258,9 @@ class Step {
     ];
   }
 }
+
+/** Seconds for which mail servers try again. */
+const longestQueue = 5 * 86_400;
 
 /** Seconds: what others remember for longer is worth a task. */
 const longestTtl = 3600;

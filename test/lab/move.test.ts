@@ -114,7 +114,12 @@ describe('a domain that moves here', () => {
     });
 
     await step('switched', async () => {
-      const output = await host.up({ 'domains[2].delivery': 'here' });
+      const switched = { 'domains[2].delivery': 'here' };
+      const refused = await host.preview(switched);
+      expect(refused.status).not.toBe(0);
+      expect(refused.output).toContain(`${carol} (never)`);
+      const confirmed = { 'confirm[0]': `switch ${domain} as it is copied` };
+      const output = await host.up({ ...switched, ...confirmed });
       expect(output).not.toContain('errored');
       const now = await inUse();
       expect(now.filter((line) => line.includes(' MX '))).toEqual([

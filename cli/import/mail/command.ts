@@ -4,7 +4,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { Command, InvalidArgumentError } from 'commander';
 import { hasColours } from '../../../components/review/terminal';
 import { fromJson } from '../../../components/review/values';
-import { isOlder, onHost, reasonIn } from '../../ssh';
+import { isOlder, onHost, reasonIn } from '../../../components/ssh';
 import { readStack, type HostStack } from '../../stack';
 import { openFiles, type OpenedFiles } from './files';
 import { hostLine, type Result } from './lines';

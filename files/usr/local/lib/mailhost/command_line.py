@@ -121,6 +121,7 @@ def parse() -> argparse.Namespace:
         commands.run_import_files,
         "copy mailboxes of a tar; on standard input a job as JSON in one line, then the tar",
     )
+    command("copies", commands.run_copies, "write as JSON when accounts were copied from other hosts last")
     exporting = command(
         "export", commands.run_export, "write the mail and scripts of an account to standard output, as tar"
     )
@@ -156,4 +157,5 @@ WITHOUT_LOCK = (
     commands.run_pauses,
     commands.run_import,
     commands.run_import_files,
+    commands.run_copies,
 )
