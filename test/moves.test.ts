@@ -461,6 +461,76 @@ describe('the switch', () => {
   });
 });
 
+describe('a domain that moves away', () => {
+  const forward: Partial<MailHostArgs> = { tls: acme, domains: domains({ delivery: 'forward' }) };
+  const byHand = () => {
+    const mx = zone.find(({ type: kind }) => kind === 'MX')!;
+    Object.assign(mx, { content: 'mx.new.example', ttl: 600 });
+  };
+
+  beforeEach(async () => {
+    zone = [];
+    await up(here);
+  });
+
+  it('has the MX of its new host first', async () => {
+    const first = 'set the MX of the host that it moves to at Cloudflare first';
+    expect(await refusal(forward)).toContain(`that is still mail.example.org: ${first}`);
+    zone = zone.filter(({ type: kind }) => kind !== 'MX');
+    expect(await refusal(forward)).toContain(`it has none: ${first}`);
+    expect(await refusal(elsewhere)).toContain('and delivery to forward');
+  });
+
+  it('keeps all that is in its zone then, and its DKIM keys', async () => {
+    byHand();
+    const before = sorted(zone);
+    const { dns: found, summary, plannedAt } = await up(forward);
+    expect(sorted(zone)).toEqual(before);
+    const forgotten = plannedAt.getTime() + (300 + 3600) * 1000;
+    const at = (time: number) => new Date(time).toISOString();
+    expect(found.tasks).toEqual([
+      `Mail that still arrives here for example.org is sent on to mx.new.example. Others may remember this host as its MX until ${at(forgotten)}, and try for 5 days to deliver what waits in their queues: from ${at(forgotten + 5 * day)} on the domain can be removed here`,
+    ]);
+    expect(found.moveReports['example.org']).toMatchObject({ delivery: 'forward' });
+    expect(summary.moves!['example.org']!.switchedAt).toBe(plannedAt.toISOString());
+    const { dns: again, summary: later } = await up(forward);
+    expect(again.tasks).toEqual(found.tasks);
+    expect(later.moves!['example.org']!.switchedAt).toBe(plannedAt.toISOString());
+    expect(again.records.filter(({ old }) => old?.restored)).toEqual([]);
+    expect(sorted(zone)).toEqual(before);
+  });
+
+  it('comes back by another plan, with its records of before', async () => {
+    const before = sorted(zone);
+    byHand();
+    await up(forward);
+    const { dns: found } = await up(here);
+    expect(sorted(zone)).toEqual(before);
+    expect([...found.switched]).toEqual(['example.org']);
+    expect(found.tasks[0]).toContain('others may remember its MX, mx.new.example, until');
+  });
+
+  it('may come from one host and go to another', async () => {
+    [zone, state] = [oldZone(), {}];
+    await up(elsewhere);
+    await up(here);
+    byHand();
+    const { dns: found } = await up(forward);
+    expect(contents('example.org', 'MX')).toEqual(['mx.new.example']);
+    expect(found.moveReports['example.org']!.changes).toContain(
+      'example.org MX: 10 mx.new.example. -> 10 mail.example.org.',
+    );
+  });
+
+  it('is confirmed while others keep to a policy that names this host alone', async () => {
+    await up({ ...here, mtaSts: 'enforce' });
+    byHand();
+    expect(await refusal({ ...forward, mtaSts: 'enforce' })).toMatch(
+      /hold mail back from mx.new.example.*move example.org back under MTA-STS/,
+    );
+  });
+});
+
 describe('the way back', () => {
   it('puts back all that there was, and deletes what it had not', async () => {
     await up(elsewhere);
@@ -659,6 +729,40 @@ describe('the host of a domain that another one has', () => {
     const others = filesOf(openSmtpd, exampleMail(here));
     expect(rules(others).join('\n')).not.toMatch(/onward|elsewhere/);
     expect(Object.keys(others).join('\n')).not.toMatch(/onward|elsewhere/);
+  });
+
+  it('has what still arrives sent on by names of the host’s own after it moved away', () => {
+    const away = exampleMail({
+      ...elsewhere,
+      aliases,
+      domains: domains({ delivery: 'forward', catchAll: 'anna@example.org' }),
+    });
+    const then = filesOf(openSmtpd, away);
+    const of = (path: string) => then[path]!.text.trim().split('\n');
+    expect(of('/etc/smtpd/forwarded')).toEqual(['example.org']);
+    expect(of('/etc/smtpd/elsewhere')).toEqual(['example.org']);
+    expect(of('/etc/smtpd/late').filter((line) => /anna|^@|info/.test(line))).toEqual([
+      'anna@example.org late=anna=example.org@mail.example.org',
+      'late=anna=example.org@mail.example.org anna@example.org',
+      'info@example.org late=info=example.org@mail.example.org',
+      'late=info=example.org@mail.example.org info@example.org',
+      '@example.org late=anna=example.org@mail.example.org',
+    ]);
+    expect(of('/etc/smtpd/late').join()).not.toContain('example.net');
+    const meaning = openSmtpd.meanings.find(({ path }) => path === '/etc/smtpd/forwarded')!;
+    expect(meaning.says('', then[meaning.path]!.text)).toEqual([
+      'mail that still arrives here for example.org is sent on to the host that has its MX',
+    ]);
+    const own = 'for domain "mail.example.org" rcpt-to regex "^late=" action';
+    expect(of('/etc/smtpd.conf').filter((line) => /^match.*(?:late|forwarded)/.test(line))).toEqual(
+      [
+        `match tag Filtered from any ${own} late`,
+        'match tag Filtered from any for domain <forwarded> action forward',
+        `match tag Signed from any ${own} late`,
+        'match from any for domain <forwarded> rcpt-to <recipients> action late',
+        `match from local ${own} scan`,
+      ],
+    );
   });
 
   it('asks for no certificate for its names, and serves none of them', () => {
