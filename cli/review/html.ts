@@ -9,6 +9,7 @@ import {
   editNote,
   headline,
   heading,
+  isRecordLine,
   markTitles,
   timeOf,
 } from '../../components/review/words';
@@ -135,10 +136,10 @@ const recordTable = (changes: Section['changes']) => [
       ];
     }),
   ),
-  ...changes.flatMap(({ edits, record, name }) =>
-    edits
-      .filter(({ at }) => ![record!.before?.title, record!.after?.title].includes(at))
-      .map((edit) => diff(edit, `${name}: ${edit.at}`)),
+  ...changes.flatMap((change) =>
+    change.edits
+      .filter(({ at }) => !isRecordLine(change, at))
+      .map((edit) => diff(edit, editNote(change, edit))),
   ),
 ];
 

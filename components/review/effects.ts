@@ -6,6 +6,7 @@ import { heldMail } from './measured';
 import { kinds, type Effect, type KeyDates } from './model';
 import type { Plan } from './plan';
 import { works, type Work } from './pushes';
+import { recordsIn } from './records';
 import { passwordOf } from './secrets';
 import { some } from './terminal';
 import { effectLine, forSeconds } from './words';
@@ -139,9 +140,7 @@ function keyEffects(changes: Change[]): Effect[] {
 }
 
 function dnsEffects(changes: Change[]): Effect[] {
-  const records = changes.flatMap(({ record, action }) =>
-    record && action !== 'import' ? [record] : [],
-  );
+  const records = recordsIn(changes).map(({ record }) => record);
   const old = new Map<number, string[]>();
   for (const { before, after } of records)
     if (before?.ttl !== undefined && before.line !== after?.line)

@@ -85,11 +85,13 @@ function fileEffects(change: Change): Effect[] {
 }
 
 function secretEffects(changes: Change[]): Effect[] {
-  const secrets = changes.flatMap(({ push, edits }) =>
-    edits
-      .filter(({ isSecret }) => isSecret)
-      .map((edit) => ({ edit, work: works().get(push ?? '') })),
-  );
+  const secrets = changes
+    .filter(isPush)
+    .flatMap(({ push, edits }) =>
+      edits
+        .filter(({ isSecret }) => isSecret)
+        .map((edit) => ({ edit, work: works().get(push ?? '') })),
+    );
   const known = secrets.flatMap(({ edit }) => edit.changedSecrets ?? []);
   const passwords = [...new Set(withNewPassword(known))];
   const { added, removed } = accountsOf(changes);

@@ -3,7 +3,7 @@ import { unquoted } from '../dns/recordForms';
 import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
 import type { Effect } from './model';
-import type { DnsRecord } from './records';
+import { recordsIn, type DnsRecord, type RecordChange } from './records';
 import { some } from './terminal';
 
 /** What one record means, with `%` in place of the domain, so that those of many domains are one sentence. */
@@ -12,7 +12,7 @@ type Said = [domain: string, sentence: string];
 /** What records that are added, changed or removed mean to people, besides that resolvers remember those before. */
 export function recordMeanings(changes: Change[]): Effect[] {
   const domains = new Map<string, string[]>();
-  for (const [domain, sentence] of changes.flatMap(meaningsOf))
+  for (const [domain, sentence] of recordsIn(changes).flatMap(meaningsOf))
     domains.set(sentence, [...(domains.get(sentence) ?? []), domain]);
   return [...domains].map(([sentence, names]) => ({
     what: sentence.replace('%', () => some(names)),
@@ -20,9 +20,7 @@ export function recordMeanings(changes: Change[]): Effect[] {
   }));
 }
 
-function meaningsOf({ record, action }: Change): Said[] {
-  if (!record || action === 'import') return [];
-  const { before, after } = record;
+function meaningsOf({ record: { before, after } }: { record: RecordChange }): Said[] {
   return [
     ...mailExchanger(before, after),
     ...(before && after ? [...senders(before, after), ...policy(before, after)] : []),

@@ -178,6 +178,46 @@ describe('a resource of any provider', () => {
   });
 });
 
+describe('a record', () => {
+  const dns = 'cloudflare:index/dnsRecord:DnsRecord';
+  const mx = { name: 'a.example', type: 'MX', content: 'mail.a.example', priority: 10, ttl: 300 };
+
+  it('that another resource takes over means nothing to others, and is shown and risky', () => {
+    const review = reviewOfSteps(step(dns, 'delete', mx), step(dns, 'create', undefined, mx));
+    expect(review).toMatchObject({ effects: [], mark: 'risky', counts: { add: 1, remove: 1 } });
+    const other = { ...mx, content: 'mx.a.example' };
+    const changed = reviewOfSteps(step(dns, 'delete', mx), step(dns, 'create', undefined, other));
+    expect(changed.effects.map(({ what }) => what)).toContain(
+      'others send mail for a.example to mx.a.example',
+    );
+  });
+
+  it('names the record of a property that is not in its line', () => {
+    const a = { name: 'a.example', type: 'A', content: '192.0.2.1', proxied: false };
+    expect(editsOf(only(step(dns, 'update', a, { ...a, proxied: true })))).toEqual([
+      ['a.example A proxied', 'false', 'true'],
+    ]);
+  });
+
+  it('is the same in an older version of the provider, which has another name for its content', () => {
+    const { content: value, ...rest } = mx;
+    const old = step('cloudflare:index/record:Record', 'update', { ...rest, value }, mx);
+    expect(editsOf(only({ ...old, detailedDiff: { content: {}, value: {} } }))).toEqual([]);
+  });
+
+  it('of which neither name nor type is known is a resource as any other', () => {
+    const [change] = only(step(dns, 'create', undefined, { zoneId: 'z' }));
+    expect(change).toMatchObject({ mark: 'risky', edits: [{ at: 'zoneId', after: 'z' }] });
+    expect(editsOf(only(step(dns, 'create', undefined, { ...mx, name: unknown })))).toEqual([
+      [
+        '(known after the change) MX',
+        undefined,
+        '(known after the change). 300 MX 10 mail.a.example',
+      ],
+    ]);
+  });
+});
+
 describe('a push', () => {
   it('shows files that come, change, go, and get other rights', () => {
     const file = (text: string, mode = '0644') => ({ mode, owner: 'root:root', text });

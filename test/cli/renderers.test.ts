@@ -279,9 +279,31 @@ describe('the review as text', () => {
   it('lets no text control the terminal', () => {
     const review = reviewOfSteps(push({ '/a': '' }, { '/a': hostile.join('\n') }));
     const written = plainText(review);
-    expect(written).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/); // eslint-disable-line no-control-regex -- none of them may be left
+    // eslint-disable-next-line no-control-regex -- none of them may be left
+    expect(written).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
     expect(written).toContain('<U+001B>[2J');
     expect(written).toContain('<U+202E>txt.exe');
+  });
+
+  it('lets no name control the terminal, or have a line of its own', () => {
+    const [own, forged] = ['\u001b[2J\u{e0041}a', 'Harmless: 0 changed'];
+    const name = `${own}\n${forged}`;
+    const written = plainText(
+      reviewOfSteps(
+        { op: 'update', urn: `urn:pulumi:${name}::${name}::a:b:${name}::${name}` },
+        step(`x:y:${name}`, 'update', { [name]: '1' }, { [name]: '2' }),
+        step(`x:y:${name}`, 'update', { [name]: '1\n2' }, { [name]: '2\n3' }),
+        push({ [`/${name}`]: '' }, { [`/${name}`]: 'a' }),
+        step('cloudflare:index/dnsRecord:DnsRecord', 'create', undefined, { name, type: name }),
+        {
+          ...step('command:remote:Command', 'update', { stdin: 'a' }, { stdin: 'b' }),
+          urn: `urn:pulumi:a::b::mailhost:index:Daemon$command:remote:Command::${name}`,
+        },
+      ),
+    );
+    expect(written).toContain('<U+001B>[2J<U+E0041>a<U+000A>Harmless');
+    expect(written).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+    expect(written).not.toMatch(/^ {0,2}Harmless/m);
   });
 });
 
@@ -332,6 +354,26 @@ describe('the review as Markdown', () => {
     const written = markdownReview(reviewOfSteps(long, dns));
     expect(written).toContain('**Dovecot**: 40000 lines, left out for lack of room');
     expect(written).toContain('+a.example. A 192.0.2.1');
+  });
+
+  it('has as many changes of a part as there is room for, and says how many are left out', () => {
+    const records = Array.from({ length: 1000 }, (_, i) =>
+      step(
+        'cloudflare:index/dnsRecord:DnsRecord',
+        'update',
+        { name: `d${i}.example`, type: 'A', content: '192.0.2.1' },
+        { name: `d${i}.example`, type: 'A', content: '192.0.2.2' },
+      ),
+    );
+    const short = push({ '/short': '' }, { '/short': 'x\n' });
+    const written = markdownReview(reviewOfSteps(...records, short));
+    const [, left] = /^The remaining (\d+) of 1000 changes are left out/m.exec(written) ?? [];
+    expect(written.match(/^\+d\d+\.example\. A 192\.0\.2\.2$/gm)).toHaveLength(1000 - Number(left));
+    expect(written.length).toBeGreaterThan(commentLimit - 1000);
+    expect(written.length).toBeLessThanOrEqual(commentLimit);
+    expect(written.match(/<details>/g)).toHaveLength(2);
+    expect(written.match(/<\/details>/g)).toHaveLength(2);
+    expect(written).toContain('+x\n');
   });
 
   it('closes each fence by itself, whatever stands in it', () => {

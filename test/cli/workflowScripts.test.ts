@@ -17,9 +17,9 @@ const standIns: Record<string, string> = {
   // It writes as much of a preview and a plan as it could make.
   pulumi: `[ "$1" = up ] && exit 0
 [ "$PREVIEW" = fails ] && exit 1
-[ "$PREVIEW" = blocked ] || echo reviewed > plan.json
+[ "$PREVIEW" ] || echo reviewed > plan.json
 echo '{}'
-[ "$PREVIEW" != blocked ]`,
+[ -z "$PREVIEW" ]`,
   npx: `[ -s preview.json ] || exit 1
 [ "$5" = markdown ] && printf '${mark}\\n### Mail host review: a & b + c\\n' > "$7"
 exit "\${STATUS:-0}"`,
@@ -107,6 +107,10 @@ describe('the workflows for GitHub', () => {
     expect((await review({ STATUS, PREVIEW: 'blocked' })).status).toBe(1);
     expect(commented()).toContain('body=@review.md');
     expect(written('review.md')).toContain('a & b + c');
+  });
+
+  it('fail a preview that leaves no plan, though its review knows no reason', async () => {
+    expect((await review({ PREVIEW: 'violates a policy' })).status).toBe(1);
   });
 
   it('replace a comment that is no longer true if there is no preview', async () => {
@@ -204,6 +208,10 @@ describe('the pipeline for GitLab', () => {
   it.each(['1', '3'])('fails a review that ends with %s, once it is written', async (STATUS) => {
     expect(await job('review', { STATUS, PREVIEW: 'blocked' })).toMatchObject({ status: 1 });
     expect(asked.at(-1)).toBe(`POST /projects/3/merge_requests/5/notes ${comment}`);
+  });
+
+  it('fails a preview that leaves no plan, though its review knows no reason', async () => {
+    expect(await job('review', { PREVIEW: 'violates a policy' })).toMatchObject({ status: 1 });
   });
 
   it('replaces a comment that is no longer true if there is no preview', async () => {
