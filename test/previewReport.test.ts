@@ -355,7 +355,7 @@ describe('a report', () => {
     expect(report(step, 'summary', true)).toEqual([
       'Review: Harmless: 1 created; 3 resources of the mail host compared',
       'Effects',
-      '  - others send mail for a.example to b.example',
+      '  - other systems send mail for a.example to b.example',
       '  - after 30 min: every resolver finds the new a.example MX',
     ]);
     expect(report(step, 'full', true).at(-1)).toContain('+ a.example. 300 MX 10 b.example');

@@ -56,7 +56,7 @@ function pushEffects(changes: Change[]): Effect[] {
     ...(isNewHost
       ? [
           {
-            what: `makes ${again.length} pushes to a new host: ${again.map((name) => known.get(name)!.title).join(', ')}`,
+            what: `sets up the new host in ${again.length} steps: ${again.map((name) => known.get(name)!.title).join(', ')}`,
             kind: 'note' as const,
           },
         ]
@@ -129,7 +129,11 @@ function keyEffects(changes: Change[]): Effect[] {
   const signing = new Map<string, string[]>();
   for (const [name, selector] of after!) {
     const old = before!.get(name);
-    const key = `signs with the DKIM key ${selector} instead of ${old}`;
+    const record = `${old}._domainkey.${name}`;
+    const stays = changes.some((change) => change.record?.before?.name === record)
+      ? ''
+      : ', whose record stays for mail that is on its way';
+    const key = `signs with the DKIM key ${selector} instead of ${old}${stays}`;
     if (before!.has(name) && old !== selector)
       signing.set(key, [...(signing.get(key) ?? []), name]);
   }

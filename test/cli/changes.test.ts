@@ -70,7 +70,7 @@ describe('a real preview', () => {
       ['hcloud:index/volumeAttachment:VolumeAttachment', 'replace'],
     ]);
     expect(review.effects.map(({ what }) => what)).toContainEqual(
-      expect.stringMatching(/^makes 12 pushes to a new host: .*OpenSMTPD, nginx$/),
+      expect.stringMatching(/^sets up the new host in 12 steps: .*OpenSMTPD, nginx$/),
     );
   });
 
@@ -188,7 +188,7 @@ describe('a record', () => {
     const other = { ...mx, content: 'mx.a.example' };
     const changed = reviewOfSteps(step(dns, 'delete', mx), step(dns, 'create', undefined, other));
     expect(changed.effects.map(({ what }) => what)).toContain(
-      'others send mail for a.example to mx.a.example',
+      'other systems send mail for a.example to mx.a.example',
     );
   });
 

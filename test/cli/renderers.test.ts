@@ -234,8 +234,8 @@ describe('the review as text', () => {
     expect(timeless('spamTagLevel')).toMatchInlineSnapshot(`
       "Harmless: 3 changed; 91 resources of the stack mailhost/dev compared
       Effects
-        - restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers (measured: up to N s, then N s)
-        - marks mail as spam from a score of 3 instead of 2
+        - restarts spamd once and amavis twice; mail waits in the queue until amavis answers (measured: up to N s, then N s)
+        - marks mail as spam in its headers from a score of 3 instead of 2
         - checks at the end that mail works
       SpamAssassin
         /etc/spamassassin/local.cf
@@ -416,7 +416,9 @@ describe('the review as Markdown', () => {
 
   it('has addresses as they are copied, and no numbers of lines where there is one', () => {
     const written = markdownReview(sampleReview('newAccount'));
-    expect(written).toContain('- adds the account `carl@example.org`\n');
+    expect(written).toContain(
+      '- adds the account `carl@example.org`: it can log in, and receives mail\n',
+    );
     expect(written).not.toContain('&#8203;');
     const one = markdownReview(reviewOfSteps(push({ '/a': 'x\n' }, { '/a': 'y\n' })));
     expect(one).toContain('```diff\n-x\n+y\n```');
