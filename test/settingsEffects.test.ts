@@ -307,7 +307,9 @@ const table: Record<string, Change | NoEffect> = {
     says: /^mail clients no longer find their configuration at autoconfig and autodiscover/,
   },
   metrics: {
-    noEffect: 'only named administrators may read them',
+    from: { adminNetworks: ['192.0.2.0/24'] },
+    to: { adminNetworks: ['192.0.2.0/24'], metrics: true },
+    says: /^serves figures about mail to Prometheus, at \/metrics, to the networks in adminNetworks$/,
   },
   dns: { noEffect: 'the operator publishes the same records' },
   dnssec: {

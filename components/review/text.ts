@@ -2,7 +2,7 @@ import type { Change, Edit } from './changes';
 import { painter, plural, visible, visibleName, type Style } from './terminal';
 import { changedLines, hunksOf, type Line } from './lines';
 import type { Mark, Review, Section } from './model';
-import { editNote, effectLine, headline, heading, isRecordLine } from './words';
+import { editNote, effectLine, headline, heading, isFile, isShort } from './words';
 
 const markStyles: Record<Mark, Style> = { blocked: 'red', risky: 'yellow', harmless: 'green' };
 const lineStyles: Record<Line['sign'], Style> = {
@@ -109,12 +109,3 @@ function fitting(blocks: Block[], most: number): string[] {
   const how = 'set review to full, or run `mailhost review`';
   return left > 0 ? [...shown, `  … ${plural(left, 'more line')}: ${how}`] : shown;
 }
-
-const isFile = ({ at }: Edit) => at.startsWith('/');
-
-/** A value of one line, which stands behind its name. */
-const isShort = (change: Change, { at, before = '', after = '', isSecret }: Edit) =>
-  !isRecordLine(change, at) &&
-  !isFile({ at }) &&
-  !isSecret &&
-  ![before, after].some((text) => /\n|^- /.test(text));

@@ -77,6 +77,15 @@ const shortType = (type: string) => {
 export const isRecordLine = ({ record }: Change, at: string): boolean =>
   [record?.before?.title, record?.after?.title].includes(at);
 
+export const isFile = ({ at }: Edit): boolean => at.startsWith('/');
+
+/** A value of one line, which stands behind its name. */
+export const isShort = (change: Change, edit: Edit): boolean =>
+  !isRecordLine(change, edit.at) &&
+  !isFile(edit) &&
+  !edit.isSecret &&
+  ![edit.before, edit.after].some((text) => /\n|^- /.test(text ?? ''));
+
 /** What the lines of an edit belong to; empty if they say it themselves. */
 export function editNote(
   change: Change,
