@@ -62,10 +62,13 @@ function listPart(title: string, items: string[]): Part | undefined {
 function messagePart(title: string, messages: string[]): Part | undefined {
   if (messages.length === 0) return undefined;
   return {
-    full: `**${title}**\n\n${messages.map((message) => fenced('text', `${visible(message)}\n`)).join('')}`,
+    full: `**${title}**\n\n${messages.map((message) => fenced('text', `${withoutActions(visible(message))}\n`)).join('')}`,
     short: leftOut(title, messages.length),
   };
 }
+
+/** GitLab does what a line says that begins with a slash (`/merge`), and has not always spared code in longer fences. */
+const withoutActions = (text: string): string => text.replaceAll(/^\//gm, ' /');
 
 const leftOut = (title: string, count: number | string) =>
   `**${title}**: ${count}, left out for lack of room\n\n`;

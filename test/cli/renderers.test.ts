@@ -414,6 +414,29 @@ describe('the review as Markdown', () => {
       expect(effect).toContain(`\`${word}\``);
   });
 
+  it('has no line that GitLab takes for a command', () => {
+    const own = '```\n/merge\n/approve';
+    const review = reviewOf(
+      parsePlan(
+        JSON.stringify({
+          steps: [
+            step(`a:b:/merge\n/merge`, 'update', { '/merge\n/merge': own }, { a: `${own}\n` }),
+            step(
+              'cloudflare:index/dnsRecord:DnsRecord',
+              'create',
+              {},
+              { name: `/merge\n/merge`, type: '/merge', content: own },
+            ),
+            push({ '/a': own }, { '/a': `/merge\n${own}` }),
+          ],
+          diagnostics: ['error', 'warning', 'info'].map((severity) => ({ severity, message: own })),
+        }),
+      ),
+    );
+    expect(markdownReview(review)).toContain('\n /merge\n');
+    expect(markdownReview(review)).not.toMatch(/^\//m);
+  });
+
   it('has addresses as they are copied, and no numbers of lines where there is one', () => {
     const written = markdownReview(sampleReview('newAccount'));
     expect(written).toContain(
