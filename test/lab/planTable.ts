@@ -99,6 +99,11 @@ export const changes: [title: string, change: (config: Config) => Config][] = [
   ['`volumeSize`', () => ({ volumeSize: '30' })],
   ['`serverType`', () => ({ serverType: 'cx33' })],
   ['`web`', () => ({ web: 'false' })],
+  // Only named networks may read them.
+  [
+    '`metrics` (with `adminNetworks`)',
+    () => ({ metrics: 'true', adminNetworks: ['192.0.2.0/24'] }),
+  ],
   [
     '`hostName` (confirmed)',
     () => ({
