@@ -236,7 +236,7 @@ describe('the runbook', () => {
     (code) => {
       const section = sections.get(code)!;
       for (const part of ['Means', 'Look', 'Repair', 'Verify'])
-        expect(section, code).toMatch(new RegExp(`^- \\*\\*${part}:\\*\\* \\S`, 'm'));
+        expect(section, code).toMatch(new RegExp(`^- \\*\\*${part}:\\*\\*\\n? +\\S`, 'm'));
     },
   );
 });
