@@ -8,7 +8,7 @@ export default tseslint.config(
   { ignores: ['node_modules/', 'coverage/', 'dist/', 'examples/*/'] },
   { plugins: { prose } },
   {
-    files: ['**/*.{js,mjs,ts,mts}'],
+    files: ['**/*.{js,mjs,ts}'],
     extends: [js.configs.recommended],
   },
   {
