@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { apiAccess } from '../../lab/apis';
 import { bundledProgram, programCommand } from '../../lab/bundle';
+import { missingPlugins } from '../../lab/env';
 import { entry } from '../../lab/lifecycle';
 import { Stack, type Result } from '../../lab/stack';
 import { run, startUntil, type Lab } from '../../lab/state';
@@ -94,7 +95,10 @@ function attachedPlugins(lab: Lab): Promise<string> {
     const ports = () => readFileSync(log, 'utf8').match(/^[a-z]+:\d+$/gm) ?? [];
     const program = programCommand('lab/plugins/attached');
     await startUntil(lab, 'plugins', program, [], () => ports().length === 4);
-    return ports().join();
+    const missing: string[] = missingPlugins();
+    return ports()
+      .filter((port) => missing.includes(port.split(':')[0]!))
+      .join();
   };
   const started = attached.get(lab.name) ?? start();
   attached.set(lab.name, started);
