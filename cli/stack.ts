@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Connection } from '../components/ssh';
 import { pulumiJson } from './pulumi';
 
 /** A DNS record as the plan has it. */
@@ -9,15 +10,6 @@ export interface PlannedRecord {
   type: string;
   /** In presentation format (RFC 1035, section 5.1). */
   data: string;
-}
-
-/** How the stack reaches root on its host. */
-export interface Connection {
-  host: string;
-  user: string;
-  /** A line of authorized_keys(5) without its comment. */
-  hostKey: string;
-  privateKey: string;
 }
 
 /** A mail host as the current state of its stack has it. */

@@ -440,6 +440,29 @@ describe('a table that is replaced while the filters run', () => {
       expect(await filter.send(message)).toMatch(/^commit: 550 5\.7\.1 /);
     }));
 
+  it('sends on what is for a domain that has moved away, and not in the name of this host', () =>
+    running('inbound', async (filter, tables) => {
+      const bert = 'bert@example.net';
+      const send = (author: string, to: string, sender = author) =>
+        filter.send({ from: sender, to: [to], lines: headerOf(`From: ${author}`) });
+      expect(await send(anna, bert)).toBe('accepted');
+      const name = 'late=bert=example.net@mail.example.org';
+      writeFileSync(join(tables, 'late'), `${bert} ${name}\n${name} ${bert}\n`);
+      writeFileSync(join(tables, 'forwarded'), 'example.net\n');
+      expect(await send(anna, bert)).toMatch(
+        /^commit: 550 5\.7\.1 bert@example\.net leads elsewhere/,
+      );
+      expect(await send('x@sub.example.org', bert, erika)).toMatch(/^commit: 550 5\.7\.1 /);
+      // Its own users may write from where it is now; in its name an alias of another domain sends nothing on.
+      expect(await send('carl@example.net', bert)).toBe('accepted');
+      expect(await send('carl@example.net', 'team@example.org')).toMatch(/^commit: 550 5\.7\.1 /);
+      expect(await send(erika, bert)).toBe('accepted');
+      expect(await send(anna, 'postmaster@example.org')).toBe('accepted');
+      const long = (length: number) => `${'b'.repeat(length)}@remote.example`;
+      expect(await send(erika, bert, long(210))).toBe('accepted');
+      expect(await send(erika, bert, long(211))).toMatch(/^data: 550 5\.1\.7 .* is too long/);
+    }));
+
   it('that cannot be read puts mail off until it can', () =>
     running('inbound', async (filter, tables) => {
       const message = {

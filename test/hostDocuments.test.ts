@@ -75,7 +75,7 @@ describe('what the package hands to the host', () => {
   it('is each document of the schema', () => {
     const given = new Set(all.map(({ name }) => name));
     const others = ['file', 'account', 'findings', 'figures', 'figuresSpan'];
-    const ofImport = ['importJob', 'importLine', 'importNamed'];
+    const ofImport = ['importJob', 'importFilesJob', 'importCopies', 'importLine', 'importNamed'];
     expect([...given, ...others, ...ofImport].sort()).toEqual(Object.keys($defs).sort());
   });
 });

@@ -14,9 +14,16 @@ import { MailHost } from '../components/mailHost';
 import type { MailHostArgs } from '../components/mailHostArgs';
 import { preflight, type Preflight } from '../components/preflight/preflight';
 import { parseSettings } from '../components/settings/parse';
+import { onHost } from '../components/ssh';
 import { example, exampleMail, filesOf } from './example';
 import { publicKey, record, type Answers, type StackState } from './mocks';
 
+vi.mock('../components/ssh', async (original) => ({
+  ...(await original<object>()),
+  onHost: vi.fn(),
+}));
+
+const day = 86_400_000;
 type Live = ExistingRecord & { ttl: number };
 
 const domains = (more: object = {}, other: object = {}) => [
@@ -329,11 +336,12 @@ describe('the switch', () => {
 
   it('tells until when others may remember the MX from before', async () => {
     await up(elsewhere);
-    const { dns: found, plannedAt } = await up(here);
+    const { dns: found, plannedAt, summary: last } = await up(here);
     const until = new Date(plannedAt.getTime() + (14400 + 3600) * 1000).toISOString();
     expect(found.moveReports['example.org']!.mxRememberedUntil).toBe(until);
+    const after = (days: number) => new Date(Date.parse(until) + days * day).toISOString();
     expect(found.tasks).toEqual([
-      `Until ${until}, keep the other host of example.org running: others may remember its MX, mx1.old.example, mx2.old.example`,
+      `Keep the other host of example.org running until ${after(5)}, and longer while \`mailhost import\` finds new mail there: others may remember its MX, mx1.old.example, mx2.old.example, until ${until}, and try for 5 days to deliver what waits in their queues`,
     ]);
     const { dns: then } = await up(here);
     expect(then.moveReports['example.org']).toEqual({
@@ -342,6 +350,85 @@ describe('the switch', () => {
       mxRememberedUntil: until,
     });
     expect(then.switched.size).toBe(0);
+    const ago = async (days: number) => {
+      const summary = structuredClone(last);
+      summary.moves!['example.org']!.switchedAt = after(-days);
+      Object.assign(state, resource('mailhost:index:Summary', 'mail-summary', { summary }));
+      const { dns: later } = await plan(here);
+      return [later.moveReports['example.org']?.mxRememberedUntil, ...later.tasks];
+    };
+    expect(await ago(5)).toEqual([undefined, expect.stringMatching(/there: others may try for/)]);
+    expect(await ago(6)).toEqual([undefined]);
+  });
+
+  describe('asks the host whether all was copied', () => {
+    const connection = { host: '192.0.2.1', hostKey: 'key', privateKey: 'secret' };
+    const accounts = ['anna@example.org', 'carl@example.org', 'bert@example.net'].map(
+      (address) => ({ ...example.accounts![0]!, aliases: [], address }),
+    );
+    const warnings = () => vi.mocked(pulumi.log.warn).mock.calls.map(([text]) => text);
+    const answered = (stdout: string, status = 0, stderr = '') =>
+      vi.mocked(onHost).mockResolvedValue({ status, stdout, stderr });
+    const copied = (hours: Record<string, number>) =>
+      answered(
+        JSON.stringify({
+          copied: Object.fromEntries(
+            Object.entries(hours).map(([name, ago]) => [
+              `${name}@example.org`,
+              500_000 - ago * 3600,
+            ]),
+          ),
+          since: 500_000 - 86_400,
+        }),
+      );
+
+    beforeEach(async () => {
+      await up({ ...elsewhere, accounts });
+      Object.assign(state, resource('command:remote:Command', 'mail-check', { connection }));
+      vi.mocked(pulumi.log.warn).mockClear();
+    });
+
+    it('and is stopped for what was not, unless that is confirmed', async () => {
+      copied({ anna: 25 });
+      expect(await refusal({ ...here, accounts })).toMatch(
+        /example.org would be switched .* within a day: anna@example.org \(1970-01-05T17:53:20.000Z\), carl@example.org \(never\)\. Run `mailhost import` first, .*confirm.*switch example.org as it is copied/,
+      );
+      expect(vi.mocked(onHost).mock.calls[0]!.slice(0, 2)).toEqual([
+        { user: 'root', ...connection },
+        'mailhost copies',
+      ]);
+      await plan({ ...here, accounts, confirm: ['switch example.org as it is copied'] });
+      expect(warnings()).toContainEqual(expect.stringContaining('confirmed: example.org would be'));
+    });
+
+    it('and goes on where it was, and says for how long the other host is needed', async () => {
+      copied({ anna: 23, carl: 1 });
+      await plan({ ...here, accounts });
+      expect(warnings()).toEqual([
+        expect.stringMatching(/^example.org is switched .* for 14400 seconds after it, the TTL/),
+      ]);
+      vi.mocked(onHost).mockClear();
+      await up({ ...here, accounts });
+      vi.mocked(onHost).mockClear();
+      await plan({ ...here, accounts });
+      expect(onHost).not.toHaveBeenCalled();
+    });
+
+    it('and warns where that is not known', async () => {
+      const known = async () => {
+        vi.mocked(pulumi.log.warn).mockClear();
+        await plan({ ...here, accounts });
+        return warnings()[1]!.replace(/^whether the accounts of example.org .* is not known: /, '');
+      };
+      answered('', 2, "mailhost: error: argument COMMAND: invalid choice: 'copies' (choose from)");
+      expect(await known()).toBe('its host program is older than this plan');
+      answered('', 255, 'ssh: connect to host: timed out');
+      expect(await known()).toBe('the host does not answer: ssh: connect to host: timed out');
+      vi.mocked(onHost).mockRejectedValue(new Error('ssh cannot be run'));
+      expect(await known()).toBe('ssh cannot be run');
+      Object.assign(state, resource('command:remote:Command', 'mail-check', {}));
+      expect(await known()).toBe('the last `pulumi up` did not finish');
+    });
   });
 
   it('replaces what was changed by hand, once a plan has shown it', async () => {
@@ -371,6 +458,76 @@ describe('the switch', () => {
     expect(await refusal(here)).toContain('example.org already has MX mx4.old.example');
     zone = oldZone().slice(1);
     expect(await refusal(here)).toContain('example.org MX mx1.old.example is gone');
+  });
+});
+
+describe('a domain that moves away', () => {
+  const forward: Partial<MailHostArgs> = { tls: acme, domains: domains({ delivery: 'forward' }) };
+  const byHand = () => {
+    const mx = zone.find(({ type: kind }) => kind === 'MX')!;
+    Object.assign(mx, { content: 'mx.new.example', ttl: 600 });
+  };
+
+  beforeEach(async () => {
+    zone = [];
+    await up(here);
+  });
+
+  it('has the MX of its new host first', async () => {
+    const first = 'set the MX of the host that it moves to at Cloudflare first';
+    expect(await refusal(forward)).toContain(`that is still mail.example.org: ${first}`);
+    zone = zone.filter(({ type: kind }) => kind !== 'MX');
+    expect(await refusal(forward)).toContain(`it has none: ${first}`);
+    expect(await refusal(elsewhere)).toContain('and delivery to forward');
+  });
+
+  it('keeps all that is in its zone then, and its DKIM keys', async () => {
+    byHand();
+    const before = sorted(zone);
+    const { dns: found, summary, plannedAt } = await up(forward);
+    expect(sorted(zone)).toEqual(before);
+    const forgotten = plannedAt.getTime() + (300 + 3600) * 1000;
+    const at = (time: number) => new Date(time).toISOString();
+    expect(found.tasks).toEqual([
+      `Mail that still arrives here for example.org is sent on to mx.new.example. Others may remember this host as its MX until ${at(forgotten)}, and try for 5 days to deliver what waits in their queues: from ${at(forgotten + 5 * day)} on the domain can be removed here`,
+    ]);
+    expect(found.moveReports['example.org']).toMatchObject({ delivery: 'forward' });
+    expect(summary.moves!['example.org']!.switchedAt).toBe(plannedAt.toISOString());
+    const { dns: again, summary: later } = await up(forward);
+    expect(again.tasks).toEqual(found.tasks);
+    expect(later.moves!['example.org']!.switchedAt).toBe(plannedAt.toISOString());
+    expect(again.records.filter(({ old }) => old?.restored)).toEqual([]);
+    expect(sorted(zone)).toEqual(before);
+  });
+
+  it('comes back by another plan, with its records of before', async () => {
+    const before = sorted(zone);
+    byHand();
+    await up(forward);
+    const { dns: found } = await up(here);
+    expect(sorted(zone)).toEqual(before);
+    expect([...found.switched]).toEqual(['example.org']);
+    expect(found.tasks[0]).toContain('others may remember its MX, mx.new.example, until');
+  });
+
+  it('may come from one host and go to another', async () => {
+    [zone, state] = [oldZone(), {}];
+    await up(elsewhere);
+    await up(here);
+    byHand();
+    const { dns: found } = await up(forward);
+    expect(contents('example.org', 'MX')).toEqual(['mx.new.example']);
+    expect(found.moveReports['example.org']!.changes).toContain(
+      'example.org MX: 10 mx.new.example. -> 10 mail.example.org.',
+    );
+  });
+
+  it('is confirmed while others keep to a policy that names this host alone', async () => {
+    await up({ ...here, mtaSts: 'enforce' });
+    byHand();
+    expect(await refusal({ ...forward, mtaSts: 'enforce' })).toMatch(
+      /hold mail back from mx.new.example.*move example.org back under MTA-STS/,
+    );
   });
 });
 
@@ -444,9 +601,7 @@ it('is forgotten once nobody can remember it', () => {
     switchedAt: '2026-01-01T00:00:00.000Z',
     records: [{ key: 'mx', type: 'MX', name: 'example.org', content: 'mx.old.example', ttl: 1 }],
   };
-  const at = (time: string) => rememberedUntil(move, { automaticTtl: 300 }, new Date(time));
-  expect(at('2026-01-01T01:04:59Z')).toBe('2026-01-01T01:05:00.000Z');
-  expect(at('2026-01-01T01:05:00Z')).toBeUndefined();
+  expect(rememberedUntil(move, { automaticTtl: 300 })).toBe('2026-01-01T01:05:00.000Z');
 });
 
 it('keeps other hosts’ records untouched, whatever happens to the stack', async () => {
@@ -574,6 +729,40 @@ describe('the host of a domain that another one has', () => {
     const others = filesOf(openSmtpd, exampleMail(here));
     expect(rules(others).join('\n')).not.toMatch(/onward|elsewhere/);
     expect(Object.keys(others).join('\n')).not.toMatch(/onward|elsewhere/);
+  });
+
+  it('has what still arrives sent on by names of the host’s own after it moved away', () => {
+    const away = exampleMail({
+      ...elsewhere,
+      aliases,
+      domains: domains({ delivery: 'forward', catchAll: 'anna@example.org' }),
+    });
+    const then = filesOf(openSmtpd, away);
+    const of = (path: string) => then[path]!.text.trim().split('\n');
+    expect(of('/etc/smtpd/forwarded')).toEqual(['example.org']);
+    expect(of('/etc/smtpd/elsewhere')).toEqual(['example.org']);
+    expect(of('/etc/smtpd/late').filter((line) => /anna|^@|info/.test(line))).toEqual([
+      'anna@example.org late=anna=example.org@mail.example.org',
+      'late=anna=example.org@mail.example.org anna@example.org',
+      'info@example.org late=info=example.org@mail.example.org',
+      'late=info=example.org@mail.example.org info@example.org',
+      '@example.org late=anna=example.org@mail.example.org',
+    ]);
+    expect(of('/etc/smtpd/late').join()).not.toContain('example.net');
+    const meaning = openSmtpd.meanings.find(({ path }) => path === '/etc/smtpd/forwarded')!;
+    expect(meaning.says('', then[meaning.path]!.text)).toEqual([
+      'mail that still arrives here for example.org is sent on to the host that has its MX',
+    ]);
+    const own = 'for domain "mail.example.org" rcpt-to regex "^late=" action';
+    expect(of('/etc/smtpd.conf').filter((line) => /^match.*(?:late|forwarded)/.test(line))).toEqual(
+      [
+        `match tag Filtered from any ${own} late`,
+        'match tag Filtered from any for domain <forwarded> action forward',
+        `match tag Signed from any ${own} late`,
+        'match from any for domain <forwarded> rcpt-to <recipients> action late',
+        `match from local ${own} scan`,
+      ],
+    );
   });
 
   it('asks for no certificate for its names, and serves none of them', () => {

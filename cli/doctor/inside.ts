@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { isOlder, onHost, reasonIn, type Output } from '../ssh';
-import type { Connection, HostStack } from '../stack';
+import { isOlder, onHost, reasonIn, type Connection, type Output } from '../../components/ssh';
+import type { HostStack } from '../stack';
 import { insideCodes } from './catalogue';
 import type { Result } from './finding';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { isOlder, onHost, reasonIn } from '../ssh';
+import { isOlder, onHost, reasonIn } from '../../components/ssh';
 import type { HostStack } from '../stack';
 
 /** Seconds. */

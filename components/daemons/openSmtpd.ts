@@ -37,7 +37,9 @@ export const openSmtpd = {
       credentialsTable,
       '/etc/smtpd/domains',
       '/etc/smtpd/elsewhere',
+      '/etc/smtpd/forwarded',
       '/etc/smtpd/identities',
+      '/etc/smtpd/late',
       '/etc/smtpd/logins',
       '/etc/smtpd/onward',
       '/etc/smtpd/recipients',
@@ -123,6 +125,7 @@ const onwardName = (address: string): string => `${address}.${onwardDomain}`;
 function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): HostFiles {
   const elsewhere = mail.domains.filter((domain) => domain.elsewhere).map(({ name }) => name);
   const { targets: aliases, onward } = leadOnward(aliasTargets(mail), elsewhere);
+  const forwarded = mail.domains.filter((domain) => domain.forwarded).map(({ name }) => name);
   const maxSize = mail.messageSize * mebibyte;
   return {
     ...filledFile('/etc/smtpd.conf', {
@@ -139,6 +142,7 @@ function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): 
       smarthost: smarthost !== undefined,
       virtual: mail.accountKind === 'virtual',
       elsewhere: elsewhere.length > 0,
+      forwarded: forwarded.length > 0,
       // A star would end at the first dot.
       onwardDomains: `[.]${onwardDomain.replace('.', '[.]')}$`,
     }),
@@ -148,6 +152,12 @@ function files({ mail, ports }: Plan, { smarthost }: Pick<Given, 'smarthost'>): 
           '/etc/smtpd/onward': table(
             onward.map((address) => `${onwardName(address)} ${escaped(address)}`),
           ),
+        }
+      : {}),
+    ...(forwarded.length > 0
+      ? {
+          '/etc/smtpd/forwarded': table(forwarded),
+          '/etc/smtpd/late': table(lateLines(mail, [...aliases.keys()], forwarded)),
         }
       : {}),
     '/etc/smtpd/domains': table([...mailDomains(mail), probeDomain]),
@@ -258,6 +268,23 @@ function leadOnward(
       [address, to === account || isElsewhere(address) ? to : to.map(lead)] as const,
   );
   return { targets: new Map(led), onward: [...onward].sort() };
+}
+
+/**
+ * Has each address of a domain that has moved away lead to a name at this host's own, and that lead back to it: so the message
+ * leaves with a sender at the host's name (SRS), which has to be at the domain of the recipient that OpenSMTPD was given.
+ */
+function lateLines(mail: MailSettings, addresses: string[], forwarded: string[]): string[] {
+  const nameOf = (address: string) =>
+    `late=${localPartOf(address)}=${domainOf(address)}@${mail.hostName}`;
+  const isForwarded = (address: string) => forwarded.includes(domainOf(address));
+  return addresses.filter(isForwarded).flatMap((address) => {
+    if (!address.startsWith('@'))
+      return [`${address} ${escaped(nameOf(address))}`, `${nameOf(address)} ${escaped(address)}`];
+    // Whom the other host has is not known, but for the one who gets the rest.
+    const catchAll = mail.domains.find(({ name }) => name === domainOf(address))!.catchAll!;
+    return [`${address} ${escaped(isForwarded(catchAll) ? nameOf(catchAll) : catchAll)}`];
+  });
 }
 
 /** Octets of the targets of one entry: OpenSMTPD has room for a line of 2048 (expand_line() of 7.6). */

@@ -37,6 +37,11 @@ export const openSmtpdMeanings: Meaning[] = [
     added: (domains) => `mail that begins here for ${domains} goes to the host that has its MX`,
     removed: (domains) => `mail that begins here for ${domains} is delivered here`,
   }),
+  listMeaning('/etc/smtpd/forwarded', /^(\S+)$/gm, {
+    added: (domains) =>
+      `mail that still arrives here for ${domains} is sent on to the host that has its MX`,
+    removed: (domains) => `mail that arrives here for ${domains} is no longer sent on`,
+  }),
   { path: '/etc/smtpd/virtuals', says: addressMeaning },
   { path: '/etc/smtpd/identities', says: senderMeaning },
 ];

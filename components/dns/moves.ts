@@ -16,7 +16,7 @@ export interface Move {
   /** Where the mail was delivered when this was written down. */
   delivery: Delivery;
   records: OldRecord[];
-  /** When the delivery changed to this host, in ISO form. */
+  /** When the delivery changed to this host, or away from it, in ISO form. */
   switchedAt?: string;
 }
 
@@ -130,7 +130,7 @@ export const plannedRecord = (
 
 /** What changes for a domain, and by when. */
 export interface MoveReport {
-  /** Where its mail is delivered: here or elsewhere. */
+  /** Where its mail is delivered: here, elsewhere, or on by forward. */
   delivery: string;
   /** The records that the switch changes, one a line; what it adds, it deletes again on the way back. */
   changes: string[];
@@ -160,16 +160,15 @@ export function mxTtl(
 }
 
 /** Seconds that an `up` may take between its plan and the change of the MX. */
-const longestUp = 3600;
+export const longestUp = 3600;
 
-/** Until when others may remember the MX from before the switch; undefined before it, and once that is over. */
+/** Until when others may remember the MX from before the switch; undefined before it. */
 export function rememberedUntil(
   move: Move,
   provider: Pick<DnsProvider, 'automaticTtl'>,
-  now: Date,
 ): string | undefined {
   if (move.delivery !== 'here' || move.switchedAt === undefined) return undefined;
   const seconds = mxTtl(move, provider);
   const end = new Date(Date.parse(move.switchedAt) + (seconds + longestUp) * 1000);
-  return seconds > 0 && now < end ? end.toISOString() : undefined;
+  return seconds > 0 ? end.toISOString() : undefined;
 }

@@ -1,22 +1,22 @@
-import { promises as dns } from 'node:dns';
 import { recordsOfSwitch, type DnsRecord } from '../dns/dnsRecords';
 import {
   changesOfSwitch,
+  longestUp,
   mxTtl,
   oldRecords,
   plannedRecord,
   rememberedUntil,
   type Move,
   type MoveReport,
+  type OldRecord,
 } from '../dns/moves';
 import type { DnsProvider, ExistingRecord, Zone } from '../dns/provider';
-import { recordContent, resourceName, unquoted } from '../dns/recordForms';
-import { isSpf, mechanismsToKeep, spfWithHost } from '../dns/spf';
-import { deliveredElsewhere, withMail } from '../settings/derived';
+import { recordContent, resourceName, ttl, unquoted } from '../dns/recordForms';
+import { withMail } from '../settings/derived';
 import type { Settings } from '../settings/settings';
 import { clashes } from './existingRecords';
 import { blockers, type Blocker, type Findings } from './findings';
-import { lookUpTxt } from './spf';
+import { spfTasks } from './spfTasks';
 import type { OwnState, PublishedRecord } from './state';
 
 /** What domains that change hosts need. */
@@ -59,10 +59,11 @@ export async function judgeMoves(context: MoveContext): Promise<MoveFindings> {
     const zone = context.zones.get(domain.zone);
     if (zone === undefined || (domain.delivery === 'here' && before === undefined)) continue;
     const isChanging = before?.delivery !== domain.delivery;
-    const existing = domain.delivery === 'elsewhere' || isChanging ? await context.list(zone) : [];
+    const existing = domain.delivery !== 'here' || isChanging ? await context.list(zone) : [];
     if (existing === undefined) continue;
     const step = new Step(context, domain, zone, existing, before);
     if (domain.delivery === 'here') step.here(findings);
+    else if (domain.delivery === 'forward') step.away(findings);
     else if (before && (isChanging || step.isHalfSwitched())) step.back(findings);
     else step.prepare(findings);
   }
@@ -119,42 +120,95 @@ class Step {
 
   /** Keeps what the other host has in use as it is, and writes it down. */
   prepare(findings: MoveFindings): void {
-    const { provider, state } = this.context;
-    if (this.before === undefined && state.summary?.domains?.includes(this.name)) {
+    if (this.before === undefined && this.context.state.summary?.domains?.includes(this.name)) {
       findings.blockers.push(...this.unknownHost());
       return;
     }
+    const { records, inTheWay } = this.keep(findings);
+    const move: Move = { delivery: 'elsewhere', records };
+    this.note(move, findings);
+    findings.tasks.push(...this.tasks(move, inTheWay));
+  }
+
+  /** Plans what is in use at the other host as it is. */
+  private keep(findings: MoveFindings): { records: OldRecord[]; inTheWay: ExistingRecord[] } {
     const { records, inTheWay } = oldRecords(
       this.wanted,
       this.existing,
-      (own, other) => clashes(own, other, this.zone, provider),
+      (own, other) => clashes(own, other, this.zone, this.context.provider),
       this.stated,
     );
     for (const { id, record } of records) {
-      findings.records.push(this.plan(record, false));
+      findings.records.push(this.plan(record, this.isChangedByHand(id, record)));
       this.adopt(record.key, id, findings);
     }
-    const move: Move = { delivery: 'elsewhere', records: records.map(({ record }) => record) };
+    return { records: records.map(({ record }) => record), inTheWay };
+  }
+
+  /** Whether a person has made it of a record of this host, and the state does not know: a later switch would change nothing. */
+  private isChangedByHand(id: string, record: OldRecord): boolean {
+    const stated = this.stated.find((one) => one.key === record.key && one.id === id);
+    const own = this.wanted.find(({ key }) => key === record.key);
+    return stated && own ? isSame(asExisting(own), stated) && !isSame(record, stated) : false;
+  }
+
+  private note(move: Move, findings: MoveFindings): void {
     findings.moves[this.name] = move;
     findings.reports[this.name] = {
-      delivery: 'elsewhere',
+      delivery: move.delivery,
       changes: changesOfSwitch(this.wanted, move.records),
     };
-    findings.tasks.push(...this.tasks(move, inTheWay));
+  }
+
+  /** Leaves the records to the host that a domain has moved to. */
+  away(findings: MoveFindings): void {
+    const { settings, state, provider, now } = this.context;
+    const { title } = provider.api;
+    const { delivery: last } = this.before ?? {};
+    const wasHere =
+      last === 'here' || (last === undefined && state.summary?.domains?.includes(this.name));
+    const mx = this.existing
+      .filter(({ type, name }) => type === 'MX' && name === this.name)
+      .map(({ content }) => content);
+    if (mx.length === 0 || mx.includes(settings.hostName)) {
+      const problem = `${this.name} is sent on to its MX, and ${mx.length === 0 ? 'it has none' : `that is still ${mx.join(', ')}`}`;
+      findings.blockers.push(
+        ...blockers([`${problem}: set the MX of the host that it moves to at ${title} first`]),
+      );
+    }
+    const { records } = this.keep(findings);
+    const since = (last === 'forward' ? this.before?.switchedAt : undefined) ?? now.toISOString();
+    this.note({ delivery: 'forward', records, switchedAt: since }, findings);
+    const forgotten = Date.parse(since) + (ttl + longestUp) * 1000;
+    findings.tasks.push(
+      `Mail that still arrives here for ${this.name} is sent on to ${mx.join(', ')}. Others may remember this host as its MX until ${new Date(forgotten).toISOString()}, and try for 5 days to deliver what waits in their queues: from ${new Date(forgotten + longestQueue * 1000).toISOString()} on the domain can be removed here`,
+    );
+    if (wasHere) findings.blockers.push(...this.promised(mx.join(', ')));
+  }
+
+  /** What others were promised by MTA-STS. */
+  private promised(mx: string): Blocker[] {
+    return this.context.state.summary?.mtaSts === 'enforce'
+      ? [
+          {
+            confirmation: `move ${this.name} back under MTA-STS`,
+            message: `others may keep for 7 days to the MTA-STS policy of ${this.name}, which names this host alone, and hold mail back from ${mx}: set mtaSts to none first, and leave it so for 7 days`,
+          },
+        ]
+      : [];
   }
 
   /** A domain that the stack has published: what would it give way to? */
   private unknownHost(): Blocker[] {
     return [
       {
-        message: `the records of ${this.name} are this stack's, and it knows no other host whose records it could put back: delivery elsewhere is for a domain that comes from another host. To move a domain away, see docs/moving.md`,
+        message: `the records of ${this.name} are this stack's, and it knows no other host whose records it could put back: delivery elsewhere is for a domain that comes from another host. To move a domain away, set its MX at ${this.context.provider.api.title} to the new host, and delivery to forward (docs/moving.md)`,
       },
     ];
   }
 
   /** Puts back what the other host had. */
   back(findings: MoveFindings): void {
-    const { state } = this.context;
     const move: Move = { delivery: 'elsewhere', records: this.before!.records };
     for (const record of move.records) {
       const isThere = this.stated.some(({ key }) => key === record.key);
@@ -162,24 +216,16 @@ class Step {
       findings.records.push(this.plan(record, existing === undefined));
       if (existing) this.adopt(record.key, existing.id, findings);
     }
-    findings.moves[this.name] = move;
-    findings.reports[this.name] = {
-      delivery: 'elsewhere',
-      changes: changesOfSwitch(this.wanted, move.records),
-    };
+    this.note(move, findings);
     findings.tasks.push(...this.tasks(move, []));
-    if (state.summary?.mtaSts === 'enforce')
-      findings.blockers.push({
-        confirmation: `move ${this.name} back under MTA-STS`,
-        message: `others may keep for 7 days to the MTA-STS policy of ${this.name}, which names this host alone, and hold mail back from ${mxOf(move)}: set mtaSts to none first, and leave it so for 7 days`,
-      });
+    findings.blockers.push(...this.promised(mxOf(move)));
   }
 
   /** Replaces what was written down, and says until when others may remember it. */
   here(findings: MoveFindings): void {
     const { provider, now } = this.context;
     const before = this.before!;
-    const isSwitched = before.delivery === 'elsewhere';
+    const isSwitched = before.delivery !== 'here';
     const move: Move = isSwitched
       ? { ...before, delivery: 'here', switchedAt: now.toISOString() }
       : before;
@@ -190,15 +236,19 @@ class Step {
       for (const { key } of before.records)
         for (const one of this.stated) if (one.key === key) findings.replaced.add(one.id);
     }
-    const until = rememberedUntil(move, provider, now);
+    const until = rememberedUntil(move, provider);
     if (until === undefined) return;
+    const mayGo = new Date(Date.parse(until) + longestQueue * 1000);
+    if (now >= mayGo) return;
     findings.reports[this.name] = {
       delivery: 'here',
       changes: isSwitched ? changesOfSwitch(this.wanted, move.records) : [],
-      mxRememberedUntil: until,
+      ...(now < new Date(until) ? { mxRememberedUntil: until } : {}),
     };
+    const remembered =
+      now < new Date(until) ? `remember its MX, ${mxOf(move)}, until ${until}, and ` : '';
     findings.tasks.push(
-      `Until ${until}, keep the other host of ${this.name} running: others may remember its MX, ${mxOf(move)}`,
+      `Keep the other host of ${this.name} running until ${mayGo.toISOString()}, and longer while \`mailhost import\` finds new mail there: others may ${remembered}try for 5 days to deliver what waits in their queues`,
     );
   }
 
@@ -255,46 +305,11 @@ class Step {
   }
 }
 
+/** Seconds for which mail servers try again. */
+const longestQueue = 5 * 86_400;
+
 /** Seconds: what others remember for longer is worth a task. */
 const longestTtl = 3600;
-
-/** What SPF needs while either host sends: both are allowed before the switch and after it. */
-export function spfTasks(
-  { name, spf }: Pick<Domain, 'name' | 'spf'>,
-  record: string | undefined,
-  mx: string[],
-  hostName: string,
-  where: string,
-): string[] {
-  if (record === undefined || !isSpf(record)) return [];
-  const both = spfWithHost(record, hostName);
-  const lost = mechanismsToKeep(record, spf, mx, hostName);
-  return [
-    ...(both === undefined
-      ? []
-      : [
-          `So that mail of ${name} from this host passes SPF, set the SPF record of ${name} at ${where} to "${both}"`,
-        ]),
-    ...(lost.length > 0
-      ? [
-          `So that mail of ${name} from the other host passes SPF after the switch, add to spf of the domain: ${lost.join(', ')}`,
-        ]
-      : []),
-  ];
-}
-
-/** What SPF needs where a person publishes the records, as far as DNS answers. */
-export async function tasksByHand({ domains, hostName }: Settings): Promise<string[]> {
-  const tasks = deliveredElsewhere(domains).map(async (domain) => {
-    const [texts, exchangers] = await Promise.all([
-      lookUpTxt(domain.name).catch(() => []),
-      dns.resolveMx(domain.name).catch(() => []),
-    ]);
-    const mx = exchangers.map(({ exchange }) => exchange.toLowerCase());
-    return spfTasks(domain, texts.find(isSpf), mx, hostName, 'its DNS provider');
-  });
-  return (await Promise.all(tasks)).flat();
-}
 
 const mxOf = ({ records }: Move): string =>
   records

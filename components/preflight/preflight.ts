@@ -8,6 +8,7 @@ import { enableHooks } from '../hooks';
 import { argumentNames, type FrontEnd } from '../settings/mistakes';
 import type { Settings } from '../settings/settings';
 import { judgeChanges } from './changes';
+import { judgeCopies } from './copies';
 import { blockers, report, type Blocker } from './findings';
 import { LookUps } from './lookUps';
 import { judgeMachine, type MachineFindings } from './machine';
@@ -104,9 +105,10 @@ export async function preflight(
     judgeRecords(context),
     judgeSpf(settings, records, state),
   ]);
+  const copies = await judgeCopies({ ...context, ...inZones });
   const failed = { blockers: blockers(lookUps.mistakes()), warnings: [] };
   const abandoned = { blockers: [], warnings: abandonedSignings(settings, provider, state) };
-  const findings = [found, changes, machine, inZones, failed, spf, abandoned];
+  const findings = [found, changes, machine, inZones, copies, failed, spf, abandoned];
   const isFirst = state.summary === undefined;
   const warnings = await report(findings, settings.confirm, isFirst, frontEnd);
 

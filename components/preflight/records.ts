@@ -9,7 +9,8 @@ import type { Settings } from '../settings/settings';
 import { findRecords, isReplaced, signerMistakes, type FoundRecords } from './existingRecords';
 import { blockers, type Blocker, type Findings } from './findings';
 import type { LookUps } from './lookUps';
-import { judgeMoves, tasksByHand } from './moves';
+import { judgeMoves } from './moves';
+import { tasksByHand } from './spfTasks';
 import type { OwnState } from './state';
 
 /** What the plan does with DNS records. */

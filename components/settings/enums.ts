@@ -2,8 +2,8 @@
 export const AccountKind = { Virtual: 'virtual', System: 'system' } as const;
 export type AccountKind = (typeof AccountKind)[keyof typeof AccountKind];
 
-/** Where the mail of a domain is delivered: on this host, or by the one that its MX names. */
-export const Delivery = { Here: 'here', Elsewhere: 'elsewhere' } as const;
+/** Where the mail of a domain is delivered: on this host, or by the one that its MX names, with what still arrives here or without. */
+export const Delivery = { Here: 'here', Elsewhere: 'elsewhere', Forward: 'forward' } as const;
 export type Delivery = (typeof Delivery)[keyof typeof Delivery];
 
 /** What happens to spam from outside: filed into Junk, held on the host, or dropped; never bounced to a forged sender. */

@@ -20,8 +20,17 @@ export type MailSettings = Omit<
   | 'tls'
   | 'volumeSize'
 > & {
-  /** Domains that have mail, each with the DKIM selector that signs now; `elsewhere` while another host has it. */
-  domains: { name: string; selector: string; catchAll?: string; elsewhere?: true }[];
+  /**
+   * Domains that have mail, each with the DKIM selector that signs now; `elsewhere` while another host has it,
+   * `forwarded` if what arrives here is sent on to that.
+   */
+  domains: {
+    name: string;
+    selector: string;
+    catchAll?: string;
+    elsewhere?: true;
+    forwarded?: true;
+  }[];
   accounts: Omit<Settings['accounts'][number], 'passwordHash'>[];
   /** How long backups are kept. */
   backup?: Pick<Backup, 'keepDaily' | 'keepWeekly' | 'keepMonthly'>;
@@ -52,7 +61,8 @@ export function mailSettings(settings: Settings): MailSettings {
       name,
       selector: dkimSelector(generations[name]!),
       ...(catchAll === undefined ? {} : { catchAll }),
-      ...(delivery === 'elsewhere' ? { elsewhere: true as const } : {}),
+      ...(delivery === 'here' ? {} : { elsewhere: true as const }),
+      ...(delivery === 'forward' ? { forwarded: true as const } : {}),
     })),
     accounts: accounts.map((account) => without(account, 'passwordHash')),
     tls: {

@@ -50,7 +50,7 @@ export const domain = objectOf('a domain, with name', {
     .meta(
       about({
         description:
-          'Where its mail is delivered: `here`, or `elsewhere`, while another host has it: everything is prepared, and the MX and all other records in use stay. See moving.md.',
+          'Where its mail is delivered: `here`; `elsewhere`, before a move, while another host has it: everything is prepared, and the MX and all other records in use stay; or `forward`, after a move to another host: what still arrives here is sent on to its MX. See moving.md.',
       }),
     ),
   catchAll: address.optional().meta(

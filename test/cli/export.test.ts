@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exportAll, type Request } from '../../cli/export/export';
 import { configChanges, readStack } from '../../cli/import/changes';
 import { readOldHost } from '../../cli/import/readers';
-import type { onHost } from '../../cli/ssh';
+import type { onHost } from '../../components/ssh';
 
 const hash = `$6$saltsaltsaltsalt$${'a'.repeat(86)}`;
 // What export_accounts.py writes: test/host/export_test.py.

@@ -1,10 +1,13 @@
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { $defs } from '../../components/hostDocuments.schema.json';
-import { jobOf } from '../../cli/import/mail/command';
+import { filesJobOf, jobOf } from '../../cli/import/mail/command';
+import { openFiles, type FilesSource } from '../../cli/import/mail/files';
 import { hostLine, type Result } from '../../cli/import/mail/lines';
 import { duration, ProgressLine } from '../../cli/import/mail/progress';
 import { statusOf, textReport } from '../../cli/import/mail/report';
@@ -12,7 +15,7 @@ import { readSecrets } from '../../cli/import/mail/secrets';
 import { readTable } from '../../cli/import/mail/table';
 
 const domains = ['example.org'];
-const table = (text: string) => readTable(text, 'table.yaml', domains);
+const table = (text: string) => readTable(text, 'table.yaml', domains).atServers;
 const row = (more = 'password: prompt', account = 'anna@example.org') =>
   `- { account: ${account}, server: imap.old.example, ${more} }\n`;
 
@@ -64,6 +67,68 @@ describe('a table of mailboxes', () => {
     );
     expect(() => table('a: b')).toThrow('table.yaml is not a list of mailboxes');
     expect(() => table('[')).toThrow('table.yaml is not valid YAML');
+  });
+});
+
+describe('rows of files', () => {
+  const files = (text: string) => readTable(text, 'table.yaml', domains).inFiles;
+
+  it('have a path or a command, and nothing of a server', () => {
+    expect(
+      files(
+        '[{ account: anna@example.org, files: old.tar, folders: { Old: null } },' +
+          '{ account: bert@example.org, user: b@old.example, files: { command: [ssh, old, tar] } }]',
+      ),
+    ).toEqual([
+      {
+        ...{ account: 'anna@example.org', user: 'anna@example.org' },
+        ...{ files: 'old.tar', folders: { Old: '' } },
+      },
+      {
+        ...{ account: 'bert@example.org', user: 'b@old.example' },
+        ...{ files: { command: ['ssh', 'old', 'tar'] }, folders: {} },
+      },
+    ]);
+    expect(() =>
+      files(
+        '[{ account: anna@example.org, files: a, password: prompt }, { account: anna@example.org, files: b },' +
+          '{ account: anna@example.org, files: c }, { account: anna@example.org, files: 5 },' +
+          '{ account: anna@other.example, files: d }]',
+      ),
+    ).toThrow(
+      /4 mistakes[^]*row 1: .*password[^]*row 3: anna@example.org in files is there twice[^]*row 4: files must be a path[^]*row 5: .* not in a domain/,
+    );
+  });
+
+  it('are sent as a tar behind the job, and what fails of it is told', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'files-'));
+    mkdirSync(join(dir, 'cur'));
+    writeFileSync(join(dir, 'cur/1:2,S'), 'x');
+    writeFileSync(join(dir, '-Old mail.mbox'), 'From ');
+    const sent = async (source: FilesSource) => {
+      const { stream, close } = openFiles(source, 'job\n');
+      const all = await buffer(stream);
+      expect(all.subarray(0, 4).toString()).toBe('job\n');
+      const listed = spawnSync('tar', ['-tf', '-'], { input: all.subarray(4), encoding: 'utf8' });
+      return {
+        listed: listed.stdout.split('\n').filter(Boolean).sort(),
+        failed: await close(true),
+      };
+    };
+    expect(await sent(dir)).toEqual({
+      ...{ listed: ['./', './-Old mail.mbox', './cur/', './cur/1:2,S'], failed: undefined },
+    });
+    expect((await sent(join(dir, '-Old mail.mbox'))).listed).toEqual(['./-Old mail.mbox']);
+    spawnSync('tar', ['-cf', join(dir, 'a.tar'), '-C', dir, 'cur']);
+    expect(await sent(join(dir, 'a.tar'))).toMatchObject({ listed: ['cur/', 'cur/1:2,S'] });
+    const half = { command: ['sh', '-c', `tar -cf - -C ${dir} cur; exit 3`] };
+    expect(await sent(half)).toEqual({
+      ...{ listed: ['cur/', 'cur/1:2,S'], failed: 'sh failed with exit status 3' },
+    });
+    expect((await sent({ command: ['no-such-program'] })).failed).toMatch('cannot be run');
+    expect(() => openFiles(join(dir, 'nowhere'), '')).toThrow('ENOENT');
+    const endless = openFiles({ command: ['yes'] }, '');
+    expect(await endless.close(false)).toBe('yes failed with SIGTERM');
   });
 });
 
@@ -121,6 +186,9 @@ describe('what goes to the host and comes back', () => {
     const rows = table(row('master: boss, password: prompt'));
     const job = jobOf(rows, ['x'], 4);
     expect(schemaOf('importJob').parse(job)).toEqual(job);
+    const filesRow = { account: 'anna@example.org', user: 'a', files: 'x', folders: { a: 'b' } };
+    const files = filesJobOf([filesRow]);
+    expect(schemaOf('importFilesJob').parse(files)).toEqual(files);
     const line = { account: 'anna@example.org', result: result({ error: 'x' }) };
     expect(hostLine.parse(schemaOf('importLine').parse(line))).toEqual(line);
   });
@@ -171,6 +239,8 @@ describe('the progress of an import', () => {
     );
     line.tell('b', progress(0, 100));
     line.end(result({ account: 'a' }));
+    line.receive(40 << 20);
+    expect(line.text()).toBe('sending files: 40 MB, 1 of 3 mailboxes');
     // Another one comes into the same account.
     line.tell('a', progress(0, 200));
     expect(line.text()).toContain('1 of 3 mailboxes, 50 of 400 messages');

@@ -12,7 +12,7 @@ from mailhost.documents import key_of, parsed, plain
 from mailhost.failure import Failure
 from mailhost.figures import summary
 from mailhost.files import Files
-from mailhost.imports import job, report
+from mailhost.imports import job, lately, report
 from mailhost.records import Record
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "components/hostDocuments.schema.json").read_text())
@@ -28,6 +28,8 @@ KINDS = {
     "specs": specs.Specs,
     "findings": tuple[doctor.Finding, ...],
     "importJob": job.Job,
+    "importFilesJob": job.FilesJob,
+    "importCopies": lately.Copies,
     "importLine": job.Line,
     "importNamed": report.Named,
     "figures": summary.Summary,

@@ -124,6 +124,31 @@ class Mail(OnHost):
         )
 
 
+class Client:
+    """Answers as imaplib gives them."""
+
+    def uid(self, _command, numbers, _items):
+        if numbers == "1:*":
+            return "OK", [
+                b'1 (UID 1 FLAGS () INTERNALDATE " 1-Feb-2020 08:11:12 +0000")',
+                b'2 (FLAGS (\\Seen \\Recent work) UID 2 INTERNALDATE "01-Feb-2020 09:11:13 +0100")',
+                b'3 (UID 3 FLAGS (\\Deleted) INTERNALDATE " 1-Feb-2020 08:11:14 +0000")',
+            ]
+        texts = {"1": b"a\r\n", "2": b"b\r\n"}
+        # The third was deleted meanwhile.
+        return "OK", [(b"x", texts[numbers]), b")"] if numbers in texts else [None]
+
+
+class Sessions(unittest.TestCase):
+    def test_messages_with_and_without_flags(self):
+        mail = export.Mailbox("anna@example.org")
+        mail.client = Client()
+        self.assertEqual(
+            [*mail.messages()],
+            [Message(1, (), 1580544672, b"a\n"), Message(2, ("\\Seen", "work"), 1580544673, b"b\n")],
+        )
+
+
 class Accounts(OnHost):
     def setUp(self):
         super().setUp()

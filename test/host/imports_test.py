@@ -313,6 +313,14 @@ class Lately(unittest.TestCase):
                 lately.note("anna@example.org", 0, False)
                 self.assertEqual(lately.all_of(file), {"anna@example.org": lately.Last(200, 100)})
 
+    def test_a_switch_asks_when_accounts_were_copied_to_the_end(self):
+        known = {"anna@example.org": lately.Last(86_500, 7), "bert@example.org": lately.Last(None, 7)}
+        with (
+            mock.patch.object(lately, "all_of", lambda _file: known),
+            mock.patch.object(lately.time, "time", lambda: 172_900),
+        ):
+            self.assertEqual(lately.copies(), lately.Copies({"anna@example.org": 86_500}, 86_500))
+
     def warnings(self, now, **last):
         with (
             mock.patch.object(lately, "all_of", lambda _file: {"anna@example.org": lately.Last(**last)}),
@@ -326,7 +334,8 @@ class Lately(unittest.TestCase):
         self.assertEqual(self.warnings(10 * day + 3600, copied=10 * day, found=10 * day), [])
         self.assertRegex(
             self.warnings(12 * day, copied=10 * day, found=9 * day)[0],
-            "last copied .* at 1970-01-11 00:00 UTC, where new mail was found last at 1970-01-10 00:00 UTC: run",
+            "last copied .* at 1970-01-11 00:00 UTC, where new mail was found last at 1970-01-10 00:00 UTC: run .* may go for "
+            "this account at 1970-01-15 00:00 UTC",
         )
         # Nobody has looked since.
         self.assertEqual(len(self.warnings(30 * day, copied=10 * day, found=9 * day)), 1)

@@ -6,10 +6,11 @@ import { text } from 'node:stream/consumers';
 import { describe, expect } from 'vitest';
 import type { Result } from '../../cli/import/mail/lines';
 import { hostRoot } from '../../lab/machines';
+import { useScript } from '../../lab/manageSieve';
 import { withImap, type Login } from '../../lab/mail';
 import { OldHost, type OldMessage } from '../../lab/oldHost';
 import { project } from '../../lab/sources';
-import { waitFor } from '../../lab/state';
+import { run, waitFor } from '../../lab/state';
 import { hostTest, type Host } from './hosts';
 import { SecretSearch } from './secretSearch';
 import { step } from './testLab';
@@ -56,15 +57,13 @@ const fileOf = (name: keyof typeof secrets): string => {
   return path;
 };
 
-/** Runs `mailhost import` as an operator does. */
-async function importMail(host: Host, rows: object[]) {
-  const table = join(folder, 'table.yaml');
-  writeFileSync(table, JSON.stringify(rows));
+/** Runs a command as an operator does. */
+async function mailhost(host: Host, ...words: string[]) {
   const child = spawn(
     process.execPath,
     [
       ...['--import', join(project, 'node_modules/tsx/dist/loader.mjs')],
-      ...[join(project, 'cli/main.ts'), 'import', table, '--json'],
+      ...[join(project, 'cli/main.ts'), ...words],
     ],
     { cwd: project, env: host.stack.env, stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -74,8 +73,14 @@ async function importMail(host: Host, rows: object[]) {
     text(child.stdout),
     text(child.stderr),
   ]);
-  const results = (stdout ? JSON.parse(stdout) : []) as Result[];
-  return { status, results, stderr, stdout };
+  return { status, stdout, stderr };
+}
+
+async function importMail(host: Host, rows: object[]) {
+  const table = join(folder, 'table.yaml');
+  writeFileSync(table, JSON.stringify(rows));
+  const output = await mailhost(host, 'import', table, '--json');
+  return { ...output, results: (output.stdout ? JSON.parse(output.stdout) : []) as Result[] };
 }
 
 /** All of a mailbox but its UIDs. */
@@ -232,6 +237,41 @@ describe('mailhost import', () => {
       );
       expect(only(await importMail(host, [ofCarol]))).toMatchObject({ copied: 0, moved: 0 });
       expect(await contentOf(login)).toEqual(after);
+    });
+
+    await step('taken out with its scripts, and into another account from both forms', async () => {
+      await useScript(login, 'keep;');
+      const into = host.login('bert@example.net');
+      const subscribed = (whose: Login) =>
+        withImap(whose, async (client) =>
+          (await client.list()).filter((one) => one.subscribed).map(({ path }) => path),
+        );
+      for (const form of ['maildir', 'mbox']) {
+        const output = await mailhost(
+          ...([host, 'export', 'anna@example.org', '--format', form, '--to', folder] as const),
+        );
+        expect(output, output.stderr).toMatchObject({ status: 0 });
+        const tar = join(folder, `anna@example.org.${form}.tar`);
+        expect(run('tar', ['-xOf', tar, 'anna@example.org/sieve/own.sieve'])).toBe('keep;');
+        expect(run('tar', ['-tvf', tar])).toContain('.dovecot.sieve -> sieve/own.sieve');
+        await withImap(into, async (client) => {
+          for (const { path } of await client.list()) {
+            await client.mailboxOpen(path);
+            await client.messageDelete('1:*');
+          }
+        });
+        const row = { account: 'bert@example.net', user: `${form}@old.example`, files: tar };
+        const imported = await importMail(host, [row]);
+        expect(imported, JSON.stringify(imported)).toMatchObject({ status: 0 });
+        expect(only(imported).comparison).toMatchObject({ missing: [], here: [] });
+        expect(await contentOf(into)).toEqual(await contentOf(login));
+        expect(await subscribed(into)).toEqual(expect.arrayContaining(await subscribed(login)));
+        expect(only(await importMail(host, [row]))).toMatchObject({
+          copied: 0,
+          moved: 0,
+          flagged: 0,
+        });
+      }
     });
 
     await step('no secret is anywhere', () => {

@@ -114,7 +114,12 @@ describe('a domain that moves here', () => {
     });
 
     await step('switched', async () => {
-      const output = await host.up({ 'domains[2].delivery': 'here' });
+      const switched = { 'domains[2].delivery': 'here' };
+      const refused = await host.preview(switched);
+      expect(refused.status).not.toBe(0);
+      expect(refused.output).toContain(`${carol} (never)`);
+      const confirmed = { 'confirm[0]': `switch ${domain} as it is copied` };
+      const output = await host.up({ ...switched, ...confirmed });
       expect(output).not.toContain('errored');
       const now = await inUse();
       expect(now.filter((line) => line.includes(' MX '))).toEqual([
@@ -133,6 +138,32 @@ describe('a domain that moves here', () => {
     await step('back', async () => {
       await host.up({ 'domains[2].delivery': 'elsewhere' });
       expect(await inUse()).toEqual(before);
+      const again = await host.preview({});
+      expect(Object.keys(changes(again.output)), again.output).toEqual(['unchanged']);
+    });
+
+    await step('sent on after it moved away', async () => {
+      const output = await host.up({ 'domains[2].delivery': 'forward' });
+      expect(output).not.toContain('errored');
+      expect(await inUse()).toEqual(before);
+      expect(outputs().openTasks.join('\n')).toContain('is sent on to mx.remote.example');
+      const there = mailbox(host);
+      await arrives('sent on');
+      await host.receive({ to: carol, envelopeTo: `postmaster@${domain}`, subject: 'to a role' });
+      for (const [subject, to] of [
+        ['sent on', carol],
+        ['to a role', `postmaster@${domain}`],
+      ] as const) {
+        const received = await waitForReceived(lab, subject);
+        expect(received.to).toEqual([to]);
+        expect(received.from).toMatch(/^SRS0=.*@mail\.example\.org$/i);
+        expect(received.spf).toBe('pass');
+      }
+      const nobody = { to: carol, envelopeTo: `nobody@${domain}`, subject: 'to nobody' };
+      await expect(host.receive(nobody)).rejects.toThrow(/550/);
+      await send(carol, 'of a login');
+      expect((await waitForReceived(lab, 'of a login')).from).toBe('anna@example.org');
+      expect(mailbox(host)).toEqual(there);
       const again = await host.preview({});
       expect(Object.keys(changes(again.output)), again.output).toEqual(['unchanged']);
     });

@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { PassThrough } from 'node:stream';
+import { PassThrough, type Readable } from 'node:stream';
 import { Command, InvalidArgumentError } from 'commander';
 import { hasColours } from '../../../components/review/terminal';
 import { fromJson } from '../../../components/review/values';
-import { isOlder, onHost, reasonIn } from '../../ssh';
+import { isOlder, onHost, reasonIn } from '../../../components/ssh';
 import { readStack, type HostStack } from '../../stack';
+import { openFiles, type OpenedFiles } from './files';
 import { hostLine, type Result } from './lines';
 import { ProgressLine } from './progress';
 import { statusOf, textReport } from './report';
 import { readSecrets } from './secrets';
-import { readTable, type Row } from './table';
+import { readTable, type FilesRow, type Row, type Table } from './table';
 
 interface Options {
   stack?: string;
@@ -21,7 +22,9 @@ interface Options {
 
 export const importCommand = (): Command =>
   new Command('import')
-    .description('copy mailboxes of another host into accounts of this one, and compare both')
+    .description(
+      'copy mailboxes of another host, or of files, into accounts of this one, and compare both',
+    )
     .argument('<table>', 'file that lists them: see docs/moving.md')
     .option('--stack <name>', 'stack that has the mail host. Default: the selected one')
     .option('--host <name>', 'name of the MailHost. Default: the only one of the stack')
@@ -33,8 +36,8 @@ export const importCommand = (): Command =>
     )
     .action(async (path: string, options: Options) => {
       const stack = readStack(options);
-      const rows = readTable(readFileSync(path, 'utf8'), path, stack.domains);
-      const results = await copy(stack, rows, await readSecrets(rows), options.parallel);
+      const table = readTable(readFileSync(path, 'utf8'), path, stack.domains);
+      const results = await copyAll(stack, table, options.parallel);
       process.stdout.write(
         options.json
           ? `${JSON.stringify(results, undefined, 2)}\n`
@@ -54,13 +57,68 @@ export const jobOf = (rows: Row[], secrets: string[], parallel: number): object 
   parallel,
 });
 
-async function copy(
-  { connection, hostName }: HostStack,
-  rows: Row[],
-  secrets: string[],
+async function copyAll(
+  stack: HostStack,
+  { atServers, inFiles }: Table,
   parallel: number,
 ): Promise<Result[]> {
-  const progress = new ProgressLine(rows.length, process.stderr);
+  const progress = new ProgressLine(atServers.length + inFiles.length, process.stderr);
+  const results: Result[] = [];
+  if (atServers.length > 0) {
+    const job = JSON.stringify(jobOf(atServers, await readSecrets(atServers), parallel));
+    results.push(...(await copy(stack, 'mailhost import', job, atServers, progress)));
+  }
+  // The mail of all accounts in one archive is sent once.
+  const bySource = new Map<string, FilesRow[]>();
+  for (const row of inFiles) {
+    const key = JSON.stringify(row.files);
+    bySource.set(key, [...(bySource.get(key) ?? []), row]);
+  }
+  for (const rows of bySource.values()) results.push(...(await copyFiles(stack, rows, progress)));
+  return results;
+}
+
+/** The first line of standard input of `mailhost import-files` on the host. */
+export const filesJobOf = (rows: FilesRow[]): object => ({
+  accounts: rows.map(({ account, user, folders }) => ({ account, user, folders })),
+});
+
+/** @param rows with the same files */
+async function copyFiles(
+  stack: HostStack,
+  rows: FilesRow[],
+  progress: ProgressLine,
+): Promise<Result[]> {
+  const ends = (reason: string) => {
+    const results = rows.map(({ account }) => unended(account, reason));
+    for (const result of results) progress.end(result);
+    return results;
+  };
+  let opened: OpenedFiles;
+  try {
+    opened = openFiles(rows[0]!.files, `${JSON.stringify(filesJobOf(rows))}\n`);
+  } catch (cause) {
+    return ends((cause as Error).message);
+  }
+  try {
+    const results = await copy(stack, 'mailhost import-files', opened.stream, rows, progress);
+    const failure = await opened.close(results.some(({ comparison }) => comparison));
+    return failure === undefined
+      ? results
+      : results.map((result) => ({ ...result, error: unended(result.account, failure).error }));
+  } catch (cause) {
+    const failure = await opened.close(false);
+    return ends([(cause as Error).message, ...(failure === undefined ? [] : [failure])].join('; '));
+  }
+}
+
+async function copy(
+  { connection, hostName }: HostStack,
+  command: string,
+  input: string | Readable,
+  rows: { account: string }[],
+  progress: ProgressLine,
+): Promise<Result[]> {
   const results: Result[] = [];
   let hasBegun = false;
   const lines = new PassThrough();
@@ -68,6 +126,7 @@ async function copy(
     for await (const line of createInterface({ input: lines })) {
       const { data } = hostLine.safeParse(fromJson(line));
       hasBegun ||= data !== undefined;
+      if (data?.received !== undefined) progress.receive(data.received);
       if (data?.account !== undefined && data.progress) progress.tell(data.account, data.progress);
       if (data?.result) {
         results.push(data.result);
@@ -75,9 +134,7 @@ async function copy(
       }
     }
   })();
-  const job = JSON.stringify(jobOf(rows, secrets, parallel));
-  const command = 'mailhost import';
-  const output = await onHost(connection, command, job, 0, lines);
+  const output = await onHost(connection, command, input, 0, lines);
   await read;
   const { status } = output;
   const words = reasonIn(output);

@@ -34,6 +34,8 @@ export type Progress = z.infer<typeof progress>;
 /** A line that the host program writes. */
 export const hostLine = z.object({
   account: z.string().optional(),
+  /** Octets of mail that were read from files. */
+  received: z.number().optional(),
   progress: progress.optional(),
   result: result.optional(),
 });

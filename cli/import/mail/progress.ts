@@ -12,6 +12,7 @@ export class ProgressLine {
   private ended = 0;
   private written = 0;
   private start: number | undefined;
+  private received: number | undefined;
 
   /**
    * @param mailboxes how many there are
@@ -23,7 +24,14 @@ export class ProgressLine {
     private readonly now: () => number = Date.now,
   ) {}
 
+  /** @param octets of files that the host has now */
+  receive(octets: number): void {
+    this.received = octets;
+    this.show();
+  }
+
   tell(account: string, progress: Progress): void {
+    this.received = undefined;
     this.start ??= this.now();
     this.of.set(account, progress);
     this.show();
@@ -41,6 +49,8 @@ export class ProgressLine {
 
   /** @returns the line as it is now */
   text(): string {
+    if (this.received !== undefined)
+      return `sending files: ${Math.floor(this.received / megabyte)} MB, ${this.ended} of ${this.mailboxes} mailboxes`;
     const { messages, octets, totalMessages, totalOctets } = sum([
       this.before,
       ...this.of.values(),

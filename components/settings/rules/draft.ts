@@ -33,7 +33,7 @@ export const at = <T>(value: T | undefined, ...path: Path): Placed<T>[] =>
 /** Names of the domains whose mail is delivered here. */
 export const domainsHere = ({ domains }: Draft): string[] =>
   placed(domains).flatMap(({ value: { name, parked, delivery } }) =>
-    name === undefined || parked || delivery === 'elsewhere' ? [] : [name],
+    name === undefined || parked || (delivery ?? 'here') !== 'here' ? [] : [name],
   );
 
 /** Names of the domains that have mail. */

@@ -116,6 +116,12 @@ def parse() -> argparse.Namespace:
         "pauses", commands.run_pauses, "what an operator has paused in OpenSMTPD, across a restart of it"
     ).add_argument("what", choices=("keep", "restore"))
     command("import", commands.run_import, "copy mailboxes of other hosts; a job as JSON on standard input")
+    command(
+        "import-files",
+        commands.run_import_files,
+        "copy mailboxes of a tar; on standard input a job as JSON in one line, then the tar",
+    )
+    command("copies", commands.run_copies, "write as JSON when accounts were copied from other hosts last")
     exporting = command(
         "export", commands.run_export, "write the mail and scripts of an account to standard output, as tar"
     )
@@ -150,4 +156,6 @@ WITHOUT_LOCK = (
     commands.run_reports,
     commands.run_pauses,
     commands.run_import,
+    commands.run_import_files,
+    commands.run_copies,
 )

@@ -33,7 +33,7 @@ from mailhost.failure import Failure
 from mailhost.figures import metrics, summary
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
-from mailhost.imports import job
+from mailhost.imports import job, lately
 from mailhost.prepare import prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
@@ -208,6 +208,15 @@ def run_purge(arguments: argparse.Namespace) -> None:
 
 def run_import(_arguments: argparse.Namespace) -> None:
     job.run(given(job.Job), lambda line: print(line, flush=True))
+
+
+def run_import_files(_arguments: argparse.Namespace) -> None:
+    files = parsed(job.FilesJob, sys.stdin.buffer.readline().decode(), "standard input")
+    job.run_files(files, sys.stdin.buffer, lambda line: print(line, flush=True))
+
+
+def run_copies(_arguments: argparse.Namespace) -> None:
+    print(json.dumps(lately.copies(), default=plain))
 
 
 def run_export(arguments: argparse.Namespace) -> None:

@@ -240,8 +240,12 @@ class Mailbox:
         """Of the folder that is open."""
         listed = self.client.uid("FETCH", "1:*", "(UID FLAGS INTERNALDATE)")[1]
         for line in (part for part in listed if isinstance(part, bytes)):
+            # A message without flags has an empty list of them.
             found = {
-                key: value for match in ATTRIBUTES.finditer(line) for key, value in match.groupdict().items() if value
+                key: value
+                for match in ATTRIBUTES.finditer(line)
+                for key, value in match.groupdict().items()
+                if value is not None
             }
             if "uid" not in found:
                 continue

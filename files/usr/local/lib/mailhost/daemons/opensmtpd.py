@@ -14,7 +14,7 @@ from mailhost.transaction import Staged
 #: Seconds that transfers, and then sessions with clients, have to end before a restart cuts them off.
 PATIENCE = 15
 #: Those of its configuration that change with accounts, aliases and domains, in the order in which they are updated.
-TABLES = ("onward", "virtuals", "credentials", "elsewhere", "domains", "recipients")
+TABLES = ("onward", "late", "virtuals", "credentials", "elsewhere", "forwarded", "domains", "recipients")
 
 
 class OpenSmtpd(Service):
@@ -60,7 +60,7 @@ class OpenSmtpd(Service):
 
 def check_table(path: str, text: str) -> None:
     """OpenSMTPD takes a malformed table in silence, and then refuses everyone."""
-    keyed = path.endswith(("virtuals", "onward", "credentials", "identities", "logins", "smarthost"))
+    keyed = path.endswith(("virtuals", "onward", "late", "credentials", "identities", "logins", "smarthost"))
     for number, line in enumerate(text.splitlines(), 1):
         if len(line.split(None, 1)) != (2 if keyed else 1):
             # The line itself may hold a secret.

@@ -7,11 +7,14 @@ from tables import Tables
 
 class Targets:
     def __init__(self, domains: str, virtuals: str):
-        """Of the paths of two tables. The domains that another host has are in one beside that of the domains, if there are any."""
+        """Of the paths of two tables. Those of domains that another host has are beside that of the domains, if there are any."""
         with open(domains) as lines:
             self.domains = set(lines.read().lower().split())
-        elsewhere = pathlib.Path(elsewhere_beside(domains))
-        self.elsewhere = set(elsewhere.read_text().lower().split()) if elsewhere.exists() else set()
+        self.elsewhere = set(words_in(beside(domains, "elsewhere")))
+        #: Domains that have moved away: what arrives for them is sent on, by the name of this host.
+        self.forwarded = set(words_in(beside(domains, "forwarded")))
+        #: That name, where there are such domains.
+        self.late_name = "".join(words_in(beside(domains, "late"))[1:2]).rpartition("@")[2]
         with open(virtuals) as lines:
             pairs = [line.lower().split(None, 1) for line in lines]
         # An apostrophe has a backslash before it.
@@ -39,7 +42,8 @@ class Targets:
             if address in seen:
                 continue
             seen.add(address)
-            if "@" in address and not self.is_here(address):
+            domain = address.rpartition("@")[2]
+            if "@" in address and (domain not in self.domains or domain in self.forwarded):
                 return True
             pending += self.of(address) or []
         return False
@@ -47,11 +51,18 @@ class Targets:
 
 def watched(domains: str, virtuals: str) -> Tables[Targets]:
     """The targets as of the tables at any time."""
-    return Tables(lambda: Targets(domains, virtuals), domains, virtuals, elsewhere_beside(domains))
+    others = [beside(domains, name) for name in ("elsewhere", "forwarded", "late")]
+    return Tables(lambda: Targets(domains, virtuals), domains, virtuals, *others)
 
 
-def elsewhere_beside(domains: str) -> str:
-    return str(pathlib.Path(domains).with_name("elsewhere"))
+def beside(domains: str, name: str) -> str:
+    return str(pathlib.Path(domains).with_name(name))
+
+
+def words_in(path: str) -> list[str]:
+    """None where there is no such file."""
+    file = pathlib.Path(path)
+    return file.read_text().lower().split() if file.exists() else []
 
 
 def parts_of(address: str) -> tuple[str, str]:

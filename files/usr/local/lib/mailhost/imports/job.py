@@ -9,16 +9,19 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from typing import Any, BinaryIO
 
 from mailhost.documents import plain
 from mailhost.failure import Failure
 from mailhost.imports import lately
+from mailhost.imports.archive import Archive
 from mailhost.imports.copying import Copy, Counts, Progress
 from mailhost.imports.imap import ImapSource, Login, Refused
+from mailhost.imports.local import LocalSource
 from mailhost.imports.mailbox import Full, Mailbox
 from mailhost.imports.memory import Memory
+from mailhost.imports.messages import Source
 from mailhost.imports.report import Comparison, compare
 
 LOCK = "/run/mailhost-import.lock"
@@ -62,6 +65,24 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True)
+class OfFiles:
+    """A mailbox in an archive."""
+
+    #: Its address here.
+    account: str
+    #: As the archive has it.
+    user: str
+    folders: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class FilesJob:
+    """The first line of standard input of `mailhost import-files`; the archive follows."""
+
+    accounts: tuple[OfFiles, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Result:
     """Of one account, at its end."""
 
@@ -80,6 +101,8 @@ class Line:
     """What is written to standard output, one a line."""
 
     account: str | None = None
+    #: Octets of mail that were read from an archive.
+    received: int | None = None
     progress: Progress | None = None
     result: Result | None = None
 
@@ -120,6 +143,32 @@ def run(job: Job, write: Callable[[str], Any]) -> None:
             write(json.dumps(line, default=plain))
 
 
+def run_files(job: FilesJob, stream: BinaryIO, write: Callable[[str], Any]) -> None:
+    """Raises Failure where the archive cannot be read to its end; nothing was copied then."""
+
+    def tell(line: Line) -> None:
+        write(json.dumps(line, default=plain))
+
+    with alone(), closing(Archive(stream, lambda octets: tell(Line(received=octets)))) as archive:
+        for item in job.accounts:
+            result = from_archive(archive, item, tell)
+            lately.note_files(result.account, is_whole(result))
+            tell(Line(item.account, result=result))
+
+
+def from_archive(archive: Archive, item: OfFiles, tell: Callable[[Line], None]) -> Result:
+    counts = Counts()
+    try:
+        source = LocalSource(archive, item.user)
+        comparison = once(
+            item.account, lambda: nullcontext(source), f"files of {item.user}", item.folders, counts, tell
+        )
+        counts.refused += source.unreadable
+    except (Failure, OSError, ValueError) as failure:
+        return result_of(item, counts, error=str(failure))
+    return result_of(item, counts, comparison)
+
+
 def is_whole(result: Result) -> bool:
     return result.comparison is not None and not result.refused
 
@@ -139,11 +188,14 @@ def work(groups: "queue.SimpleQueue[list[Item]]", lines: "queue.SimpleQueue[Line
 
 
 def copy_account(item: Item, tell: Callable[[Line], None]) -> Result:
+    def opened() -> AbstractContextManager[Source]:
+        return closing(ImapSource(item.login))
+
     total = Counts()
     for attempt in range(1, ATTEMPTS + 1):
         counts = Counts()
         try:
-            comparison = once(item, counts, lambda progress: tell(Line(item.account, dataclasses.replace(progress))))
+            comparison = once(item.account, opened, item.login.place, item.folders, counts, tell)
             error = None
         except (Refused, Full) as failure:
             return result_of(item, added(total, counts), error=str(failure))
@@ -157,19 +209,25 @@ def copy_account(item: Item, tell: Callable[[Line], None]) -> Result:
     return result_of(item, total, error=f"{error}. What was copied stays: import it again")
 
 
-def once(item: Item, counts: Counts, tell: Callable[[Progress], None]) -> Comparison:
-    with (
-        closing(Mailbox(item.account)) as here,
-        closing(ImapSource(item.login)) as there,
-        closing(Memory(item.account, item.login.place)) as memory,
-    ):
-        copy = Copy(there, here, memory, item.folders)
+def once(
+    account: str,
+    opened: Callable[[], AbstractContextManager[Source]],
+    place: str,
+    folders: dict[str, str],
+    counts: Counts,
+    tell: Callable[[Line], None],
+) -> Comparison:
+    def progressed(progress: Progress) -> None:
+        tell(Line(account, progress=dataclasses.replace(progress)))
+
+    with closing(Mailbox(account)) as here, opened() as there, closing(Memory(account, place)) as memory:
+        copy = Copy(there, here, memory, folders)
         copy.counts = counts
         copy.compare_lists()
         copy.plan()
-        tell(copy.progress)
+        progressed(copy.progress)
         copy.check_room()
-        copy.run(tell)
+        copy.run(progressed)
         return compare(copy)
 
 
@@ -190,5 +248,7 @@ def added(total: Counts, counts: Counts) -> Counts:
     )
 
 
-def result_of(item: Item, counts: Counts, comparison: Comparison | None = None, error: str | None = None) -> Result:
+def result_of(
+    item: Item | OfFiles, counts: Counts, comparison: Comparison | None = None, error: str | None = None
+) -> Result:
     return Result(item.account, counts.copied, counts.moved, counts.flagged, tuple(counts.refused), comparison, error)

@@ -35,9 +35,34 @@ def note(account: str, new: int, whole: bool) -> None:
     known = all_of(FILE)
     now = int(time.time())
     before = known.get(account, Last(None, now))
-    known[account] = Last(now if whole else before.copied, now if new else before.found)
+    put({**known, account: Last(now if whole else before.copied, now if new else before.found)})
+
+
+def note_files(account: str, whole: bool) -> None:
+    """Of files, which get no new mail: an account with no other source need not be copied again."""
+    known = all_of(FILE)
+    if whole:
+        put({**known, account: dataclasses.replace(known.get(account, Last()), copied=int(time.time()))})
+
+
+def put(known: dict[str, Last]) -> None:
     FILE.parent.mkdir(mode=0o700, exist_ok=True)
     put_private(FILE, json.dumps(known, default=plain))
+
+
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """What is asked before a switch, as `mailhost copies` writes it."""
+
+    #: When all of each account was copied last, in seconds since 1970.
+    copied: dict[str, int]
+    #: From when on that is fresh.
+    since: int
+
+
+def copies() -> Copies:
+    copied = {account: last.copied for account, last in all_of(FILE).items() if last.copied is not None}
+    return Copies(copied, int(time.time()) - GOOD)
 
 
 def warnings() -> Iterator[str]:
@@ -48,10 +73,11 @@ def warnings() -> Iterator[str]:
             continue
         if last.copied - (last.found or 0) >= SILENT or time.time() - last.copied < GOOD:
             continue
-        new = f", where new mail was found last at {moment(last.found)}" if last.found else ""
+        found = last.found or last.copied
         yield (
-            f"{account} was last copied from its other host at {moment(last.copied)}{new}: run `mailhost import` again, "
-            "before its domain is switched and after it, until the other host had no new mail for 5 days"
+            f"{account} was last copied from its other host at {moment(last.copied)}, where new mail was found last at "
+            f"{moment(found)}: run `mailhost import` again, before its domain is switched and after it. Once it finds nothing "
+            f"new, the other host may go for this account at {moment(found + SILENT)}"
         )
 
 

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
-import type { Connection } from './stack';
+
+/** How the stack reaches root on its host. */
+export interface Connection {
+  host: string;
+  user: string;
+  /** A line of authorized_keys(5) without its comment. */
+  hostKey: string;
+  privateKey: string;
+}
 
 export interface Output {
   /** ssh has 255 if it does not reach the host. */
