@@ -26,14 +26,18 @@ export function runPulumi(
 /**
  * Runs a command of `pulumi` that writes JSON.
  *
- * @returns what it wrote to standard output, whatever its exit status
+ * @returns what it wrote to standard output, and its exit status, whatever that is
  * @throws Error if it cannot be run, or wrote no JSON
  */
-export function pulumiJson(command: string[], words: string[], result: string): string {
+export function pulumiJson(
+  command: string[],
+  words: string[],
+  result: string,
+): { status: number | null; stdout: string } {
   const { status, stdout } = runPulumi([...command, '--non-interactive', ...words]);
   if (!stdout.includes('{'))
     throw new Error(
       `pulumi ${command.filter((word) => !word.startsWith('-')).join(' ')} failed with exit status ${status}, and wrote no ${result}.`,
     );
-  return stdout;
+  return { status, stdout };
 }

@@ -89,7 +89,7 @@ const known = {
  */
 export function readStack({ stack, host }: { stack?: string; host?: string } = {}): HostStack {
   const words = stack === undefined ? [] : ['--stack', stack];
-  return hostIn(pulumiJson(['stack', 'export', '--show-secrets'], words, 'state'), host);
+  return hostIn(pulumiJson(['stack', 'export', '--show-secrets'], words, 'state').stdout, host);
 }
 
 /**

@@ -93,7 +93,7 @@ export const daemonsReference = async (): Promise<Record<string, string>> => ({
   'files/usr/local/lib/mailhost/specs.json': await formatted(JSON.stringify(hostSpecs()), 'json'),
   'files/etc/sysusers.d/mailhost.conf': users(),
   'docs/hardening.md': await pageWith('docs/hardening.md', 'ports', ports()),
-  'docs/operating.md': await pageWith('docs/operating.md', 'mail clients', clients()),
+  'docs/mail-clients.md': await pageWith('docs/mail-clients.md', 'mail clients', clients()),
 });
 
 async function main(): Promise<void> {

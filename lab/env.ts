@@ -34,20 +34,12 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
   mkdirSync(backend, { recursive: true });
   const plugins = join(home, 'plugins');
   mkdirSync(plugins, { recursive: true });
-  // The user's plugin cache stays in use, and only read; the rest of the home is the lab's, and goes with it. In a shell of
-  // a lab PULUMI_HOME is that lab's.
-  const given = process.env.PULUMI_HOME;
-  const userHome =
-    given && !given.startsWith(stateRoot) ? resolve(given) : join(homedir(), '.pulumi');
-  const cache = join(userHome, 'plugins');
+  // The user's plugin cache stays in use, and only read; the rest of the home is the lab's, and goes with it.
+  const cache = userPlugins();
   for (const entry of existsSync(cache) ? readdirSync(cache) : []) {
     linkPlugin(join(cache, entry), join(plugins, entry));
   }
-  for (const name of providers) {
-    const folder = cacheFolder(name);
-    if (!onPath(name) && !existsSync(join(cache, folder)))
-      linkPlugin(standIn(name), join(plugins, folder));
-  }
+  for (const name of missingPlugins()) linkPlugin(standIn(name), join(plugins, cacheFolder(name)));
 
   const languageHosts = () => [
     bundle('lab/engine/nodejs', 'pulumi-language-nodejs'),
@@ -73,6 +65,17 @@ export function environment(lab: Lab, engine: string | undefined): Record<string
     PULUMI_IGNORE_AMBIENT_PLUGINS: 'false',
     ...apiAccess(lab),
   };
+}
+
+/** The official plugins that are neither on PATH nor in the user's cache. */
+export const missingPlugins = () =>
+  providers.filter((name) => !onPath(name) && !existsSync(join(userPlugins(), cacheFolder(name))));
+
+/** The user's plugin cache; in a shell of a lab PULUMI_HOME is that lab's. */
+function userPlugins(): string {
+  const given = process.env.PULUMI_HOME;
+  const home = given && !given.startsWith(stateRoot) ? resolve(given) : join(homedir(), '.pulumi');
+  return join(home, 'plugins');
 }
 
 /** PATH without the `bin` of any lab: its `pulumi` is for a shell outside, and would start itself. */

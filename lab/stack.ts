@@ -50,7 +50,7 @@ export class Stack {
    * @param folder of another project
    */
   constructor(
-    private readonly lab: Lab,
+    protected readonly lab: Lab,
     readonly configFile?: string,
     private readonly folder = project,
   ) {

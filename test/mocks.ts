@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import * as pulumi from '@pulumi/pulumi';
 import { MockMonitor } from '@pulumi/pulumi/runtime/mocks';
 import { cloudflareLimit } from '../components/dns/cloudflare';
+import '../stackTraces';
 
 // The plans of many tests are made in one process, and ask nobody.
 cloudflareLimit.calls = Infinity;

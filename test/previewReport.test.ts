@@ -12,7 +12,7 @@ import { reportOf } from '../components/review/report';
 import { parsePlan } from '../cli/review/plan';
 import { reviewOf } from '../components/review/review';
 import { textReview } from '../components/review/text';
-import { changedSecrets } from '../components/review/secrets';
+import { changedSecrets, secretsNamedIn } from '../components/review/secrets';
 import { unknown } from '../components/review/values';
 import { example, hash } from './example';
 import { record, type StackState } from './mocks';
@@ -234,6 +234,18 @@ describe('secrets of a push', () => {
   });
 });
 
+it('takes no line of a file in a report for the name of a secret', () => {
+  const line = 'changed secret: password of anna@example.org';
+  const texts = ['a', 'b'].map((word) => `${line}\n${word}\n`);
+  const [before, after] = texts.map((text) =>
+    plain({ create: 'mailhost activate dovecot', stdin: files({ '/a': text }) }),
+  );
+  const review = reviewOf(planOf([planned(command, before, after!)]));
+  const report = reportOf(review, { resources: 1, files: 1, records: 0 }, 'full', false);
+  expect(report).toContain(line);
+  expect([...secretsNamedIn(report)]).toEqual([]);
+});
+
 describe('a resource that is removed', () => {
   it('has the content of its record as the stack had written it', () => {
     const outputs = {
@@ -259,6 +271,26 @@ describe('a resource that is removed', () => {
   ])('shows no secret of %s', (type, outputs) => {
     const step = removalStep(inMailHost(type, 'mail-x'), type, 'mail-x', outputs);
     expect(JSON.stringify(step)).not.toContain('hunter2');
+  });
+
+  it('names the secrets of a push, as one that is new does', () => {
+    const create = 'mailhost stage backup --tag 1';
+    const stdin = files({ '/etc/mailhost/restic.password': 'hunter2' });
+    const removed = removalStep(inMailHost(command, 'mail-x'), command, 'mail-x', {
+      create,
+      stdin,
+    });
+    const added = planned(command, undefined, {
+      ...plain({ create }),
+      stdin: { value: stdin, isSecret: true },
+    });
+    const lines = [added, removed].map((step) =>
+      textReview(reviewOf(planOf([step])), { isColoured: false, context: 0, isSummary: false })
+        .split('\n')
+        .find((line) => line.includes('secret')),
+    );
+    const path = '/etc/mailhost/restic.password';
+    expect(lines).toEqual([`  new secret: ${path}`, `  removed secret: ${path}`]);
   });
 });
 
@@ -323,7 +355,7 @@ describe('a report', () => {
     expect(report(step, 'summary', true)).toEqual([
       'Review: Harmless: 1 created; 3 resources of the mail host compared',
       'Effects',
-      '  - others send mail for a.example to b.example',
+      '  - other systems send mail for a.example to b.example',
       '  - after 30 min: every resolver finds the new a.example MX',
     ]);
     expect(report(step, 'full', true).at(-1)).toContain('+ a.example. 300 MX 10 b.example');

@@ -163,12 +163,12 @@ const table: Record<string, Change | NoEffect> = {
   },
   'domains.name': {
     to: { domains: [...example.domains, { name: 'example.com' }] },
-    says: /^takes mail for example\.com$/,
+    says: /^accepts mail for example\.com$/,
   },
   'domains.zone': { noEffect: 'the same records are in a zone of another name or id' },
   'domains.parked': {
     to: { domains: [org!, { ...net!, parked: true }], accounts: [{ ...anna!, aliases: [] }] },
-    says: /^others send no mail to example\.net, which has a null MX$/,
+    says: /^other systems send no mail to example\.net, which has a null MX$/,
   },
   'domains.delivery': {
     from: withOrg({ delivery: 'elsewhere' }),
@@ -181,11 +181,11 @@ const table: Record<string, Change | NoEffect> = {
   },
   'domains.spf': {
     to: withOrg({ spf: ['ip4:192.0.2.1'] }),
-    says: /^senders at ip4:192\.0\.2\.1 may use example\.org \(SPF\)$/,
+    says: /^senders at ip4:192\.0\.2\.1 may send as example\.org \(SPF\)$/,
   },
   'domains.dmarcPolicy': {
     to: withOrg({ dmarcPolicy: 'none' }),
-    says: /^others are asked to let pass mail in the name of example\.org that fails DMARC, instead of to reject it$/,
+    says: /^receivers are asked to let pass mail in the name of example\.org that fails DMARC, instead of to reject it$/,
   },
   'domains.dkimGeneration': {
     to: withOrg({ dkimGeneration: 2 }),
@@ -239,8 +239,11 @@ const table: Record<string, Change | NoEffect> = {
     to: { messageSize: 50 },
     says: /^refuses messages larger than 50 MB, received or sent; the limit was 35 MB$/,
   },
-  spamTagLevel: { to: { spamTagLevel: 3 }, says: /^marks mail as spam from a score of 3 / },
-  spamJunkLevel: { to: { spamJunkLevel: 9 }, says: /^takes mail for junk from a score of 9 / },
+  spamTagLevel: {
+    to: { spamTagLevel: 3 },
+    says: /^marks mail as spam in its headers from a score of 3 /,
+  },
+  spamJunkLevel: { to: { spamJunkLevel: 9 }, says: /^treats mail as junk from a score of 9 / },
   spamAction: { to: { spamAction: 'hold' }, says: /^junk is held instead of filed into Junk$/ },
   antivirus: { to: { antivirus: true }, says: /^ClamAV scans all mail for viruses/ },
   virusAction: {
@@ -250,7 +253,7 @@ const table: Record<string, Change | NoEffect> = {
   },
   enforceDmarc: {
     to: { enforceDmarc: false },
-    says: /^no longer takes mail for spam because it fails DMARC$/,
+    says: /^no longer treats mail as spam because it fails DMARC$/,
   },
   messagesPerHour: {
     to: { messagesPerHour: 100 },
@@ -304,7 +307,9 @@ const table: Record<string, Change | NoEffect> = {
     says: /^mail clients no longer find their configuration at autoconfig and autodiscover/,
   },
   metrics: {
-    noEffect: 'only named administrators may read them',
+    from: { adminNetworks: ['192.0.2.0/24'] },
+    to: { adminNetworks: ['192.0.2.0/24'], metrics: true },
+    says: /^serves figures about mail to Prometheus, at \/metrics, to the networks in adminNetworks$/,
   },
   dns: { noEffect: 'the operator publishes the same records' },
   dnssec: {

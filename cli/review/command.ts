@@ -8,6 +8,7 @@ import { htmlReview } from './html';
 import { markdownReview } from './markdown';
 import { parsePlan } from './plan';
 import type { Mark, Review } from '../../components/review/model';
+import type { Plan } from '../../components/review/plan';
 import { reviewOf } from '../../components/review/review';
 import { textReview } from '../../components/review/text';
 
@@ -50,7 +51,7 @@ export const reviewCommand = (): Command =>
       '\nExit status: 0 harmless or nothing changes, 2 risky, 3 blocked, 1 if no review could be made',
     )
     .action(async (words: string[], options: Options) => {
-      const review = reviewOf(parsePlan(await planText(words)));
+      const review = reviewOf(await planOf(words));
       const written = render(review, options);
       if (options.output === undefined) process.stdout.write(written);
       else writeFileSync(options.output, written);
@@ -70,14 +71,14 @@ function render(review: Review, { format, output, context, summary }: Options): 
 }
 
 /** Words that begin with a hyphen are for `pulumi preview`, as is everything behind them. */
-function planText([file, ...rest]: string[]): Promise<string> | string {
+async function planOf([file, ...rest]: string[]): Promise<Plan> {
   if (file === undefined) return runPreview([]);
   if (/^-./.test(file)) return runPreview([file, ...rest]);
   if (rest.length > 0)
     throw new Error(
       `one preview can be reviewed at a time, and ${rest.length + 1} files are given. Arguments of pulumi preview belong behind --.`,
     );
-  return file === '-' ? textOfStream(process.stdin) : textOfFile(file);
+  return parsePlan(file === '-' ? await textOfStream(process.stdin) : textOfFile(file));
 }
 
 function textOfFile(file: string): string {
@@ -96,5 +97,12 @@ function textOfFile(file: string): string {
   }
 }
 
-/** A preview that fails writes its reasons as JSON, too. */
-const runPreview = (words: string[]) => pulumiJson(['preview', '--json'], words, 'preview');
+/** A preview that fails writes most reasons as JSON, too; those of a policy and of `--expect-no-changes` only to the terminal. */
+function runPreview(words: string[]): Plan {
+  const { status, stdout } = pulumiJson(['preview', '--json'], words, 'preview');
+  const plan = parsePlan(stdout);
+  const message = `pulumi preview failed with exit status ${status}, and its JSON has no reason: see what it wrote to the terminal`;
+  return status === 0 || plan.diagnostics.some(({ severity }) => severity === 'error')
+    ? plan
+    : { ...plan, diagnostics: [...plan.diagnostics, { severity: 'error', message }] };
+}

@@ -9,6 +9,8 @@ import {
   editNote,
   headline,
   heading,
+  isRecordLine,
+  isShort,
   markTitles,
   timeOf,
 } from '../../components/review/words';
@@ -128,17 +130,18 @@ const recordTable = (changes: Section['changes']) => [
       const { before, after } = record!;
       return [
         (after ?? before)?.title ?? name,
-        before && markup`<del>${before.data}</del>`,
-        after && markup`<ins>${after.data}</ins>`,
+        deleted(before?.data),
+        inserted(after?.data),
         [...new Set([before?.ttl, after?.ttl])].filter((ttl) => ttl !== undefined).join(' → '),
         [markOf(mark), ' ', reason],
       ];
     }),
   ),
-  ...changes.flatMap(({ edits, record, name }) =>
-    edits
-      .filter(({ at }) => ![record!.before?.title, record!.after?.title].includes(at))
-      .map((edit) => diff(edit, `${name}: ${edit.at}`)),
+  ...changes.flatMap((change) =>
+    editBlocks(
+      change,
+      change.edits.filter(({ at }) => !isRecordLine(change, at)),
+    ),
   ),
 ];
 
@@ -146,9 +149,24 @@ function changeBlock(change: Change & Verdict): Html {
   const what = heading(change);
   return markup`<div class="change">
 <p>${markOf(change.mark)} ${what && markup`<b>${what}</b>. `}${change.reason}</p>
-${change.edits.map((edit) => diff(edit, editNote(change, edit)))}</div>
+${editBlocks(change, change.edits)}</div>
 `;
 }
+
+/** Values of one line in a table, all others side by side. */
+function editBlocks(change: Change, edits: Edit[]): Html[] {
+  const short = edits.filter((edit) => isShort(change, edit));
+  const rows = short.map(({ at, before, after }) => [at, deleted(before), inserted(after)]);
+  return [
+    ...(rows.length > 0 ? [table('list values', ['Property', 'Before', 'After'], rows)] : []),
+    ...edits
+      .filter((edit) => !short.includes(edit))
+      .map((edit) => diff(edit, editNote(change, edit))),
+  ];
+}
+
+const deleted = (text?: string) => text !== undefined && markup`<del>${text}</del>`;
+const inserted = (text?: string) => text !== undefined && markup`<ins>${text}</ins>`;
 
 const diff = (edit: Edit, note: string): Html => markup`<figure>
 <figcaption>${note}</figcaption>

@@ -10,7 +10,7 @@ import {
   heading,
   markTitles,
 } from '../../components/review/words';
-import { visible } from '../../components/review/terminal';
+import { visible, visibleName } from '../../components/review/terminal';
 
 /** Characters that a comment on GitHub may have; GitLab takes more. */
 export const commentLimit = 65_536;
@@ -19,6 +19,8 @@ export const commentLimit = 65_536;
 interface Part {
   full: string;
   short: string;
+  /** As much of it as there is room for; empty if there is too little. */
+  cut?: (room: number) => string;
 }
 
 /**
@@ -60,17 +62,20 @@ function listPart(title: string, items: string[]): Part | undefined {
 function messagePart(title: string, messages: string[]): Part | undefined {
   if (messages.length === 0) return undefined;
   return {
-    full: `**${title}**\n\n${messages.map((message) => fenced('text', `${visible(message)}\n`)).join('')}`,
+    full: `**${title}**\n\n${messages.map((message) => fenced('text', `${withoutActions(visible(message))}\n`)).join('')}`,
     short: leftOut(title, messages.length),
   };
 }
+
+/** GitLab does what a line says that begins with a slash (`/merge`), and has not always spared code in longer fences. */
+const withoutActions = (text: string): string => text.replaceAll(/^\//gm, ' /');
 
 const leftOut = (title: string, count: number | string) =>
   `**${title}**: ${count}, left out for lack of room\n\n`;
 
 function sectionPart({ title, changes }: Section): Part {
   const count = amountOf(changes);
-  const inner = changes.map((change) => {
+  const blocks = changes.map((change) => {
     const parts = change.edits.map((edit) => {
       const note = editNote(change, edit);
       return `${note ? `${code(note)}\n\n` : ''}${diffBlock(edit)}`;
@@ -81,9 +86,18 @@ function sectionPart({ title, changes }: Section): Part {
     return `${what ? `${code(what)}\n\n` : ''}${risk}${parts.join('')}`;
   });
   const mark = icons[verdictOf(changes).mark];
+  const folded = (inner: string[]) =>
+    `<details>\n<summary>${mark} <b>${title}</b>${count && `: ${count}`}</summary>\n\n${inner.join('')}</details>\n\n`;
+  const remark = (left: number) =>
+    `The remaining ${left} of ${blocks.length} changes are left out for lack of room: run \`mailhost review\` to see them.\n\n`;
   return {
-    full: `<details>\n<summary>${mark} <b>${title}</b>${count && `: ${count}`}</summary>\n\n${inner.join('')}</details>\n\n`,
+    full: folded(blocks),
     short: `${mark} ${leftOut(title, count || 'changes')}`,
+    cut: (room) => {
+      let used = folded([remark(blocks.length)]).length;
+      const kept = blocks.findIndex((block) => (used += block.length) > room);
+      return kept > 0 ? folded([...blocks.slice(0, kept), remark(blocks.length - kept)]) : '';
+    },
   };
 }
 
@@ -109,7 +123,7 @@ function fenced(language: string, text: string): string {
 }
 
 function code(text: string): string {
-  const shown = visible(text).replaceAll('\n', ' ');
+  const shown = visibleName(text);
   const fence = '`'.repeat(longestRun(shown) + 1);
   return `${fence} ${shown} ${fence}`;
 }
@@ -143,7 +157,7 @@ const plain = (text: string): string =>
 /** In a cell of a table a bar ends it, in code as well. */
 const cell = (text: string): string => escaped(text).replaceAll(/(?<!\\)\|/g, '\\|');
 
-/** All parts in full as long as there is room for the others in short. */
+/** All parts in full, or as much of each as fits, as long as there is room for the others in short. */
 function fitted(head: string, parts: Part[]): string {
   const remark = (left: number) =>
     `${left} more parts are left out for lack of room: run \`mailhost review\` to see them.\n`;
@@ -156,10 +170,12 @@ function fitted(head: string, parts: Part[]): string {
     const fitting = pieces.filter((piece) => (used += piece.length) <= commentLimit);
     return `${head}${fitting.join('')}${remark(parts.length - fitting.length)}`;
   }
-  parts.forEach(({ full, short }, index) => {
-    if (full.length - short.length > room) return;
-    room -= full.length - short.length;
-    pieces[index] = full;
+  parts.forEach(({ full, short, cut }, index) => {
+    const most = short.length + room;
+    const piece = full.length > most ? cut?.(most) : full;
+    if (!piece) return;
+    room = most - piece.length;
+    pieces[index] = piece;
   });
   return `${head}${pieces.join('')}`;
 }

@@ -1,5 +1,6 @@
+import { stripVTControlCharacters } from 'node:util';
 import { z } from 'zod';
-import type { Plan, State, Step } from '../../components/review/plan';
+import type { Diagnostic, Plan, State, Step } from '../../components/review/plan';
 import { reportTitle } from '../../components/review/report';
 import { secretsNamedIn } from '../../components/review/secrets';
 
@@ -57,13 +58,15 @@ export function parsePlan(text: string): Plan {
   const [, stack, project] = /^urn:pulumi:(.+?)::(.+?)::/.exec(all[0]?.urn ?? '') ?? [];
   const messages = (diagnostics ?? []).map(({ message, severity }) => ({
     severity: severity ?? 'info',
-    message: (message ?? '').replace(/^(?:warning|error|info): /, '').trim(),
+    message: stripVTControlCharacters(message ?? '')
+      .replace(/^(?:warning|error|info): /, '')
+      .trim(),
   }));
   const isReport = ({ message }: { message: string }) => message.startsWith(reportTitle);
   return {
     stack: stack === undefined ? '' : `${project}/${stack}`,
     steps: all,
-    diagnostics: messages.filter(
+    diagnostics: withoutTraces(messages).filter(
       (one) => one.message !== '' && !namesPluginPath(one.message) && !isReport(one),
     ),
     reportedSecrets: secretsNamedIn(
@@ -77,6 +80,22 @@ export function parsePlan(text: string): Plan {
       : undefined,
     outputs: root?.before?.outputs ?? {},
   };
+}
+
+/**
+ * Without what the SDK writes, line by line, when it cannot report an error because the engine has stopped: the engine's own
+ * error says why.
+ */
+function withoutTraces(messages: Diagnostic[]): Diagnostic[] {
+  let isTrace = false;
+  return messages.filter(({ severity, message }) => {
+    if (severity !== 'info#err') return true;
+    const isFirst = message.startsWith('failed to deliver log message');
+    const isLast = message.startsWith('message severity:');
+    const isKept = !isTrace && !isFirst;
+    isTrace = (isTrace || isFirst) && !isLast;
+    return isKept;
+  });
 }
 
 /** The engine reports where it found a plugin that it did not install: a path of the machine, not part of the change. */

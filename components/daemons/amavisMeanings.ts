@@ -7,12 +7,13 @@ export const amavisMeanings: Meaning[] = [
   valueMeaning(
     path,
     /^\$sa_tag2_level_deflt = (\S+);$/m,
-    (before, after) => `marks mail as spam from a score of ${after} instead of ${before}`,
+    (before, after) =>
+      `marks mail as spam in its headers from a score of ${after} instead of ${before}`,
   ),
   valueMeaning(
     path,
     /^\$sa_kill_level_deflt = (\S+);$/m,
-    (before, after) => `takes mail for junk from a score of ${after} instead of ${before}`,
+    (before, after) => `treats mail as junk from a score of ${after} instead of ${before}`,
   ),
   valueMeaning(
     path,

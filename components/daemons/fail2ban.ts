@@ -16,7 +16,7 @@ export const fail2ban: DaemonSpec = {
     valueMeaning(
       '/etc/fail2ban/jail.local',
       /^ignoreip = (.+)$/m,
-      (_before, after) => `fail2ban shuts out every network but ${after.split(' ').join(', ')}`,
+      (_before, after) => `fail2ban never blocks ${after.split(' ').join(', ')}`,
     ),
   ],
   unit: 'fail2ban',

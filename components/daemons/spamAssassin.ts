@@ -8,8 +8,7 @@ export const spamAssassin: DaemonSpec = {
   effect: 'restarts spamd and amavis; mail waits in the queue until amavis answers',
   together: {
     with: 'amavis',
-    effect:
-      'restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers',
+    effect: 'restarts spamd once and amavis twice; mail waits in the queue until amavis answers',
   },
   meanings: [
     {
@@ -19,8 +18,8 @@ export const spamAssassin: DaemonSpec = {
         if (old === next) return [];
         return [
           next
-            ? 'takes mail for spam that fails DMARC where its domain asks to reject it'
-            : 'no longer takes mail for spam because it fails DMARC',
+            ? 'treats mail as spam if it fails DMARC and its domain asks to reject such mail'
+            : 'no longer treats mail as spam because it fails DMARC',
         ];
       },
     },

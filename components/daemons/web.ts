@@ -34,6 +34,18 @@ export const web: DaemonSpec = {
   goes: 'mail clients no longer find their configuration at autoconfig and autodiscover, nor other systems an MTA-STS policy if one is announced; SRV records stay',
   meanings: [
     {
+      path: '/etc/nginx/nginx.conf',
+      says: (before, after) => {
+        const [old, next] = [before, after].map((text) => text.includes('location = /metrics'));
+        if (old === next) return [];
+        return [
+          next
+            ? 'serves figures about mail to Prometheus, at /metrics, to the networks in adminNetworks'
+            : 'no longer serves figures about mail at /metrics',
+        ];
+      },
+    },
+    {
       path: policyFile,
       says: (before, after) => {
         const [old, next] = [before, after].map((text) => /^mode: (\w+)/m.exec(text)?.[1]);

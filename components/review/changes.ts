@@ -2,7 +2,7 @@ import type { HostFiles } from '../hostFiles/files';
 import { commandOf, pushOf, works, type Work } from './pushes';
 import type { Plan, Step } from './plan';
 import type { SecretChange } from './secrets';
-import { isRecord, recordIn, type DnsRecord } from './records';
+import { isRecord, recordIn, type RecordChange } from './records';
 import { filesIn, isUnknown, secret, textOf, valueAt } from './values';
 
 export type Action = 'add' | 'import' | 'change' | 'replace' | 'remove';
@@ -34,7 +34,7 @@ export interface Change {
   /** If it runs the host program: what it pushes, such as `dovecot`, or does, such as `check`. */
   push?: string;
   /** If it is a DNS record. */
-  record?: { before?: DnsRecord; after?: DnsRecord };
+  record?: RecordChange;
   /** The resource's inputs. */
   before?: Record<string, unknown>;
   after?: Record<string, unknown>;
@@ -92,14 +92,18 @@ export function changesIn(plan: Plan): Change[] {
         edits,
         replaceReasons: step.replaceReasons,
         push,
-        record: isRecord(step.type)
-          ? { before: recordIn(step.before?.inputs), after: recordIn(step.after?.inputs) }
-          : undefined,
+        record: isRecord(step.type) ? recordsOf(step) : undefined,
         before: step.before?.inputs,
         after: step.after?.inputs,
       },
     ];
   });
+}
+
+/** Undefined if neither side has what makes a record. */
+function recordsOf({ before, after }: Step): RecordChange | undefined {
+  const record = { before: recordIn(before?.inputs), after: recordIn(after?.inputs) };
+  return record.before || record.after ? record : undefined;
 }
 
 /** Groups the resources inside it, and has nothing of its own. */
@@ -131,10 +135,12 @@ function editsOf(step: Step): Edit[] {
   };
 
   const handled = new Set(['__defaults']);
-  if (isRecord(step.type)) {
-    const [old, next] = [recordIn(of.before), recordIn(of.after)];
-    add(next?.title ?? old?.title ?? step.name, old?.line, next?.line);
-    for (const key of ['content', 'data', 'name', 'priority', 'ttl', 'type']) handled.add(key);
+  const [old, next] = isRecord(step.type) ? [recordIn(of.before), recordIn(of.after)] : [];
+  const title = (next ?? old)?.title;
+  if (title !== undefined) {
+    add(title, old?.line, next?.line);
+    for (const key of ['content', 'data', 'name', 'priority', 'ttl', 'type', 'value'])
+      handled.add(key);
     // Of a record that is made or deleted the rest says nothing more.
     if (!old || !next) for (const key of ['zoneId', 'proxied']) handled.add(key);
   }
@@ -150,17 +156,31 @@ function editsOf(step: Step): Edit[] {
       handled.add('stdin');
       edits.push(...fileEdits(oldFiles ?? {}, newFiles ?? {}));
     }
+    if (!(before && after) && [of.before.stdin, of.after.stdin].includes(secret)) {
+      handled.add('stdin');
+      edits.push(secretEdit('stdin', step));
+    }
   }
 
   const keys = [...new Set([...Object.keys(of.before), ...Object.keys(of.after)])].sort();
   for (const key of keys.filter((one) => !handled.has(one)))
-    add(key, textOf(of.before[key]), textOf(of.after[key]));
+    add(
+      title === undefined ? key : `${title} ${key}`,
+      textOf(of.before[key]),
+      textOf(of.after[key]),
+    );
   if (before && after) {
     add('protect', String(before.protect), String(after.protect));
     edits.push(...reportedEdits(step, handled, edits));
   }
   return edits;
 }
+
+const secretEdit = (at: string, { changedSecrets }: Step): Edit => ({
+  at,
+  isSecret: true,
+  ...(changedSecrets ? { changedSecrets } : {}),
+});
 
 export const isCommand = (type: string) => type === 'command:remote:Command';
 const isFilesOrNothing = (value: unknown) => value === undefined || filesIn(value) !== undefined;
@@ -182,19 +202,15 @@ function fileEdits(
 }
 
 /** What the provider reports as differing though the inputs read the same: secrets, and what was changed outside the stack. */
-function reportedEdits(
-  { before, after, differing, changedSecrets }: Step,
-  handled: Set<string>,
-  shown: Edit[],
-) {
+function reportedEdits(step: Step, handled: Set<string>, shown: Edit[]) {
+  const { before, after, differing } = step;
   const edits: Edit[] = [];
   for (const path of new Set(differing)) {
     const [key = path] = /^[^.[]+/.exec(path) ?? [];
     const [old, next] = [before, after].map((state) => textOf(valueAt(state?.inputs, path)));
     const isShown = [...shown, ...edits].some(({ at }) => /^[^.[]+/.exec(at)?.[0] === key);
     if (key === 'connection' || (isShown && !(old === secret && next === secret))) continue;
-    if (old === next && next?.includes(secret))
-      edits.push({ at: path, isSecret: true, ...(changedSecrets ? { changedSecrets } : {}) });
+    if (old === next && next?.includes(secret)) edits.push(secretEdit(path, step));
     else if (!handled.has(key)) {
       const [real, wanted] = [textOf(before?.outputs[key]), textOf(after?.inputs[key])];
       if (real !== wanted) edits.push({ at: key, before: real, after: wanted });

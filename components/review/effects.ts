@@ -6,6 +6,7 @@ import { heldMail } from './measured';
 import { kinds, type Effect, type KeyDates } from './model';
 import type { Plan } from './plan';
 import { works, type Work } from './pushes';
+import { recordsIn } from './records';
 import { passwordOf } from './secrets';
 import { some } from './terminal';
 import { effectLine, forSeconds } from './words';
@@ -55,7 +56,7 @@ function pushEffects(changes: Change[]): Effect[] {
     ...(isNewHost
       ? [
           {
-            what: `makes ${again.length} pushes to a new host: ${again.map((name) => known.get(name)!.title).join(', ')}`,
+            what: `sets up the new host in ${again.length} steps: ${again.map((name) => known.get(name)!.title).join(', ')}`,
             kind: 'note' as const,
           },
         ]
@@ -128,7 +129,11 @@ function keyEffects(changes: Change[]): Effect[] {
   const signing = new Map<string, string[]>();
   for (const [name, selector] of after!) {
     const old = before!.get(name);
-    const key = `signs with the DKIM key ${selector} instead of ${old}`;
+    const record = `${old}._domainkey.${name}`;
+    const stays = changes.some((change) => change.record?.before?.name === record)
+      ? ''
+      : ', whose record stays for mail that is on its way';
+    const key = `signs with the DKIM key ${selector} instead of ${old}${stays}`;
     if (before!.has(name) && old !== selector)
       signing.set(key, [...(signing.get(key) ?? []), name]);
   }
@@ -139,9 +144,7 @@ function keyEffects(changes: Change[]): Effect[] {
 }
 
 function dnsEffects(changes: Change[]): Effect[] {
-  const records = changes.flatMap(({ record, action }) =>
-    record && action !== 'import' ? [record] : [],
-  );
+  const records = recordsIn(changes).map(({ record }) => record);
   const old = new Map<number, string[]>();
   for (const { before, after } of records)
     if (before?.ttl !== undefined && before.line !== after?.line)

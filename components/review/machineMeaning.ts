@@ -9,19 +9,22 @@ export const machineEffects = (changes: Change[]): Effect[] =>
   changes.flatMap((change) => byType[change.type]?.(change) ?? []);
 
 const stops = (what: string): Effect[] => [{ what, kind: 'stops' }];
+/** In the lab a server has less to start than at Hetzner. */
+const boots = (seconds: number | undefined) =>
+  forSeconds(seconds).replace(')', '; a server at Hetzner boots more slowly)');
 const means = (what: string): Effect[] => [{ what, kind: 'means' }];
 
 const byType: Record<string, (change: Change) => Effect[]> = {
   'hcloud:index/server:Server': (server) => {
     if (server.action === 'replace')
       return stops(
-        `replaces the server: no mail is accepted or read until the new one answers${forSeconds(replacedServer)}; other systems try again, and the queue goes on from the volume`,
+        `replaces the server: no mail is accepted or read until the new one answers${boots(replacedServer)}; other systems try again, and the queue goes on from the volume`,
       );
     if (server.action === 'remove')
       return stops('deletes the server: no mail is accepted any more');
     return server.action === 'change' && resizes(server)
       ? stops(
-          `turns the server off and on to resize it${forSeconds(resizedServer)}: other systems try again meanwhile`,
+          `turns the server off and on to resize it: no mail is accepted or read meanwhile${boots(resizedServer)}; other systems try again`,
         )
       : [];
   },

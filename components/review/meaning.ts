@@ -55,7 +55,12 @@ function accountEffects(changes: Change[]): Effect[] {
         ]
       : []),
     ...(added.length > 0
-      ? [{ what: `adds ${named('account', added)}`, kind: 'means' as const }]
+      ? [
+          {
+            what: `adds ${named('account', added)}: ${added.length > 1 ? 'they' : 'it'} can log in, and ${added.length > 1 ? 'receive' : 'receives'} mail`,
+            kind: 'means' as const,
+          },
+        ]
       : []),
   ];
 }
@@ -67,7 +72,7 @@ function domainEffects(changes: Change[]): Effect[] {
       ? [{ what: `refuses mail for ${some(removed)}`, kind: 'stops' as const }]
       : []),
     ...(added.length > 0
-      ? [{ what: `takes mail for ${some(added)}`, kind: 'means' as const }]
+      ? [{ what: `accepts mail for ${some(added)}`, kind: 'means' as const }]
       : []),
   ];
 }
@@ -85,11 +90,13 @@ function fileEffects(change: Change): Effect[] {
 }
 
 function secretEffects(changes: Change[]): Effect[] {
-  const secrets = changes.flatMap(({ push, edits }) =>
-    edits
-      .filter(({ isSecret }) => isSecret)
-      .map((edit) => ({ edit, work: works().get(push ?? '') })),
-  );
+  const secrets = changes
+    .filter(isPush)
+    .flatMap(({ push, edits }) =>
+      edits
+        .filter(({ isSecret }) => isSecret)
+        .map((edit) => ({ edit, work: works().get(push ?? '') })),
+    );
   const known = secrets.flatMap(({ edit }) => edit.changedSecrets ?? []);
   const passwords = [...new Set(withNewPassword(known))];
   const { added, removed } = accountsOf(changes);

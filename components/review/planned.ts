@@ -64,12 +64,12 @@ export function plannedStep(
           ),
     replaceReasons: [],
   };
-  return changed.includes('stdin') && isSecret('stdin')
+  return (changed.includes('stdin') || op === 'create') && isSecret('stdin')
     ? {
         ...step,
         changedSecrets: changedSecrets(
           pushOf(step, prefixes),
-          before!.stdin?.value,
+          before?.stdin?.value,
           after.stdin?.value,
         ),
       }
@@ -86,12 +86,12 @@ export function removalStep(
   name: string,
   outputs: Record<string, unknown>,
 ): Step {
-  const inputs = isRecord(type)
+  const inputs: State['inputs'] = isRecord(type)
     ? recordInputs(outputs)
     : isCommand(type)
       ? commandInputs(outputs)
       : {};
-  return {
+  const step: Step = {
     op: 'delete',
     urn,
     type,
@@ -100,6 +100,9 @@ export function removalStep(
     differing: [],
     replaceReasons: [],
   };
+  return inputs.stdin === secret
+    ? { ...step, changedSecrets: changedSecrets(pushOf(step, []), outputs.stdin, '{}') }
+    : step;
 }
 
 /** The content of a record that is made from `data` is put together by the provider. */
@@ -118,7 +121,7 @@ function recordInputs({
 }
 
 /** Secrets are staged by commands of their own. */
-function commandInputs({ create, stdin }: Record<string, unknown>) {
+function commandInputs({ create, stdin }: Record<string, unknown>): State['inputs'] {
   const isStaging = typeof create !== 'string' || /\bmailhost stage\b/.test(create);
-  return isStaging ? { create } : { create, stdin };
+  return { create, stdin: isStaging && stdin !== undefined ? secret : stdin };
 }

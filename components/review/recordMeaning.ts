@@ -3,7 +3,7 @@ import { unquoted } from '../dns/recordForms';
 import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
 import type { Effect } from './model';
-import type { DnsRecord } from './records';
+import { recordsIn, type DnsRecord, type RecordChange } from './records';
 import { some } from './terminal';
 
 /** What one record means, with `%` in place of the domain, so that those of many domains are one sentence. */
@@ -12,7 +12,7 @@ type Said = [domain: string, sentence: string];
 /** What records that are added, changed or removed mean to people, besides that resolvers remember those before. */
 export function recordMeanings(changes: Change[]): Effect[] {
   const domains = new Map<string, string[]>();
-  for (const [domain, sentence] of changes.flatMap(meaningsOf))
+  for (const [domain, sentence] of recordsIn(changes).flatMap(meaningsOf))
     domains.set(sentence, [...(domains.get(sentence) ?? []), domain]);
   return [...domains].map(([sentence, names]) => ({
     what: sentence.replace('%', () => some(names)),
@@ -20,9 +20,7 @@ export function recordMeanings(changes: Change[]): Effect[] {
   }));
 }
 
-function meaningsOf({ record, action }: Change): Said[] {
-  if (!record || action === 'import') return [];
-  const { before, after } = record;
+function meaningsOf({ record: { before, after } }: { record: RecordChange }): Said[] {
   return [
     ...mailExchanger(before, after),
     ...(before && after ? [...senders(before, after), ...policy(before, after)] : []),
@@ -38,10 +36,12 @@ function mailExchanger(before: DnsRecord | undefined, after: DnsRecord | undefin
   if (type !== 'MX' || before?.data === after?.data) return [];
   const to = (one: DnsRecord) => one.data.replace(/^\d+ /, '');
   if (!after)
-    return isNull(before!) ? [] : [[name, `others no longer send mail for % to ${to(before!)}`]];
-  if (isNull(after)) return [[name, 'others send no mail to %, which has a null MX']];
+    return isNull(before!)
+      ? []
+      : [[name, `other systems no longer send mail for % to ${to(before!)}`]];
+  if (isNull(after)) return [[name, 'other systems send no mail to %, which has a null MX']];
   const old = before && !isNull(before) ? ` instead of ${to(before)}` : '';
-  return [[name, `others send mail for % to ${to(after)}${old}`]];
+  return [[name, `other systems send mail for % to ${to(after)}${old}`]];
 }
 
 /** Mechanisms of an SPF record (RFC 7208) that let a sender pass. */
@@ -57,8 +57,10 @@ function senders(before: DnsRecord, after: DnsRecord): Said[] {
   const added = next.filter((term) => !old.includes(term));
   const removed = old.filter((term) => !next.includes(term));
   return [
-    ...(added.length > 0 ? [`senders at ${added.join(', ')} may use % (SPF)`] : []),
-    ...(removed.length > 0 ? [`senders at ${removed.join(', ')} may no longer use % (SPF)`] : []),
+    ...(added.length > 0 ? [`senders at ${added.join(', ')} may send as % (SPF)`] : []),
+    ...(removed.length > 0
+      ? [`senders at ${removed.join(', ')} may no longer send as % (SPF)`]
+      : []),
   ].map((sentence) => [after.name, sentence]);
 }
 
@@ -78,7 +80,7 @@ function policy(before: DnsRecord, after: DnsRecord): Said[] {
     ...(p === was
       ? []
       : [
-          `others are asked to ${request(p)} mail in the name of % that fails DMARC, instead of to ${request(was)} it`,
+          `receivers are asked to ${request(p)} mail in the name of % that fails DMARC, instead of to ${request(was)} it`,
         ]),
     ...(rua === wasTo || rua === undefined ? [] : [`DMARC reports on % go to ${to(rua)}`]),
   ].map((sentence) => [domain, sentence]);

@@ -15,6 +15,12 @@ export interface DnsRecord {
   line: string;
 }
 
+/** A record before and after a change: one of them at least. */
+export interface RecordChange {
+  before?: DnsRecord;
+  after?: DnsRecord;
+}
+
 const types = ['cloudflare:index/dnsRecord:DnsRecord', 'cloudflare:index/record:Record'];
 
 export const isRecord = (type: string): boolean => types.includes(type);
@@ -22,7 +28,7 @@ export const isRecord = (type: string): boolean => types.includes(type);
 /** @returns undefined if there are no inputs of a record */
 export function recordIn(inputs: Record<string, unknown> | undefined): DnsRecord | undefined {
   if (typeof inputs?.name !== 'string' || typeof inputs.type !== 'string') return undefined;
-  const { name, type } = inputs;
+  const [name, type] = [inputs.name, inputs.type].map((text) => textOf(text)!) as [string, string];
   const ttl = typeof inputs.ttl === 'number' ? inputs.ttl : undefined;
   const data = dataOf(inputs);
   return {
@@ -33,6 +39,26 @@ export function recordIn(inputs: Record<string, unknown> | undefined): DnsRecord
     title: `${name} ${type}`,
     line: [`${name}.`, ttl, type, data].filter((part) => part !== undefined).join(' '),
   };
+}
+
+/**
+ * What happens to records. A record that one resource gives up and another one makes is the same to the rest of the world,
+ * so it is not among them.
+ */
+export function recordsIn<Change extends { action: string; record?: RecordChange }>(
+  changes: Change[],
+): (Change & { record: RecordChange })[] {
+  const ofRecords = changes.filter(
+    (change): change is Change & { record: RecordChange } =>
+      change.record !== undefined && change.action !== 'import',
+  );
+  const lines = (which: (record: RecordChange) => DnsRecord | undefined) =>
+    new Set(ofRecords.map(({ record }) => which(record)?.line));
+  const removed = lines(({ before, after }) => (after ? undefined : before));
+  const added = lines(({ before, after }) => (before ? undefined : after));
+  const isMoved = ({ before, after }: RecordChange) =>
+    removed.has((before ?? after)!.line) && added.has((after ?? before)!.line);
+  return ofRecords.filter(({ record }) => !isMoved(record));
 }
 
 /** Fields of `data` in the order of the presentation format. */

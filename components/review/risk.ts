@@ -50,7 +50,7 @@ const purposes: Record<string, string> = {
 function purposeOf({ name, type, data }: DnsRecord): string | undefined {
   if (name.includes('._domainkey.')) return 'Receivers verify signatures with this record';
   if (type === 'TXT' && (name.startsWith('_dmarc.') || isSpf(unquoted(data))))
-    return 'Receivers tell by this record which mail of the domain is forged';
+    return 'Receivers detect forged mail of the domain by this record';
   return purposes[type];
 }
 

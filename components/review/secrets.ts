@@ -85,10 +85,8 @@ export function secretsNamedIn(report: string): Map<string, SecretChange[]> {
   let title = '';
   for (const line of report.split('\n')) {
     if (/^\S/.test(line)) title = line;
-    const notes = line
-      .trim()
-      .split('; ')
-      .map((text) => note.exec(text));
+    const [, names = ''] = /^ {2}(\S.*)$/.exec(line) ?? [];
+    const notes = names.split('; ').map((text) => note.exec(text));
     if (notes.every((one) => one !== null))
       found.set(title, [
         ...(found.get(title) ?? []),

@@ -26,7 +26,9 @@ export const some = (names: string[]): string =>
  */
 export const visible = (text: string): string =>
   text.replaceAll(
-    // eslint-disable-next-line no-control-regex -- they are what it replaces
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    (character) => `<U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`,
+    /(?![\t\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `<U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}>`,
   );
+
+/** The same of a name, which has no second line. */
+export const visibleName = (text: string): string => visible(text).replaceAll('\n', '<U+000A>');

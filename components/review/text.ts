@@ -1,8 +1,8 @@
 import type { Change, Edit } from './changes';
-import { painter, plural, visible, type Style } from './terminal';
+import { painter, plural, visible, visibleName, type Style } from './terminal';
 import { changedLines, hunksOf, type Line } from './lines';
 import type { Mark, Review, Section } from './model';
-import { editNote, effectLine, headline, heading } from './words';
+import { editNote, effectLine, headline, heading, isFile, isShort } from './words';
 
 const markStyles: Record<Mark, Style> = { blocked: 'red', risky: 'yellow', harmless: 'green' };
 const lineStyles: Record<Line['sign'], Style> = {
@@ -47,12 +47,12 @@ export function textReview(review: Review, options: TextOptions): string {
     if (options.isSummary || (isFile(edit) && change.action !== 'change')) {
       const lines = changedLines([edit]);
       const count = lines > 0 ? `: ${plural(lines, 'line')}` : '';
-      return [{ lines: [`  ${visible(note || edit.at)}${count}`], isKept: edit.isSecret }];
+      return [{ lines: [`  ${visibleName(note || edit.at)}${count}`], isKept: edit.isSecret }];
     }
-    const head = note && !label ? [`  ${visible(note)}`] : [];
+    const head = note && !label ? [`  ${visibleName(note)}`] : [];
     const hunks = hunksOf(edit, options.context).map(({ lines }) =>
       lines.map(({ sign, text }) =>
-        paint(lineStyles[sign], `    ${sign} ${visible(`${label}${text}`)}`.trimEnd()),
+        paint(lineStyles[sign], `    ${sign} ${visibleName(`${label}${text}`)}`.trimEnd()),
       ),
     );
     const [first = [], ...rest] = hunks;
@@ -68,8 +68,8 @@ export function textReview(review: Review, options: TextOptions): string {
       const what = heading(change);
       const [first, ...rest] = edits.flatMap((edit) => editBlocks(change, edit));
       const head = [
-        ...(isSaid ? [] : [`  ${paint(markStyles[mark], mark)}: ${reason}`]),
-        ...(what ? [`  ${visible(what)}`] : []),
+        ...(isSaid ? [] : [`  ${paint(markStyles[mark], mark)}: ${visibleName(reason)}`]),
+        ...(what ? [`  ${visibleName(what)}`] : []),
       ];
       return [{ ...first, lines: [...head, ...(first?.lines ?? [])] }, ...rest];
     });
@@ -78,7 +78,7 @@ export function textReview(review: Review, options: TextOptions): string {
 
   const [mark, compared] = headline(review);
   return [
-    `${paint('bold', paint(markStyles[review.mark], mark))}${compared}`,
+    `${paint('bold', paint(markStyles[review.mark], mark))}${visibleName(compared)}`,
     ...list('Blocked', 'red', review.blockers),
     ...list('Warnings', 'yellow', review.warnings),
     ...list('Messages', 'bold', review.notes),
@@ -109,9 +109,3 @@ function fitting(blocks: Block[], most: number): string[] {
   const how = 'set review to full, or run `mailhost review`';
   return left > 0 ? [...shown, `  … ${plural(left, 'more line')}: ${how}`] : shown;
 }
-
-const isFile = ({ at }: Edit) => at.startsWith('/');
-
-/** A value of one line, which stands behind its name. */
-const isShort = ({ record }: Change, { at, before = '', after = '', isSecret }: Edit) =>
-  !record && !isFile({ at }) && !isSecret && ![before, after].some((text) => /\n|^- /.test(text));

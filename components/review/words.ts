@@ -1,7 +1,7 @@
 import type { Action, Change, Edit } from './changes';
 import { changedLines } from './lines';
 import type { Effect, Mark, Review } from './model';
-import { secretNote } from './secrets';
+import { secretNote, type SecretChange } from './secrets';
 import { plural } from './terminal';
 
 /** The mark as a heading. */
@@ -36,6 +36,9 @@ export function headline({ mark, counts, resources, stack, blockers }: Review): 
   return [markTitles[mark], `: ${parts.join('; ')}`];
 }
 
+/** What happens to a secret of a resource to which this happens. */
+const hows: Partial<Record<Action, SecretChange['how']>> = { add: 'new', remove: 'removed' };
+
 /** What happens to the resource, if its lines do not say it. */
 export function heading({
   push,
@@ -48,6 +51,7 @@ export function heading({
 }: Change): string {
   if (record) return '';
   if (push !== undefined && action === 'change' && edits.length > 0) return '';
+  if (push !== undefined && edits.some(({ isSecret }) => isSecret)) return '';
   if (push !== undefined && action === 'add') return `new on the host: ${name}`;
   if (push !== undefined && action === 'remove') return `no longer on the host: ${name}`;
   const why =
@@ -69,16 +73,31 @@ const shortType = (type: string) => {
   return kind === undefined ? type : `${provider} ${kind}`;
 };
 
+/** Whether an edit has the record itself, and not another property of it. */
+export const isRecordLine = ({ record }: Change, at: string): boolean =>
+  [record?.before?.title, record?.after?.title].includes(at);
+
+export const isFile = ({ at }: Edit): boolean => at.startsWith('/');
+
+/** A value of one line, which stands behind its name. */
+export const isShort = (change: Change, edit: Edit): boolean =>
+  !isRecordLine(change, edit.at) &&
+  !isFile(edit) &&
+  !edit.isSecret &&
+  ![edit.before, edit.after].some((text) => /\n|^- /.test(text ?? ''));
+
 /** What the lines of an edit belong to; empty if they say it themselves. */
 export function editNote(
-  { record, action }: Change,
+  change: Change,
   { at, before, after, isSecret, secrets, changedSecrets }: Edit,
 ): string {
   if (isSecret)
-    return changedSecrets?.length ? secretNote(changedSecrets) : `changed secret: ${secrets ?? at}`;
-  if (record) return '';
-  if (action === 'change' && before === undefined) return `${at} (new)`;
-  if (action === 'change' && after === undefined) return `${at} (removed)`;
+    return changedSecrets?.length
+      ? secretNote(changedSecrets)
+      : `${hows[change.action] ?? 'changed'} secret: ${secrets ?? at}`;
+  if (isRecordLine(change, at)) return '';
+  if (change.action === 'change' && before === undefined) return `${at} (new)`;
+  if (change.action === 'change' && after === undefined) return `${at} (removed)`;
   return at;
 }
 

@@ -24,14 +24,19 @@ export interface Provider {
   configure?: (configuration: Configuration) => void;
 }
 
-/** Serves a provider to the engine that started this process, as a Pulumi plugin does. */
+/**
+ * Serves a provider as a Pulumi plugin does: to the engine that started this process, whose address is its argument; without
+ * one to all that attach to it by `PULUMI_DEBUG_PROVIDERS`, of which it prints its part.
+ */
 export function serve(provider: Provider): void {
+  const engineAddress = process.argv[2];
   const server = new grpc.Server({ 'grpc.max_receive_message_length': -1 });
-  server.addService(ResourceProviderService, service(provider, process.argv[2]));
+  server.addService(ResourceProviderService, service(provider, engineAddress));
   server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
-    process.stdout.write(`${port}\n`);
+    process.stdout.write(engineAddress === undefined ? `${provider.name}:${port}\n` : `${port}\n`);
   });
+  if (engineAddress === undefined) return;
   // An engine that was killed ends no plugin: this one then goes by itself, once what is under way is done.
   const started = process.ppid;
   const watch = setInterval(() => {
@@ -41,9 +46,22 @@ export function serve(provider: Provider): void {
   }, 1000);
 }
 
+/** What is between this plugin and one engine. */
+interface Session {
+  cancelled: AbortController;
+  engine?: EngineClient;
+}
+
 function service(provider: Provider, engineAddress: string | undefined) {
-  const cancelled = new AbortController();
-  let engine = engineAddress === undefined ? undefined : engineAt(engineAddress);
+  /** By the engine's end of its connection. */
+  const sessions = new Map<string, Session>();
+  const sessionOf = (call: Call): Session => {
+    const peer = call.getPeer();
+    const engine = engineAddress === undefined ? undefined : engineAt(engineAddress);
+    const session = sessions.get(peer) ?? { cancelled: new AbortController(), engine };
+    sessions.set(peer, session);
+    return session;
+  };
 
   const tokenOf = (urn: string) => urn.split('::')[2]!.split('$').at(-1)!;
   const kindOf = (urn: string): ResourceKind => {
@@ -55,7 +73,12 @@ function service(provider: Provider, engineAddress: string | undefined) {
     new Error(`the stand-in for the plugin ${provider.name} has no ${what}`);
 
   /** Runs `work` on the resource; returns after the engine has every line that it logged. */
-  const working = async <T>(urn: string, work: (context: Context) => Promise<T>): Promise<T> => {
+  const working = async <T>(
+    urn: string,
+    call: Call,
+    work: (context: Context) => Promise<T>,
+  ): Promise<T> => {
+    const { engine, cancelled } = sessionOf(call);
     let logged = Promise.resolve();
     const say = (severity: SeverityValue) => (text: string) => {
       logged = logged.then(() => engine && show(engine, urn, severity, text));
@@ -73,12 +96,12 @@ function service(provider: Provider, engineAddress: string | undefined) {
 
   return {
     getPluginInfo: answer(() => new PluginInfo().setVersion(provider.version)),
-    attach: answer((request: PluginAttach) => {
-      engine = engineAt(request.getAddress());
+    attach: answer((request: PluginAttach, call) => {
+      sessionOf(call).engine = engineAt(request.getAddress());
       return new Empty();
     }),
-    cancel: answer(() => {
-      cancelled.abort(new Error('cancelled'));
+    cancel: answer((_request: Empty, call) => {
+      sessionOf(call).cancelled.abort(new Error('cancelled'));
       return new Empty();
     }),
 
@@ -98,7 +121,7 @@ function service(provider: Provider, engineAddress: string | undefined) {
     check: answer((request: pb.CheckRequest) => check(kindOf(request.getUrn()), request)),
     diff: answer((request: pb.DiffRequest) => diff(kindOf(request.getUrn()), request)),
 
-    create: answer(async (request: pb.CreateRequest) => {
+    create: answer(async (request: pb.CreateRequest, call) => {
       const kind = kindOf(request.getUrn());
       const given = received(request.getProperties());
       const inputs = { ...kind.outputDefaults, ...plain(given) };
@@ -106,13 +129,13 @@ function service(provider: Provider, engineAddress: string | undefined) {
         const outputs = { ...allUnknown(kind.computed), ...inputs };
         return new pb.CreateResponse().setProperties(sent(outputs, given, kind.secrets));
       }
-      const made = await working(request.getUrn(), (context) => kind.create(inputs, context));
+      const made = await working(request.getUrn(), call, (context) => kind.create(inputs, context));
       const state = sent({ ...inputs, ...made.outputs }, given, kind.secrets);
       if (made.failure) throw initFailed(made.id, state, request, made.failure);
       return new pb.CreateResponse().setId(made.id).setProperties(state);
     }),
 
-    update: answer(async (request: pb.UpdateRequest) => {
+    update: answer(async (request: pb.UpdateRequest, call) => {
       const kind = kindOf(request.getUrn());
       const given = received(request.getNews());
       const inputs = { ...kind.outputDefaults, ...plain(given) };
@@ -124,16 +147,16 @@ function service(provider: Provider, engineAddress: string | undefined) {
         return result({ ...kept, ...allUnknown(kind.changing ?? []), ...inputs });
       }
       if (!kind.update) throw new Error(`${tokenOf(request.getUrn())} cannot be updated`);
-      const outputs = await working(request.getUrn(), (context) =>
+      const outputs = await working(request.getUrn(), call, (context) =>
         kind.update!(request.getId(), inputs, state, context),
       );
       return result({ ...kept, ...inputs, ...outputs });
     }),
 
-    delete: answer(async (request: pb.DeleteRequest) => {
+    delete: answer(async (request: pb.DeleteRequest, call) => {
       const kind = kindOf(request.getUrn());
       const state = plain(received(request.getProperties()));
-      await working(request.getUrn(), async (context) =>
+      await working(request.getUrn(), call, async (context) =>
         kind.delete?.(request.getId(), state, context),
       );
       return new Empty();
@@ -174,13 +197,15 @@ function service(provider: Provider, engineAddress: string | undefined) {
   } satisfies grpc.UntypedServiceImplementation;
 }
 
+type Call = Pick<grpc.ServerUnaryCall<unknown, unknown>, 'getPeer'>;
+
 /** A method of the service, by what it answers to a request. */
-function answer<Q, A>(handler: (request: Q) => A | Promise<A>) {
+function answer<Q, A>(handler: (request: Q, call: Call) => A | Promise<A>) {
   return (call: grpc.ServerUnaryCall<Q, A>, reply: grpc.sendUnaryData<A>): void => {
     const failed = (error: Error & { metadata?: grpc.Metadata }) =>
       reply({ code: grpc.status.UNKNOWN, details: error.message, metadata: error.metadata });
     Promise.resolve(call.request)
-      .then(handler)
+      .then((request) => handler(request, call))
       .then((result) => reply(null, result), failed);
   };
 }

@@ -70,7 +70,7 @@ describe('a real preview', () => {
       ['hcloud:index/volumeAttachment:VolumeAttachment', 'replace'],
     ]);
     expect(review.effects.map(({ what }) => what)).toContainEqual(
-      expect.stringMatching(/^makes 12 pushes to a new host: .*OpenSMTPD, nginx$/),
+      expect.stringMatching(/^sets up the new host in 12 steps: .*OpenSMTPD, nginx$/),
     );
   });
 
@@ -174,6 +174,46 @@ describe('a resource of any provider', () => {
     expect(editsOf(only(step(bucket, 'create', undefined, { a: unknown, b: [unknown] })))).toEqual([
       ['a', undefined, '(known after the change)'],
       ['b', undefined, '- (known after the change)'],
+    ]);
+  });
+});
+
+describe('a record', () => {
+  const dns = 'cloudflare:index/dnsRecord:DnsRecord';
+  const mx = { name: 'a.example', type: 'MX', content: 'mail.a.example', priority: 10, ttl: 300 };
+
+  it('that another resource takes over means nothing to others, and is shown and risky', () => {
+    const review = reviewOfSteps(step(dns, 'delete', mx), step(dns, 'create', undefined, mx));
+    expect(review).toMatchObject({ effects: [], mark: 'risky', counts: { add: 1, remove: 1 } });
+    const other = { ...mx, content: 'mx.a.example' };
+    const changed = reviewOfSteps(step(dns, 'delete', mx), step(dns, 'create', undefined, other));
+    expect(changed.effects.map(({ what }) => what)).toContain(
+      'other systems send mail for a.example to mx.a.example',
+    );
+  });
+
+  it('names the record of a property that is not in its line', () => {
+    const a = { name: 'a.example', type: 'A', content: '192.0.2.1', proxied: false };
+    expect(editsOf(only(step(dns, 'update', a, { ...a, proxied: true })))).toEqual([
+      ['a.example A proxied', 'false', 'true'],
+    ]);
+  });
+
+  it('is the same in an older version of the provider, which has another name for its content', () => {
+    const { content: value, ...rest } = mx;
+    const old = step('cloudflare:index/record:Record', 'update', { ...rest, value }, mx);
+    expect(editsOf(only({ ...old, detailedDiff: { content: {}, value: {} } }))).toEqual([]);
+  });
+
+  it('of which neither name nor type is known is a resource as any other', () => {
+    const [change] = only(step(dns, 'create', undefined, { zoneId: 'z' }));
+    expect(change).toMatchObject({ mark: 'risky', edits: [{ at: 'zoneId', after: 'z' }] });
+    expect(editsOf(only(step(dns, 'create', undefined, { ...mx, name: unknown })))).toEqual([
+      [
+        '(known after the change) MX',
+        undefined,
+        '(known after the change). 300 MX 10 mail.a.example',
+      ],
     ]);
   });
 });

@@ -85,6 +85,15 @@ describe('mailhost review', () => {
     expect(status).toBe(3);
   });
 
+  it('is blocked by a preview that fails for a reason that is not in its JSON', () => {
+    const bin = pulumi(sampleText('spamTagLevel'), 255);
+    const { status, stdout } = mailhost(['review'], { path: before(bin) });
+    expect(stdout).toMatch(
+      /^Blocked: 3 changed; .*\nBlocked\n {2}- pulumi preview failed with exit status 255/,
+    );
+    expect(status).toBe(3);
+  });
+
   it.each<[string, string[], object, RegExp]>([
     [
       'a file that does not exist',

@@ -232,11 +232,11 @@ describe('the runbook', () => {
   });
 
   it.each(Object.keys(catalogue))(
-    'says of %s what it means, how to look, repair and verify',
+    'says of %s what it means, how to inspect, repair and verify',
     (code) => {
       const section = sections.get(code)!;
-      for (const part of ['Means', 'Look', 'Repair', 'Verify'])
-        expect(section, code).toMatch(new RegExp(`^- \\*\\*${part}:\\*\\* \\S`, 'm'));
+      for (const part of ['Means', 'Inspect', 'Repair', 'Verify'])
+        expect(section, code).toMatch(new RegExp(`^- \\*\\*${part}:\\*\\*\\n? +\\S`, 'm'));
     },
   );
 });

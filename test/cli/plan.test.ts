@@ -40,6 +40,27 @@ describe('a preview', () => {
     ]);
   });
 
+  it('has no traces of the program that the engine no longer listens to, and no colours', () => {
+    const lines = [
+      'before\n',
+      'failed to deliver log message. \n',
+      'error: Error: Channel has been shut down\n',
+      '\u001b[36m<ref *1>\u001b[39m Error: 14 UNAVAILABLE\n',
+      ' message severity: error\n',
+      '\u001b[31mafter\u001b[39m\n',
+    ];
+    const diagnostics = [
+      ...lines.slice(0, 3).map((message) => ({ message, severity: 'info#err' })),
+      { message: 'error: Duplicate resource URN', severity: 'error' },
+      ...lines.slice(3).map((message) => ({ message, severity: 'info#err' })),
+    ];
+    expect(parsePlan(JSON.stringify({ diagnostics })).diagnostics).toEqual([
+      { message: 'before', severity: 'info#err' },
+      { message: 'Duplicate resource URN', severity: 'error' },
+      { message: 'after', severity: 'info#err' },
+    ]);
+  });
+
   it('has no number of resources if it ended early, and no word of where plugins lie', () => {
     const message = 'warning: using pulumi-language-nodejs from $PATH at /home/me/bin';
     const plan = parsePlan(JSON.stringify({ diagnostics: [{ message, severity: 'warning' }] }));

@@ -234,8 +234,8 @@ describe('the review as text', () => {
     expect(timeless('spamTagLevel')).toMatchInlineSnapshot(`
       "Harmless: 3 changed; 91 resources of the stack mailhost/dev compared
       Effects
-        - restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers (measured: up to N s, then N s)
-        - marks mail as spam from a score of 3 instead of 2
+        - restarts spamd once and amavis twice; mail waits in the queue until amavis answers (measured: up to N s, then N s)
+        - marks mail as spam in its headers from a score of 3 instead of 2
         - checks at the end that mail works
       SpamAssassin
         /etc/spamassassin/local.cf
@@ -279,9 +279,31 @@ describe('the review as text', () => {
   it('lets no text control the terminal', () => {
     const review = reviewOfSteps(push({ '/a': '' }, { '/a': hostile.join('\n') }));
     const written = plainText(review);
-    expect(written).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/); // eslint-disable-line no-control-regex -- none of them may be left
+    // eslint-disable-next-line no-control-regex -- none of them may be left
+    expect(written).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
     expect(written).toContain('<U+001B>[2J');
     expect(written).toContain('<U+202E>txt.exe');
+  });
+
+  it('lets no name control the terminal, or have a line of its own', () => {
+    const [own, forged] = ['\u001b[2J\u{e0041}a', 'Harmless: 0 changed'];
+    const name = `${own}\n${forged}`;
+    const written = plainText(
+      reviewOfSteps(
+        { op: 'update', urn: `urn:pulumi:${name}::${name}::a:b:${name}::${name}` },
+        step(`x:y:${name}`, 'update', { [name]: '1' }, { [name]: '2' }),
+        step(`x:y:${name}`, 'update', { [name]: '1\n2' }, { [name]: '2\n3' }),
+        push({ [`/${name}`]: '' }, { [`/${name}`]: 'a' }),
+        step('cloudflare:index/dnsRecord:DnsRecord', 'create', undefined, { name, type: name }),
+        {
+          ...step('command:remote:Command', 'update', { stdin: 'a' }, { stdin: 'b' }),
+          urn: `urn:pulumi:a::b::mailhost:index:Daemon$command:remote:Command::${name}`,
+        },
+      ),
+    );
+    expect(written).toContain('<U+001B>[2J<U+E0041>a<U+000A>Harmless');
+    expect(written).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u);
+    expect(written).not.toMatch(/^ {0,2}Harmless/m);
   });
 });
 
@@ -334,6 +356,26 @@ describe('the review as Markdown', () => {
     expect(written).toContain('+a.example. A 192.0.2.1');
   });
 
+  it('has as many changes of a part as there is room for, and says how many are left out', () => {
+    const records = Array.from({ length: 1000 }, (_, i) =>
+      step(
+        'cloudflare:index/dnsRecord:DnsRecord',
+        'update',
+        { name: `d${i}.example`, type: 'A', content: '192.0.2.1' },
+        { name: `d${i}.example`, type: 'A', content: '192.0.2.2' },
+      ),
+    );
+    const short = push({ '/short': '' }, { '/short': 'x\n' });
+    const written = markdownReview(reviewOfSteps(...records, short));
+    const [, left] = /^The remaining (\d+) of 1000 changes are left out/m.exec(written) ?? [];
+    expect(written.match(/^\+d\d+\.example\. A 192\.0\.2\.2$/gm)).toHaveLength(1000 - Number(left));
+    expect(written.length).toBeGreaterThan(commentLimit - 1000);
+    expect(written.length).toBeLessThanOrEqual(commentLimit);
+    expect(written.match(/<details>/g)).toHaveLength(2);
+    expect(written.match(/<\/details>/g)).toHaveLength(2);
+    expect(written).toContain('+x\n');
+  });
+
   it('closes each fence by itself, whatever stands in it', () => {
     fc.assert(
       fc.property(text, (after) => {
@@ -372,9 +414,34 @@ describe('the review as Markdown', () => {
       expect(effect).toContain(`\`${word}\``);
   });
 
+  it('has no line that GitLab takes for a command', () => {
+    const own = '```\n/merge\n/approve';
+    const review = reviewOf(
+      parsePlan(
+        JSON.stringify({
+          steps: [
+            step(`a:b:/merge\n/merge`, 'update', { '/merge\n/merge': own }, { a: `${own}\n` }),
+            step(
+              'cloudflare:index/dnsRecord:DnsRecord',
+              'create',
+              {},
+              { name: `/merge\n/merge`, type: '/merge', content: own },
+            ),
+            push({ '/a': own }, { '/a': `/merge\n${own}` }),
+          ],
+          diagnostics: ['error', 'warning', 'info'].map((severity) => ({ severity, message: own })),
+        }),
+      ),
+    );
+    expect(markdownReview(review)).toContain('\n /merge\n');
+    expect(markdownReview(review)).not.toMatch(/^\//m);
+  });
+
   it('has addresses as they are copied, and no numbers of lines where there is one', () => {
     const written = markdownReview(sampleReview('newAccount'));
-    expect(written).toContain('- adds the account `carl@example.org`\n');
+    expect(written).toContain(
+      '- adds the account `carl@example.org`: it can log in, and receives mail\n',
+    );
     expect(written).not.toContain('&#8203;');
     const one = markdownReview(reviewOfSteps(push({ '/a': 'x\n' }, { '/a': 'y\n' })));
     expect(one).toContain('```diff\n-x\n+y\n```');

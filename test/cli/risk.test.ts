@@ -131,8 +131,8 @@ describe('the effects', () => {
 
   it('of a push name what is restarted, and what is not, not', () => {
     expect(effects('spamTagLevel')).toEqual([
-      `restarts spamd, and amavis twice, for the files of each; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s, then ${heldMail.amavis} s)`,
-      'marks mail as spam from a score of 3 instead of 2',
+      `restarts spamd once and amavis twice; mail waits in the queue until amavis answers (measured: up to ${heldMail.spamassassin} s, then ${heldMail.amavis} s)`,
+      'marks mail as spam in its headers from a score of 3 instead of 2',
       'checks at the end that mail works',
     ]);
   });
@@ -169,23 +169,25 @@ describe('the effects', () => {
       effects(name).filter(
         (what) => !/^\d|^(?:restarts|reloads|updates the|checks|replaces the rules)/.test(what),
       );
-    expect(meaning('newAccount')).toEqual(['adds the account carl@example.org']);
+    expect(meaning('newAccount')).toEqual([
+      'adds the account carl@example.org: it can log in, and receives mail',
+    ]);
     expect(meaning('removedDomain')).toEqual([
       'removes the account bert@example.net: logins end, and mail is no longer delivered to the mailbox',
       'refuses mail for example.net',
-      'others no longer send mail for example.net to mail.example.org',
+      'other systems no longer send mail for example.net to mail.example.org',
     ]);
     expect(meaning('threeChanges')).toEqual([
       'mail for root and for the role addresses goes to bert@example.net instead of anna@example.org',
-      'marks mail as spam from a score of 3 instead of 2',
-      'senders at ip4:192.0.2.1 may use example.org (SPF)',
+      'marks mail as spam in its headers from a score of 3 instead of 2',
+      'senders at ip4:192.0.2.1 may send as example.org (SPF)',
     ]);
     expect(meaning('nothing')).toEqual([]);
   });
 
   it('of another key name it for each domain, and the time from which all find its record', () => {
     expect(effects('dkimGeneration').slice(1, 3)).toEqual([
-      'signs with the DKIM key s2 instead of s1: example.net, example.org',
+      'signs with the DKIM key s2 instead of s1, whose record stays for mail that is on its way: example.net, example.org',
       '1800 every resolver finds the new s3._domainkey.example.net TXT, s3._domainkey.example.org TXT',
     ]);
     const { calendar } = sampleReview('dkimGeneration');
@@ -243,7 +245,9 @@ describe('the effects', () => {
       push({ '/a': 'a' }, { '/a': 'b' }),
       step(server, 'replace'),
     ).effects.map(({ what }) => what);
-    expect(replaced).toContain(`(measured: up to ${replacedServer} s)`);
+    expect(replaced).toContain(
+      `(measured: up to ${replacedServer} s; a server at Hetzner boots more slowly)`,
+    );
     expect(heldMail.dovecot).toBeUndefined();
     expect(restarted).toMatch(/^restarts Dovecot: /);
     expect(restarted).not.toContain('measured');

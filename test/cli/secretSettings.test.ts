@@ -13,7 +13,7 @@ import type { MailHostArgs } from '../../components/mailHostArgs';
 import { secretSettings } from '../../components/settings/fields';
 import { example, sshKey } from '../example';
 import { SecretSearch } from '../lab/secretSearch';
-import { planned, previewOf, stringsIn } from './wholePlan';
+import { planned, previewOf, reportIn, stringsIn } from './wholePlan';
 
 const asText = (review: Review) =>
   textReview(review, { isColoured: false, context: 0, isSummary: false });
@@ -84,13 +84,23 @@ describe('a secret setting', () => {
     ],
   };
 
+  /** What a report names of each; of the key by which the host is reached, that changes nothing on the host, nothing. */
+  const reported: Record<string, string> = {
+    'accounts.passwordHash': 'password of anna@example.org',
+    'smarthost.password': '/etc/smtpd/smarthost',
+    'backup.password': '/etc/mailhost/restic.password',
+    'backup.environment': '/etc/mailhost/restic-secrets.env',
+    'tls.privateKey': '/etc/ssl/mailhost/privkey.pem',
+  };
+
   it('of each kind is in this test', () => {
     expect(Object.keys(secrets).sort()).toEqual([...secretSettings].sort());
   });
 
   it.each(Object.entries(secrets))(
-    'is in no form of a review, new, changed or removed: %s',
-    async (_, [one, two, settings]) => {
+    'is in no form of a review, nor in the report of a preview, new, changed or removed: %s',
+    async (setting, [one, two, settings]) => {
+      const named = reported[setting];
       const search = new SecretSearch({ one, two });
       const plans = [await planned({}), await planned(settings(one)), await planned(settings(two))];
       for (const [from, to] of [
@@ -99,8 +109,10 @@ describe('a secret setting', () => {
         [2, 0],
       ] as const) {
         const review = reviewOf(parsePlan(previewOf(plans[from]!, plans[to]!)));
-        const forms = [asText(review), markdownReview(review), htmlReview(review)];
-        expect(forms.map((text) => search.in(text))).toEqual([[], [], []]);
+        const report = reportIn(plans[from]!, plans[to]!);
+        const forms = [asText(review), markdownReview(review), htmlReview(review), report];
+        expect(forms.map((text) => search.in(text))).toEqual([[], [], [], []]);
+        if (named !== undefined) expect(report).toContain(` secret: ${named}`);
       }
       // The plan carries it, and the search finds it where nothing hides it.
       expect(search.in(stringsIn(plans[1]!).join('\n'))).toEqual(['one']);

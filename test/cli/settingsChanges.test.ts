@@ -199,10 +199,10 @@ describe('the review of other settings', () => {
       );
       expect(said.map(({ what }) => what)).toEqual([
         `removes the account ${own(bert!.address)}: logins end, and mail is no longer delivered to the mailbox`,
-        `adds the account ${own('carl@example.org')}`,
+        `adds the account ${own('carl@example.org')}: it can log in, and receives mail`,
         'mail for root and for the role addresses goes to carl@example.org instead of anna@example.org',
-        'marks mail as spam from a score of 3 instead of 2',
-        'takes mail for junk from a score of 9 instead of 5',
+        'marks mail as spam in its headers from a score of 3 instead of 2',
+        'treats mail as junk from a score of 9 instead of 5',
         `mail for ${bert!.address} goes to anna@example.org instead of its mailbox`,
         `${own('anna@example.org')} may send as ${bert!.address}`,
       ]);

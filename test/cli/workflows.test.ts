@@ -59,7 +59,9 @@ describe.each<[string, WorkflowFile, WorkflowFile]>([
     const last = scriptLines(review)
       .filter((line) => line.startsWith('[ '))
       .at(-1);
-    expect(last).toMatch(/^\[ "\$(\w+)" = 0 \] \|\| \[ "\$\1" = 2 \]$/);
+    expect(last).toMatch(
+      /^\[ -s plan\.json \] && \{ \[ "\$(\w+)" = 0 \] \|\| \[ "\$\1" = 2 \]; \}$/,
+    );
   });
 
   it('names each variable that it needs, and stops where there is no reviewed plan', () => {

@@ -58,7 +58,7 @@ describe('a preview', () => {
         .map(({ urn }) => `${title}: ${urn}`),
     );
     expect(lost).toEqual([]);
-    await expect(page(found)).toMatchFileSnapshot('../../docs/changes.md');
+    await expect(await page(found)).toMatchFileSnapshot('../../docs/changes.md');
   });
 
   it('stops what would lose something until it is confirmed, and warns of addresses that go', async ({

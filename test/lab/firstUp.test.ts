@@ -4,7 +4,7 @@ import { onHost } from '../../lab/machines';
 import { proofs } from '../../lab/proof';
 import type { Lab } from '../../lab/state';
 import { hostTest } from './hosts';
-import { changes, step, zoneOf } from './testLab';
+import { changes, step, TestStack, zoneOf } from './testLab';
 
 const it = hostTest();
 
@@ -34,8 +34,9 @@ function secretsOf(lab: Lab): string[] {
 
 describe('a mail host', () => {
   it('refuses bad input before anything is touched, all mistakes at once', async ({
-    freshLab: { stack },
+    freshLab: { lab },
   }) => {
+    const stack = new TestStack(lab);
     await stack.setAll({
       'domains[2].name': 'not_a_domain',
       'accounts[1].address': 'anna@example.org',
@@ -78,8 +79,9 @@ describe('a mail host', () => {
   });
 
   it('stands up from nothing, also after a first try that was killed half-way', async ({
-    freshLab: { lab, stack },
+    freshLab: { lab },
   }) => {
+    const stack = new TestStack(lab);
     const planned = await step('it takes over what is there already', async () => {
       await (await zoneOf(lab, 'example.org')).delete(await createRecords(lab));
       const { status, output } = await stack.run(['preview', '--diff']);

@@ -20,11 +20,8 @@ import { TestStack, type Settings } from './testLab';
 export class BareLab {
   readonly stack: TestStack;
 
-  constructor(
-    readonly lab: Lab,
-    programIsBundled = false,
-  ) {
-    this.stack = new TestStack(lab, programIsBundled);
+  constructor(readonly lab: Lab) {
+    this.stack = new TestStack(lab).lean();
   }
 
   /**
@@ -74,10 +71,6 @@ export class BareLab {
 
 /** A finished mail host: the stack `dev`, with the settings of the test file on top. */
 export class Host extends BareLab {
-  constructor(lab: Lab) {
-    super(lab, true);
-  }
-
   get outputs(): StackOutputs {
     return this.stack.outputs();
   }
@@ -230,7 +223,13 @@ async function keptHost({ settings, prepare }: Kind, task: Task): Promise<string
   const finished = 'test-host';
   await onceKept(finished, async () => {
     const lab = await newLab(task);
-    await orEnd(lab, task, () => deploy(lab, {}));
+    await orEnd(lab, task, async () => {
+      // As users run it.
+      const stack = new TestStack(lab);
+      await stack.select();
+      const { status, output } = await stack.up();
+      if (status !== 0) throw new Error(output);
+    });
     await saveLab(lab, finished);
   });
   if (Object.keys(settings).length === 0 && prepare === undefined) return finished;
@@ -240,19 +239,14 @@ async function keptHost({ settings, prepare }: Kind, task: Task): Promise<string
   await onceKept(name, async () => {
     const lab = await newLab(task, finished);
     await orEnd(lab, task, async () => {
-      await hostAnswers(new Host(lab).outputs.ipv4);
-      await deploy(lab, settings);
-      await prepare?.(new Host(lab));
+      const host = new Host(lab);
+      await hostAnswers(host.outputs.ipv4);
+      await host.up(settings);
+      await prepare?.(host);
     });
     await saveLab(lab, name);
   });
   return name;
-}
-
-async function deploy(lab: Lab, settings: Settings): Promise<void> {
-  const bare = new BareLab(lab);
-  await bare.stack.select();
-  await bare.up(settings);
 }
 
 /** Makes a kept lab where there is none of that name. */

@@ -1,4 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { parse, stringify } from 'yaml';
 import type { TestStack } from './testLab';
 
@@ -99,6 +101,11 @@ export const changes: [title: string, change: (config: Config) => Config][] = [
   ['`volumeSize`', () => ({ volumeSize: '30' })],
   ['`serverType`', () => ({ serverType: 'cx33' })],
   ['`web`', () => ({ web: 'false' })],
+  // Only named networks may read them.
+  [
+    '`metrics` (with `adminNetworks`)',
+    () => ({ metrics: 'true', adminNetworks: ['192.0.2.0/24'] }),
+  ],
   [
     '`hostName` (confirmed)',
     () => ({
@@ -160,28 +167,28 @@ const names = (steps: Step[]): string =>
     .sort()
     .join(', ');
 
-function row([title, { steps }]: [string, Plan]): string {
-  const cell = (pattern: RegExp) => names(steps.filter(({ op }) => pattern.test(op)));
-  const replaced = cell(/replace/);
-  return `| ${[
-    title,
-    cell(/^update$/),
-    cell(/^create$/),
-    [cell(/^delete$/), replaced && `replaced: ${replaced}`].filter(Boolean).join('; '),
-  ].join(' | ')} |`;
+function item([title, { steps }]: [string, Plan]): string {
+  const of = (pattern: RegExp) => names(steps.filter(({ op }) => pattern.test(op)));
+  const parts = Object.entries({
+    updated: of(/^update$/),
+    created: of(/^create$/),
+    deleted: of(/^delete$/),
+    replaced: of(/replace/),
+  }).filter(([, those]) => those !== '');
+  if (parts.length === 0) return `- **${title}**: no resource`;
+  return [`- **${title}**`, ...parts.map(([what, those]) => `  - ${what}: ${those}`)].join('\n');
 }
 
 /** The page docs/changes.md. */
-export function page(found: Map<string, Plan>): string {
-  const text = `# What a change touches
+export async function page(found: Map<string, Plan>): Promise<string> {
+  const text = `# What each change touches
 
-What the real engine plans for each change of ordinary operation, on a stack with example.org and example.net: a test compares this page with every run. The command \`opensmtpd\`
-puts the files of OpenSMTPD in force, \`opensmtpd-secrets\` stages the secret ones. A daemon is restarted or reloaded only where a file of it differs. \`check\` asks the
-host at the end whether mail works. What has no entry stays as it is.
+The plan of the real engine for each kind of ordinary change, on a stack with example.org and example.net. A test compares this page with every run.
 
-| Change | Updated | Created | Deleted or replaced |
-| --- | --- | --- | --- |
-${[...found].map(row).join('\n')}
+Names are those of the resources. The command \`opensmtpd\` activates the files of OpenSMTPD, \`opensmtpd-secrets\` stages the secret ones; the same applies to the other daemons. A daemon is restarted or reloaded only if one of its files differs. \`check\` verifies on the host, at the end, that mail works. All other resources stay as they are.
+
+${[...found].map(item).join('\n')}
 `;
-  return text;
+  const config = await resolveConfig(join(__dirname, '../../docs/changes.md'));
+  return format(text, { ...config, parser: 'markdown' });
 }

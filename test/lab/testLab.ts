@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { apiAccess } from '../../lab/apis';
-import { bundledProgram } from '../../lab/bundle';
+import { bundledProgram, programCommand } from '../../lab/bundle';
+import { missingPlugins } from '../../lab/env';
 import { entry } from '../../lab/lifecycle';
-import { Stack } from '../../lab/stack';
-import { run, type Lab } from '../../lab/state';
+import { Stack, type Result } from '../../lab/stack';
+import { run, startUntil, type Lab } from '../../lab/state';
 
 /** Lets a zone's registrar hand on its DS record, as a person does after an `up`. */
 export function passDsOn(name: string, zone: string): void {
@@ -22,15 +24,31 @@ export type Settings = Record<string, string | { secret: string }>;
 
 /** The stack `dev` in a lab, with a copy of its config that tests may change; a copy of a lab has that of the lab. */
 export class TestStack extends Stack {
-  /**
-   * @param programIsBundled runs the program from one file, which is built once: for stacks that a run of the program as users
-   *   have it has deployed before
-   */
-  constructor(lab: Lab, programIsBundled = false) {
+  private leanEnv?: Stack['env'];
+
+  constructor(lab: Lab) {
     const config = join(lab.dir, 'Pulumi.dev.yaml');
     if (!existsSync(config)) copyFileSync(join(__dirname, '..', '..', 'Pulumi.dev.yaml'), config);
     super(lab, config);
-    if (programIsBundled) this.env.MAILHOST_LAB_PROGRAM = bundledProgram();
+  }
+
+  /** Half of the CPU time of a run as users have it: one file is the program, which is built once, and plugins stay up. */
+  lean(): this {
+    this.env.MAILHOST_LAB_PROGRAM = bundledProgram();
+    // The engine's garbage collector and its threads, of which none has a core of its own here.
+    this.env.GOGC = '400';
+    this.env.GOMAXPROCS = '1';
+    this.leanEnv = { ...this.env };
+    return this;
+  }
+
+  override async run(...[args, onOutput]: Parameters<Stack['run']>): Promise<Result> {
+    // Plugins that stay up have the environment from before.
+    if (!isDeepStrictEqual(this.env, this.leanEnv)) return super.run(args, onOutput);
+    this.env.PULUMI_DEBUG_PROVIDERS = await attachedPlugins(this.lab);
+    const result = super.run(args, onOutput);
+    delete this.env.PULUMI_DEBUG_PROVIDERS;
+    return result;
   }
 
   /** Sets what stands below `mailhost:`, by paths. */
@@ -64,6 +82,27 @@ export class TestStack extends Stack {
       writeFileSync(this.configFile!, original);
     }
   }
+}
+
+const attached = new Map<string, Promise<string>>();
+
+/** Starts what stands in for the plugins, once for a lab, which it ends with; gives what lets an engine attach to it. */
+function attachedPlugins(lab: Lab): Promise<string> {
+  const start = async () => {
+    const log = join(lab.dir, 'log/plugins.log');
+    // The lab may be a copy.
+    rmSync(log, { force: true });
+    const ports = () => readFileSync(log, 'utf8').match(/^[a-z]+:\d+$/gm) ?? [];
+    const program = programCommand('lab/plugins/attached');
+    await startUntil(lab, 'plugins', program, [], () => ports().length === 4);
+    const missing: string[] = missingPlugins();
+    return ports()
+      .filter((port) => missing.includes(port.split(':')[0]!))
+      .join();
+  };
+  const started = attached.get(lab.name) ?? start();
+  attached.set(lab.name, started);
+  return started;
 }
 
 /** A step of a test that is one story; its name stands in the error. */
