@@ -47,8 +47,8 @@ def run(*command):
     match command:
         case ("doveadm", "sieve", "list", *_):
             return "away\nfilter it ACTIVE\n"
-        case ("doveadm", "sieve", "get", "-u", _, name):
-            return f"# {name}\n"
+        case ("doveadm", "-f", "json", "sieve", "get", "-u", _, name):
+            return json.dumps([{"sieve script": f"# {name}\n"}])
         case ("doveadm", *_, "-s"):
             return '[{"mailbox": "v1.2"}, {"mailbox": "left"}, {"mailbox": "INBOX"}]'
         case _:

@@ -264,7 +264,8 @@ def scripts(user: str, tar: Tar) -> None:
         name = name.strip()
         if not name:
             continue
-        text = run("doveadm", "sieve", "get", "-u", user, name)
+        # Its ordinary form has a title before the script.
+        [[text]] = (one.values() for one in json.loads(run("doveadm", "-f", "json", "sieve", "get", "-u", user, name)))
         file = f"sieve/{name.replace('/', '_')}.sieve"
         tar.text(file, text.encode())
         if state:
