@@ -178,6 +178,7 @@ class Journal(OnHost):
             "dovecot: imap-login: Logged in: user=<anna@example.org>, method=PLAIN, rip=198.51.100.1, lip=192.0.2.1, TLS",
             "dovecot: auth(anna@example.org,198.51.100.1,sasl:plain)<7zBeo4hhRKgKWAAB>: passwd-file: Password mismatch",
             "dovecot: auth(anna@example.org,198.51.100.1,sasl:plain)<7zBeo4hhRKgKWAAB>: logins: unknown user",
+            "dovecot: auth(anna@example.org,198.51.100.1,sasl:plain)<7zBeo4hhRKgKWAAB>: own: unknown user",
             "fail2ban-server: fail2ban.actions        [7035]: NOTICE  [mailhost-logins] Ban 198.51.100.1",
             "fail2ban-server: fail2ban.actions        [7035]: NOTICE  [mailhost] Ban 198.51.100.9",
             "fail2ban-server: fail2ban.actions        [7035]: NOTICE  [sshd] Ban 198.51.100.9",

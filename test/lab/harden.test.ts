@@ -8,7 +8,7 @@ import { serviceFiles } from '../../components/hostFiles/files';
 import { secretSettings } from '../../components/settings/fields';
 import { apiAccess } from '../../lab/apis';
 import { hostRoot } from '../../lab/machines';
-import { submit, waitForMail, waitForReceived } from '../../lab/mail';
+import { submit, waitForMail, waitForReceived, withImap } from '../../lab/mail';
 import { addresses } from '../../lab/network';
 import { selfSigned } from '../../lab/selfSigned';
 import type { Result } from '../../lab/stack';
@@ -435,6 +435,18 @@ it('fail2ban counts failed logins of system users, and lets nobody put the blame
   const lines = names.flatMap((user) => [pam(user), table(user)]);
   expect(blamed(host, ...lines)).toEqual(lines.map(() => '192.0.2.1'));
   expect(blamed(host, 'auth(mailhost-probe): passwd-file: unknown user')).toEqual([]);
+});
+
+it('fail2ban counts no login that succeeds', async ({ host }) => {
+  const failed = () =>
+    Number(/Total failed:\t(\d+)/.exec(host.shell('fail2ban-client status mailhost'))![1]);
+  const before = failed();
+  const anna = host.login('anna@example.org');
+  for (let i = 0; i < 3; i++) await withImap(anna, (imap) => imap.noop());
+  // It reads one after another: what fails last is counted last.
+  await expect(withImap({ ...anna, password: 'wrong' }, (imap) => imap.noop())).rejects.toThrow();
+  await waitFor('the wrong password is counted', () => failed() > before);
+  expect(failed()).toBe(before + 1);
 });
 
 describe('SSH', () => {

@@ -269,7 +269,7 @@ LINES: dict[str, tuple[tuple[re.Pattern[str], Use], ...]] = {
     "dovecot": lines(
         (r"(?:imap|managesieve)-login: Logged in: ", Follower.logged_in),
         (
-            r"auth\(.*,sasl:[a-z0-9-]+\)<[^<>]*>: (?!logins:)[a-z-]+: (?:[Pp]assword mismatch|unknown user)$"
+            r"auth\(.*,sasl:[a-z0-9-]+\)<[^<>]*>: passwd-file: (?:[Pp]assword mismatch|unknown user)$"
             r"|auth-worker\(.*\)<\d+><[^<>]*>: request \[\d+\]: pam: pam_authenticate\(\) failed: [^:]*$",
             Follower.wrong_password,
         ),
