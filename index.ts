@@ -26,6 +26,8 @@ export const nextSteps = host.openTasks.apply((tasks) =>
 export const dkimCalendar = host.dkimCalendar;
 /** Of each domain that changes hosts: what the switch changes, and until when others may remember the MX from before. */
 export const moves = host.moves;
+/** The server beside the one that serves, with its proof; null without one. */
+export const standbyServer = host.standby ?? null;
 /** Mail clients have to trust this CA; null where the certificate is by a public one. */
 export const caCertPem = host.caCertPem ?? null;
 /** `pulumi stack output sshPrivateKey --show-secrets` gets an administrator back in. */

@@ -105,7 +105,10 @@ async function run({ quick }: Options): Promise<Figure[]> {
     ]),
     ['tls', runs, () => host.up({}, '--replace', certificate)],
     ['server resized', quick ? 0 : 1, () => host.up({ serverType: 'cx33' })],
-    ['server replaced', quick ? 1 : 2, (run) => host.up({ serverGeneration: String(run + 1) })],
+    ['standby prepared', 1, () => host.up({ standbyServer: 'true' })],
+    ['server switched', 1, () => host.up({ serverGeneration: '2' })],
+    ['standby removed', 1, () => host.up({ standbyServer: 'false' })],
+    ['server replaced', quick ? 1 : 2, (run) => host.up({ serverGeneration: String(run + 2) })],
   ];
   const figures: Figure[] = [];
   for (const [name, count, work] of changes) {
@@ -165,6 +168,9 @@ export const resizedServer: number | undefined = ${all.get('server resized')};
 
 /** Seconds without SMTP or IMAP while the server is replaced. */
 export const replacedServer: number | undefined = ${all.get('server replaced')};
+
+/** Seconds without SMTP or IMAP while a standby server takes over. */
+export const switchedServer: number | undefined = ${all.get('server switched')};
 `;
 }
 

@@ -10,6 +10,7 @@ import type { Backend, MachineSpec } from '../lab/backend';
 import { cloudflareApi } from '../lab/cloud/cloudflare/api';
 import { hcloudApi } from '../lab/cloud/hcloud/api';
 import { apiTokens } from '../lab/apis';
+import { injectFaults } from '../lab/cloud/faults';
 import { Stack } from '../lab/stack';
 import type { Lab } from '../lab/state';
 
@@ -34,40 +35,38 @@ export class StubCloud {
   /** Answered so far, the refused ones aside. */
   readonly requests = { hcloud: 0, cloudflare: 0 };
   refused = 0;
+  readonly lab: Lab = { name: 'bench', dir: mkdtempSync(join(tmpdir(), 'mailhost-bench-')) };
   private readonly servers = new Map<number, Server>();
   private readonly apis: FastifyInstance[] = [];
 
-  private constructor(
-    private readonly dir: string,
+  protected constructor(
     /** Seconds that a command on a host takes. */
-    private readonly commandSeconds: number,
+    private readonly commandSeconds = 0,
     private readonly limit?: Limit,
   ) {}
 
-  static async start(
-    zones: string[],
-    { commandSeconds = 0, limit }: StubOptions,
-  ): Promise<StubCloud> {
-    const cloud = new StubCloud(
-      mkdtempSync(join(tmpdir(), 'mailhost-bench-')),
-      commandSeconds,
-      limit,
-    );
-    const backend = cloud.backend();
-    const tokens = apiTokens(cloud.dir);
-    const store = (api: string) => join(cloud.dir, `${api}.json`);
-    await cloud.listen('hcloud', hcloudApi(backend, store('hcloud'), tokens.hcloud));
-    await cloud.listen(
+  static start(zones: string[], { commandSeconds, limit }: StubOptions): Promise<StubCloud> {
+    return new StubCloud(commandSeconds, limit).started(zones);
+  }
+
+  protected async started(zones: string[]): Promise<this> {
+    const { dir } = this.lab;
+    const backend = this.backend();
+    const tokens = apiTokens(dir);
+    const store = (api: string) => join(dir, `${api}.json`);
+    const hcloud = hcloudApi(backend, store('hcloud'), tokens.hcloud);
+    injectFaults(hcloud, 'hcloud', this.lab);
+    await this.listen('hcloud', hcloud);
+    await this.listen(
       'cloudflare',
       cloudflareApi(backend, store('cloudflare'), tokens.cloudflare, zones),
     );
-    return cloud;
+    return this;
   }
 
   /** A stack of the project in `folder`, in this cloud. */
   async stack(folder: string, env: Record<string, string>, configFile?: string): Promise<Stack> {
-    const lab: Lab = { name: 'bench', dir: this.dir };
-    const stack = new Stack(lab, configFile, folder);
+    const stack = new Stack(this.lab, configFile, folder);
     const [hcloud, cloudflare] = this.apis.map((api) => (api.server.address() as AddressInfo).port);
     Object.assign(stack.env, {
       PULUMI_STACK: 'bench',
@@ -82,7 +81,7 @@ export class StubCloud {
   async close(): Promise<void> {
     for (const api of this.apis) await api.close();
     for (const server of this.servers.values()) server.close();
-    rmSync(this.dir, { recursive: true });
+    rmSync(this.lab.dir, { recursive: true });
   }
 
   private async listen(name: 'hcloud' | 'cloudflare', api: FastifyInstance): Promise<void> {
@@ -109,7 +108,7 @@ export class StubCloud {
     this.apis.push(api);
   }
 
-  private backend(): Backend {
+  protected backend(): Backend {
     const done = () => Promise.resolve();
     const octets = Array.from({ length: 100 }, (_, i) => i + 1);
     return {

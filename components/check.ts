@@ -13,6 +13,13 @@ export interface CheckArgs {
   pushes: Daemon[];
 }
 
+/** What `mailhost check` is told: what is to work. */
+export const checkInput = ({ hostName, domains }: MailSettings): string =>
+  JSON.stringify({
+    hostName,
+    domains: domains.map(({ name, selector }) => ({ name, selector })),
+  });
+
 /**
  * Asks the host itself, at the end of an `up`, whether mail works: services and listeners, a spam probe that must come
  * out marked, and a probe for each domain that must come out signed. Fails the `up` with every reason.
@@ -32,13 +39,7 @@ export class Check extends pulumi.ComponentResource {
       {
         connection,
         create: pulumi.interpolate`mailhost check ${state}`,
-        stdin: JSON.stringify({
-          hostName: args.mail.hostName,
-          domains: args.mail.domains.map(({ name: domain, selector }) => ({
-            name: domain,
-            selector,
-          })),
-        }),
+        stdin: checkInput(args.mail),
         triggers,
       },
       { parent: this },

@@ -177,11 +177,14 @@ export function connectionError(
  * A command on the host, by SSH.
  *
  * It gets its own output of before not back as variables: sshd takes none, and the plugin would warn for each.
+ *
+ * @param unreachable what to do besides where the host cannot be reached any more
  */
 export function hostCommand(
   name: string,
   args: command.remote.CommandArgs,
   opts: pulumi.CustomResourceOptions & { parent: pulumi.Resource },
+  unreachable?: string,
 ): command.remote.Command {
   const known = <T>(input: pulumi.Input<T>) =>
     new Promise<pulumi.Unwrap<T>>((resolve) => {
@@ -189,12 +192,14 @@ export function hostCommand(
     });
   const hooks = explaining(
     `${name}: connection`,
-    async ({ errors }) =>
-      connectionError(
+    async ({ errors }) => {
+      const error = connectionError(
         errors[0] ?? '',
         await known(args.connection),
         (await known(args.create)) ?? '',
-      ),
+      );
+      return error && [error, unreachable].filter(Boolean).join('. ');
+    },
     opts.parent,
   );
   return new command.remote.Command(

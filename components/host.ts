@@ -18,6 +18,8 @@ export interface HostArgs {
     /** GB; the file system grows with it. Undefined where somebody else lets it grow. */
     size?: pulumi.Input<number>;
   };
+  /** Whether it is prepared without a volume, beside a host that serves. Default: no. */
+  standby?: boolean;
   /** When the host is looked at for drift, which ends the `up` before anything is pushed. Default: it is not. */
   lookedAt?: pulumi.Input<string>;
 }
@@ -62,7 +64,11 @@ export class Host extends pulumi.ComponentResource {
       args.volume?.size === undefined ? '' : pulumi.interpolate`--volume-size ${args.volume.size} `;
     // Another program may prepare more.
     const preparation = pulumi.interpolate`${size}--program ${sha256(programText).slice(0, 12)}`;
-    const volume = args.volume ? pulumi.interpolate`--volume-device ${args.volume.device} ` : '';
+    const volume = args.standby
+      ? '--standby '
+      : args.volume
+        ? pulumi.interpolate`--volume-device ${args.volume.device} `
+        : '';
     const numbered = (of: string, text: string) => nextChange(changeBefore(of), sha256(text));
     const [programName, systemName] = [`${name}-program`, `${name}-system`];
     const brought = numbered(programName, programText);

@@ -5,5 +5,6 @@ export type * from './mailHostArgs';
 export { Dkim, type DkimArgs } from './dkim';
 export { cloudflareDns } from './dns/cloudflare';
 export { DomainDns, type DnsArgs } from './domainDns';
-export { Machine, type MachineArgs } from './machine';
+export { Machine } from './machine';
+export type { MachineArgs } from './machineArgs';
 export type { OpenPort } from './machineFiles';

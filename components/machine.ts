@@ -4,48 +4,18 @@ import * as pulumi from '@pulumi/pulumi';
 import * as tls from '@pulumi/tls';
 import { portsOf } from './daemons/catalogue';
 import { ssh } from './daemons/ssh';
-import { beforeCreate, explaining, keeping, type Loss } from './hooks';
-import {
-  firewallRules,
-  hostAddress,
-  image,
-  ownerLabel,
-  userData,
-  type OpenPort,
-} from './machineFiles';
-import type { Blocker } from './preflight/findings';
-import { knownValue } from './settings/forms';
-import { LookUps } from './preflight/lookUps';
-import { serverFailure, serverOffer } from './preflight/offers';
-
-export interface MachineArgs {
-  /** Fully qualified host name: the server's name and the PTR of both addresses. */
-  hostName: string;
-  serverType: pulumi.Input<string>;
-  /** Hetzner location by name. */
-  location: string;
-  /** GB. */
-  volumeSize: pulumi.Input<number>;
-  /** Whether the host has an IPv6 address, too. */
-  ipv6: boolean;
-  /** Networks in CIDR form that may use SSH. */
-  adminNetworks: pulumi.Input<string>[];
-  /** TCP ports that its firewall opens. Default: SSH, to `adminNetworks`. */
-  ports?: OpenPort[];
-  /** Server generation. Increment to replace the server. Default: 1. */
-  serverGeneration?: number;
-  /** Keeps what cannot be made again (volume, addresses, keys) from being deleted. Default: true. */
-  protect?: boolean;
-  /** Parts that the stack has already, e.g. `volume`: where the plan makes one anew it says what is lost. Default: none. */
-  present?: string[];
-  /** Whether the checks before the plan know that it makes the server, or puts another in its place. Default: false. */
-  serverMade?: boolean;
-  /** What a new server would miss of the parts that the stack has. Default: nothing. */
-  lost?: (lookUps: LookUps) => Promise<Blocker[]>;
-}
+import { keeping, type Loss } from './hooks';
+import { rootConnection } from './connection';
+import type { MachineArgs } from './machineArgs';
+import { firewallRules, hostAddress, ownerLabel } from './machineFiles';
+import { makeServers } from './servers';
 
 /** What is lost with a part that is made anew. */
 const losses = (serverMade: boolean): Record<string, Loss> => {
+  const server = {
+    message:
+      'another server takes the place of this one: for some minutes no mail is taken in, and others try again later',
+  };
   const ofServer = (what: string) => ({
     message: `${what} would be made anew, and the server knows the one before only: nothing could be brought to it any more. Increment serverGeneration with it`,
     // Another server learns of it.
@@ -63,28 +33,10 @@ const losses = (serverMade: boolean): Record<string, Loss> => {
       message:
         'the volume would be made anew, and empty: all mail on it is lost but for what a backup has (docs/backups.md)',
     },
-    server: {
-      message:
-        'another server takes the place of this one: for some minutes no mail is taken in, and others try again later',
-    },
+    server,
+    'second-server': server,
   };
 };
-
-/** How to reach root on a machine. */
-export const rootConnection = (machine: {
-  ipv4: pulumi.Input<string>;
-  sshPrivateKey: pulumi.Input<string>;
-  sshHostKey: pulumi.Input<string>;
-}): pulumi.Output<command.types.input.remote.ConnectionArgs> =>
-  pulumi.output({
-    host: machine.ipv4,
-    user: 'root',
-    privateKey: machine.sshPrivateKey,
-    hostKey: machine.sshHostKey,
-    // It has been reached before: half a minute where the port is shut, and about a minute where nothing answers.
-    dialErrorLimit: 10,
-    perDialTimeout: 5,
-  });
 
 /** The VM: server, addresses with reverse DNS, firewall, host key, and the volume for what must outlive the server. */
 export class Machine extends pulumi.ComponentResource {
@@ -95,6 +47,8 @@ export class Machine extends pulumi.ComponentResource {
   /** Block device of the volume as the server sees it. */
   readonly volumeDevice: pulumi.Output<string>;
   readonly connection: pulumi.Output<command.types.input.remote.ConnectionArgs>;
+  /** The server beside the one that serves, if there is one. */
+  readonly standby?: Pick<Machine, 'ipv4' | 'serverId' | 'connection'>;
   /** The stack's own key for SSH; secret. */
   readonly sshPrivateKey: pulumi.Output<string>;
   /** Public part of the host key, of the type ed25519. */
@@ -103,7 +57,7 @@ export class Machine extends pulumi.ComponentResource {
   constructor(name: string, args: MachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super('mailhost:index:Machine', name, {}, opts);
     const own = { parent: this };
-    const { present = [], serverMade = false, protect = true, location } = args;
+    const { present = [], serverMade = false, protect = true } = args;
     const lasting = { parent: this, protect };
     const kept = (part: string) =>
       keeping(
@@ -177,78 +131,13 @@ export class Machine extends pulumi.ComponentResource {
       { ...lasting, hooks: kept('volume'), ignoreChanges: ['format'] },
     );
 
-    const checkOffer = async () => {
-      const serverType = await knownValue(args.serverType);
-      if (serverType === undefined) return;
-      const lookUps = new LookUps(own);
-      const change = { serverType, location, replaced: true };
-      const { mistakes, warnings } = await serverOffer(change, lookUps, new Date());
-      for (const message of warnings) await pulumi.log.warn(message, this);
-      const lost = (await args.lost?.(lookUps)) ?? [];
-      const all = [...lookUps.mistakes(), ...mistakes, ...lost.map(({ message }) => message)];
-      if (all.length > 0) throw new Error(all.join('; '));
-    };
-    // What the checks before the plan foresee they have judged; the engine alone knows what it is told to replace.
-    const unforeseen = pulumi.runtime.isDryRun() && !serverMade;
-    const offered = unforeseen ? beforeCreate(`${name}-server: offered`, checkOffer) : {};
-    const forced = unforeseen ? kept('server') : {};
-    const failure = explaining(
-      // The engine shows this name where it deletes without the program, and has no hook.
-      `${name}-server (pulumi destroy --run-program shows the cause)`,
-      async ({ failedOperation, errors }) =>
-        serverFailure(
-          failedOperation,
-          errors[0] ?? '',
-          { serverType: (await knownValue(args.serverType))!, location },
-          new Date(),
-          new LookUps(own),
-        ),
-      this,
-    );
-    const server = new hcloud.Server(
-      `${name}-server`,
-      {
-        name: args.hostName,
-        labels,
-        serverType: args.serverType,
-        image,
-        location: args.location,
-        sshKeys: [cloudKey.id],
-        publicNets: [
-          {
-            ipv4Enabled: true,
-            ipv4: ipv4.id.apply(Number),
-            ipv6Enabled: args.ipv6,
-            ...(ipv6 ? { ipv6: ipv6.id.apply(Number) } : {}),
-          },
-        ],
-        firewallIds: [firewall.id.apply(Number)],
-        userData: pulumi
-          .all([hostKey.privateKeyOpenssh, hostKey.publicKeyOpenssh])
-          .apply(([privateKey, publicKey]) => userData(privateKey, publicKey)),
-        // What was taken in is all on the volume then.
-        shutdownBeforeDeletion: true,
-      },
-      {
-        ...own,
-        // Nothing lasts on it, so it needs no protection, which would stand in the way of a new one.
-        replacementTrigger: args.serverGeneration ?? 1,
-        // The addresses can belong to one server at a time.
-        deleteBeforeReplace: true,
-        // Only the first boot reads these; a later change must not replace the server.
-        ignoreChanges: ['sshKeys', 'userData'],
-        additionalSecretOutputs: ['userData'],
-        hooks: {
-          ...failure,
-          beforeCreate: [...(offered.beforeCreate ?? []), ...(forced.beforeCreate ?? [])],
-        },
-      },
-    );
+    const parts = { sshKey, cloudKey, hostKey, labels, firewall, ipv4, ipv6, kept };
+    const { serving, standby } = makeServers(name, args, parts, this);
     const attachment = new hcloud.VolumeAttachment(
       `${name}-volume`,
-      { volumeId: volume.id.apply(Number), serverId: server.id.apply(Number) },
+      { volumeId: volume.id.apply(Number), serverId: serving.id.apply(Number) },
       // A server that goes lets go of the volume once it is off, and not while it writes.
-      { parent: this, deleteBeforeReplace: true, deletedWith: server },
+      { parent: this, deleteBeforeReplace: true, deletedWith: serving },
     );
 
     const pointer = (
@@ -268,15 +157,25 @@ export class Machine extends pulumi.ComponentResource {
 
     this.ipv4 = ipv4.ipAddress;
     this.ipv6 = ipv6Address;
-    this.serverId = server.id;
+    this.serverId = serving.id;
     this.volumeDevice = pulumi.all([volume.linuxDevice, attachment.id]).apply(([device]) => device);
     this.sshPrivateKey = sshKey.privateKeyOpenssh;
     this.sshHostKey = hostKey.publicKeyOpenssh.apply((key) => key.trim());
     this.connection = rootConnection(this);
+    this.standby = standby && {
+      ipv4: standby.ipv4,
+      serverId: standby.server.id,
+      connection: rootConnection({
+        ipv4: standby.ipv4,
+        sshPrivateKey: this.sshPrivateKey,
+        sshHostKey: this.sshHostKey,
+      }),
+    };
     this.registerOutputs({
       ipv4: this.ipv4,
       ipv6: this.ipv6,
       serverId: this.serverId,
+      ...(standby ? { standbyServerId: standby.server.id } : {}),
       volumeDevice: this.volumeDevice,
       connection: this.connection,
       sshPrivateKey: this.sshPrivateKey,

@@ -6,6 +6,20 @@ import { readHostFile } from './hostFiles/files';
 /** What the server is made from. */
 export const image = 'debian-13';
 
+/** The places that servers take in turn, by the name of their resource below that of the machine. */
+export type Slot = 'server' | 'second-server';
+
+/** Hetzner lets one server have a name. */
+export const serverName = (hostName: string, slot: Slot): string =>
+  slot === 'server' ? hostName : `second-${hostName}`;
+
+/** What the servers have at Hetzner while they do not serve. */
+export const standbyNames = {
+  address: (hostName: string, slot: Slot, family: string): string =>
+    `${family}-of-${serverName(hostName, slot)}`,
+  firewall: (hostName: string): string => `standby-${hostName}`,
+};
+
 /** A TCP port that others can reach. */
 export type OpenPort = Pick<Port, 'number' | 'purpose' | 'from'>;
 
@@ -69,6 +83,12 @@ export function userData(hostKey: string, hostPublicKey: string): string {
         path: metadataGuard,
         permissions: '0644',
         content: readHostFile(metadataGuard),
+      },
+      {
+        // A server that gets other addresses configures them at its next boot.
+        path: '/etc/cloud/cloud.cfg.d/90-mailhost.cfg',
+        permissions: '0644',
+        content: stringify({ updates: { network: { when: ['boot-new-instance', 'boot'] } } }),
       },
     ],
     runcmd: [['systemctl', 'enable', '--now', 'metadata-guard.service']],

@@ -12,6 +12,7 @@ import { outputsOf } from './deployment/outputs';
 import * as dnsRecords from './deployment/records';
 import { previewReport } from './deployment/report';
 import { hostAccess, hostMachine, prepareHost } from './deployment/server';
+import { makeStandby, type StandbyReport } from './deployment/standby';
 import type { KeyCalendar } from './dns/dkimKeys';
 import type { MoveReport } from './dns/moves';
 import type { MailHostArgs } from './mailHostArgs';
@@ -57,6 +58,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
   readonly dkimCalendar: pulumi.Output<Record<string, KeyCalendar>>;
   /** Of each domain that changes hosts: what the switch changes, and until when others may remember the MX from before. */
   readonly moves: pulumi.Output<Record<string, MoveReport>>;
+  /** The server beside the one that serves; none without one. */
+  readonly standby?: pulumi.Output<StandbyReport>;
 
   /** @param frontEnd how its errors name and change settings: as arguments, if not told otherwise */
   constructor(
@@ -90,6 +93,7 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     this.backupPublicKey = settings.backup ? made('backupPublicKey') : undefined;
     this.dkimCalendar = made('dkimCalendar');
     this.moves = made('moves');
+    this.standby = settings.standbyServer ? made('standby') : undefined;
   }
 
   /** Makes everything, once the checks have told what the stack has already. */
@@ -128,6 +132,8 @@ export class MailHost extends pulumi.ComponentResource<Made> {
     });
     const pushed = pushes.all();
 
+    const standby = makeStandby(deployment, machine, pushes);
+
     const dkim = signedHistories(deployment, pushes.push(amavis).fingerprint);
     new Summary(
       `${name}-summary`,
@@ -150,7 +156,16 @@ export class MailHost extends pulumi.ComponentResource<Made> {
       { ...own, dependsOn: [...pushed, ...renewal] },
     );
 
-    const made = outputsOf(deployment, { machine, certificate, backup, records, dns, dkim, check });
+    const made = outputsOf(deployment, {
+      machine,
+      standby,
+      certificate,
+      backup,
+      records,
+      dns,
+      dkim,
+      check,
+    });
     void report?.print(found, this);
     this.registerOutputs(made);
     return made;

@@ -412,12 +412,19 @@ export interface MailHostArgs {
    */
   restore?: string;
   /**
-   * Server generation. Increment to replace the server; mail, queue, addresses and keys are kept. From 1 to 1000000.
-   * E.g. `2`. Default: `1`.
+   * Server generation. Increment to replace the server, or to switch to the standby server; mail, queue, addresses
+   * and keys are kept. From 1 to 1000000. E.g. `2`. Default: `1`.
    *
    * @default 1
    */
   serverGeneration?: number;
+  /**
+   * Prepare a second server beside the one that serves. Increment serverGeneration to switch to it, and set this
+   * back to false to delete the one that does not serve. See new-server.md. E.g. `true`. Default: `false`.
+   *
+   * @default false
+   */
+  standbyServer?: boolean;
   /**
    * Hetzner server type. A change turns the server off for some minutes. E.g. `cx33`. Default: `cx23`.
    *

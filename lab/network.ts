@@ -106,8 +106,10 @@ export function createLink(ns: string, ipv4: string | undefined, ipv6: string | 
   }
 }
 
-/** Deleting a namespace takes its end of the link along, and so the other end. */
+/** The link goes first: the kernel takes those of a deleted namespace away later, and till then their names are in use. */
 export function deleteNamespace(name: string): void {
+  const links = run('ip', ['-n', name, '-brief', 'link', 'show']);
+  if (links.includes('eth0')) ip('-n', name, 'link', 'del', 'eth0');
   ip('netns', 'del', name);
 }
 

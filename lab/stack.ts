@@ -16,6 +16,7 @@ export interface StackOutputs {
   openTasks: string[];
   mailClient: { incoming: { host: string } };
   nextSteps: string;
+  standbyServer?: { generation: number; ipv4: string; state: string; proof: string };
 }
 
 /** A resource as the state has it; a component has neither `id` nor outputs of a plugin. */

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import * as hcloud from '@pulumi/hcloud';
+import * as pulumi from '@pulumi/pulumi';
 import { parse } from 'yaml';
 import { openPorts } from '../components/daemons/catalogue';
 import { Machine } from '../components/machine';
-import { firewallRules, userData } from '../components/machineFiles';
+import { firewallRules, userData, type Slot } from '../components/machineFiles';
+import type { Handover } from '../components/preflight/serverPlan';
 import { exampleMail } from './example';
-import { record } from './mocks';
+import { record, type Recorded } from './mocks';
 
 const args = {
   hostName: 'mail.example.org',
@@ -15,9 +17,11 @@ const args = {
   ipv6: true,
   adminNetworks: ['192.0.2.0/24'],
   ports: [{ number: 25, purpose: 'mail', from: 'everyone' as const }],
-  serverGeneration: 1,
   protect: true,
 };
+
+const promised = (output: pulumi.Output<string>) =>
+  new Promise<string>((resolve) => output.apply(resolve));
 
 const build = (protect = true, preview = false) =>
   record((opts) => void new Machine('machine', { ...args, protect }, opts), preview);
@@ -68,6 +72,69 @@ describe('Machine', () => {
     expect(server.inputs).not.toHaveProperty('rebuildProtection');
     const attachment = resources.find((r) => r.type.endsWith(':VolumeAttachment'))!;
     expect(attachment.options.deletedWith).toBeInstanceOf(hcloud.Server);
+  });
+
+  describe('with a standby server', () => {
+    const both = { server: 1, 'second-server': 2 };
+    const withStandby = (serving: Slot, number: number, steps: Handover['steps'] = {}) =>
+      record((opts) => {
+        const handover = { serving, number, steps };
+        const servers = { serving, generations: both, handovers: number, step: 'none' as const };
+        new Machine('machine', { ...args, servers: { ...servers, handover }, check: '{}' }, opts);
+      });
+    const named = (resources: Recorded[], name: string, type = ':Server') =>
+      resources.find((r) => r.name === name && r.type.endsWith(type))!;
+    const namesOf = async (options: Recorded['options']) =>
+      Promise.all(
+        [options.dependsOn]
+          .flat(2)
+          .filter((one) => pulumi.Resource.isInstance(one))
+          .map(async ({ urn }) => (await promised(urn)).split('::').at(-1)),
+      );
+
+    it('gives that addresses of its own, and lets others reach SSH alone there', async () => {
+      const resources = await withStandby('server', 0);
+      const [first, second] = ['machine-server', 'machine-second-server'].map((name) =>
+        named(resources, name),
+      );
+      expect(first!.options.replacementTrigger).toBe(1);
+      expect(second!.options.replacementTrigger).toBe(2);
+      // What the new one is made with does not touch the old one.
+      expect(first!.options.ignoreChanges).toEqual(['sshKeys', 'userData', 'serverType', 'image']);
+      expect(second!.options.ignoreChanges).toEqual(['sshKeys', 'userData']);
+      expect(second!.inputs.name).toBe('second-mail.example.org');
+      expect(second!.inputs.firewallIds).not.toEqual(first!.inputs.firewallIds);
+      expect(await namesOf(first!.options)).toEqual([]);
+      const closed = named(resources, 'machine-standby-firewall', ':Firewall');
+      const rules = closed.inputs.rules as { port?: string }[];
+      expect(rules.map(({ port }) => port)).toEqual([undefined, '22']);
+      expect(resources.filter(({ type }) => type === 'command:remote:Command')).toEqual([]);
+    });
+
+    it('moves the addresses after both servers are ready for it', async () => {
+      const resources = await withStandby('second-server', 1, {
+        ready: '192.0.2.7',
+        giveUp: '192.0.2.1',
+      });
+      const ready = named(resources, 'machine-ready-1', ':Command');
+      const giveUp = named(resources, 'machine-yield-1', ':Command');
+      expect(ready.inputs).toMatchObject({ create: 'mailhost ready', stdin: '{}' });
+      expect(ready.inputs.connection).toMatchObject({ value: { host: '192.0.2.7' } });
+      expect(giveUp.inputs).toMatchObject({ create: 'mailhost yield' });
+      expect(giveUp.inputs.connection).toMatchObject({ value: { host: '192.0.2.1' } });
+      // Nothing but its addresses changes of the one that no longer serves.
+      expect(named(resources, 'machine-server').inputs.firewallIds).toEqual(
+        named(resources, 'machine-second-server').inputs.firewallIds,
+      );
+      expect(await namesOf(giveUp.options)).toEqual(['machine-ready-1']);
+      expect(await namesOf(named(resources, 'machine-server').options)).toEqual([
+        'machine-ready-1',
+        'machine-yield-1',
+      ]);
+      expect(await namesOf(named(resources, 'machine-second-server').options)).toEqual([
+        'machine-server',
+      ]);
+    });
   });
 
   it('sets the PTR of its own IPv6 address, which does not hang on the server', async () => {

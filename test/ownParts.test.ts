@@ -50,6 +50,8 @@ describe('parts of the machine', () => {
     attached,
     of = settings,
     missing = false,
+    standby = false,
+    outputs = new Map(),
   }: {
     there?: Partial<typeof all>;
     /** Resources of the state, by type and name. */
@@ -59,6 +61,9 @@ describe('parts of the machine', () => {
     of?: typeof settings;
     /** Whether it is asked what is missing of them. */
     missing?: boolean;
+    standby?: boolean;
+    /** Of resources of the state. */
+    outputs?: Map<string, object>;
   }) {
     const calls: string[] = [];
     const lookUps = new LookUps({});
@@ -68,6 +73,7 @@ describe('parts of the machine', () => {
     };
     const state = new OwnState('mail', [
       ...known.map((id) => resource(id)),
+      ...[...outputs].map(([id, of]) => resource(id, { ...of })),
       ...(attached ? [resource(`${attachmentType} machine-volume`, { ...attached })] : []),
       ...(key === null
         ? []
@@ -77,11 +83,11 @@ describe('parts of the machine', () => {
     await record(
       () => {
         running = missing
-          ? lostParts(machineKinds(of, lookUps), state).then((lost) => ({
+          ? lostParts(machineKinds(of, lookUps, 'server'), state).then((lost) => ({
               ids: new Map(),
               blockers: lost,
             }))
-          : ownParts(machineKinds(of, lookUps), state);
+          : ownParts(machineKinds(of, lookUps, 'server', standby), state);
       },
       true,
       {},
@@ -147,6 +153,42 @@ describe('parts of the machine', () => {
     expect(half.found[`hcloud:index/server:Server mail-machine-server`]).toBe('6');
     expect(half.found[`${attachmentType} mail-machine-volume`]).toBe('5');
     expect(half.found).not.toHaveProperty(`hcloud:index/volume:Volume mail-machine-volume`);
+  });
+
+  it('that the state refers to are not adopted again, before the volume is attached', async () => {
+    const state = [
+      [
+        `${types.server} machine-server`,
+        { publicNets: [{ ipv4: 2, ipv6: 3 }], firewallIds: [4], sshKeys: ['1'] },
+      ],
+      [`${types.volume} machine-volume`, { linuxDevice: '/dev/disk/by-id/scsi-0HC_Volume_5' }],
+      [`${types.machine} machine`, { serverId: '6' }],
+    ] as const;
+    const { found } = await parts({ there: all, outputs: new Map<string, object>(state) });
+    // The server has it, and no state says so.
+    expect(found).toEqual({ [`${attachmentType} mail-machine-volume`]: '5' });
+  });
+
+  it('of a standby server are adopted once', async () => {
+    const own = {
+      getPrimaryIps: {
+        primaryIps: [
+          { id: 12, name: `ipv4-of-${host}`, labels: label },
+          { id: 13, name: `ipv6-of-second-${host}`, labels: label },
+        ],
+      },
+      getFirewalls: { firewalls: [{ id: 14, name: `standby-${host}`, labels: label }] },
+    };
+    expect((await parts({ there: own })).found).toEqual({});
+    expect((await parts({ there: own, standby: true })).found).toEqual({
+      [`${address} mail-machine-server-ipv4`]: '12',
+      [`${address} mail-machine-second-server-ipv6`]: '13',
+      [`${types.firewall} mail-machine-standby-firewall`]: '14',
+    });
+    const known = [`${address} machine-server-ipv4`, `${types.firewall} machine-standby-firewall`];
+    expect(Object.values((await parts({ there: own, standby: true, known })).found)).toEqual([
+      '13',
+    ]);
   });
 
   it('are in another project where there is neither the server nor the volume of the state', async () => {

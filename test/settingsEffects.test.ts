@@ -385,6 +385,7 @@ const table: Record<string, Change | NoEffect> = {
   serverGeneration: {
     noEffect: 'the engine replaces the server: test/cli/risk.test.ts has its effect',
   },
+  standbyServer: { noEffect: 'a warning says what the step does: test/servers.test.ts' },
   serverType: {
     to: { serverType: 'cx33' },
     says: /^turns the server off and on to resize it/,

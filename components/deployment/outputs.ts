@@ -10,10 +10,12 @@ import type { Deployment } from './deployment';
 import { dkimCalendar } from './keys';
 import { dsRecordsByName, makeZoneFile } from './records';
 import type { HostMachine } from './server';
+import type { Standby } from './standby';
 
 /** The parts of a mail host that its outputs are taken from. */
 export interface OutputsFrom {
   machine: HostMachine;
+  standby: Standby[];
   certificate?: Certificate;
   backup?: Backup;
   records: MadeRecord[];
@@ -25,7 +27,7 @@ export interface OutputsFrom {
 /** The outputs of a mail host, as MailHost describes them. */
 export function outputsOf(
   deployment: Deployment,
-  { machine, certificate, backup, records, dns, dkim, check }: OutputsFrom,
+  { machine, standby, certificate, backup, records, dns, dkim, check }: OutputsFrom,
 ) {
   const { settings, found } = deployment;
   const dsRecords = dsRecordsByName(deployment, dns);
@@ -44,5 +46,6 @@ export function outputsOf(
       ),
     dkimCalendar: dkimCalendar(deployment, dkim),
     moves: pulumi.output(found.dns.moveReports),
+    standby: standby[0]?.report,
   };
 }

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { Daemon, type HostAccess } from '../daemon';
+import { backup } from '../daemons/backup';
 import type { DaemonSpec, FilesFrom, Given, Plan, Secrets } from '../daemons/spec';
 import type { HostFiles } from '../hostFiles/files';
 
@@ -27,6 +28,24 @@ export class Pushes {
     private readonly args: PushesArgs,
     private readonly opts: pulumi.ComponentResourceOptions,
   ) {}
+
+  /**
+   * The same to a server beside the host, which has no volume: it needs none but the daemons, and makes no backup.
+   *
+   * @param name that those of its resources begin with
+   */
+  beside(name: string, host: HostAccess, opts: pulumi.ComponentResourceOptions): Pushes {
+    return new Pushes(
+      name,
+      {
+        ...this.args,
+        host,
+        daemons: this.args.daemons.filter((spec) => spec !== backup),
+        milestones: { volume: () => [], records: () => [] },
+      },
+      opts,
+    );
+  }
 
   /** In order. */
   all(): Daemon[] {

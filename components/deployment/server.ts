@@ -1,15 +1,17 @@
 import * as pulumi from '@pulumi/pulumi';
+import { checkInput } from '../check';
 import type { HostAccess } from '../daemon';
 import { openPorts } from '../daemons/catalogue';
 import { Host } from '../host';
-import { Machine, rootConnection } from '../machine';
+import { rootConnection } from '../connection';
+import { Machine } from '../machine';
 import type { Settings } from '../settings/settings';
 import type { Deployment } from './deployment';
 
 /** What the mail host needs of a machine, whoever has made it. */
 export type HostMachine = Pick<
   Machine,
-  'ipv4' | 'ipv6' | 'serverId' | 'connection' | 'sshPrivateKey'
+  'ipv4' | 'ipv6' | 'serverId' | 'connection' | 'sshPrivateKey' | 'standby'
 > & { volumeDevice?: pulumi.Output<string> };
 
 /** The machine that is given, or else one with the ports of the daemons open. */
@@ -18,7 +20,7 @@ export const hostMachine = ({ name, settings, mail, found, own }: Deployment): H
     ? givenMachine(settings.machine)
     : new Machine(
         `${name}-machine`,
-        { ...settings, ports: openPorts(mail), ...found.machine },
+        { ...settings, ports: openPorts(mail), check: checkInput(mail), ...found.machine },
         own,
       );
 
@@ -36,14 +38,24 @@ function givenMachine(given: NonNullable<Settings['machine']>): HostMachine {
   };
 }
 
+/** A server that serves again has given up what was pushed to it before. */
+export const handoverTrigger = ({ found }: Deployment): string[] => {
+  const { handovers } = found.machine.servers;
+  return handovers > 0 ? [`handover ${handovers}`] : [];
+};
+
 /** How to reach the host on it. To repair drift, everything is pushed again. */
 export const hostAccess = (
-  { settings, found, time }: Deployment,
+  deployment: Deployment,
   { connection, serverId }: HostMachine,
 ): HostAccess => ({
   connection,
-  triggers: [serverId, ...(settings.drift === 'mend' ? [time] : [])],
-  changeBefore: found.before.changeOf,
+  triggers: [
+    serverId,
+    ...handoverTrigger(deployment),
+    ...(deployment.settings.drift === 'mend' ? [deployment.time] : []),
+  ],
+  changeBefore: deployment.found.before.changeOf,
 });
 
 /** The host made ready for the daemons, after a look for drift where that stops the deployment. */

@@ -1,3 +1,4 @@
+import { backup } from '../daemons/backup';
 import { daemonPackages, wantedDaemons } from '../daemons/catalogue';
 import type { MailSettings } from '../settings/mailSettings';
 import { metadataGuard } from '../machineFiles';
@@ -42,7 +43,11 @@ export function hostProgram(): HostFiles {
  */
 export function systemFiles(
   mail: MailSettings,
-  { adminSshKeys, driftAccepted }: { adminSshKeys: string[]; driftAccepted: string[] },
+  {
+    adminSshKeys,
+    driftAccepted,
+    standby = false,
+  }: { adminSshKeys: string[]; driftAccepted: string[]; standby?: boolean },
 ): HostFiles {
   const { hostName, hasVolume } = mail;
   const file = (lines: string[], mode?: string) => hostFile(textOfLines(lines), mode);
@@ -57,7 +62,11 @@ export function systemFiles(
     '/etc/mailname': file([hostName]),
     '/etc/mailhost/packages': file(packages(mail)),
     // The host stops what another brought.
-    '/etc/mailhost/pushes': file(wantedDaemons(mail).map(({ name }) => name)),
+    '/etc/mailhost/pushes': file(
+      wantedDaemons(mail)
+        .filter((spec) => !standby || spec !== backup)
+        .map(({ name }) => name),
+    ),
     '/etc/mailhost/drift-accepted': file(driftAccepted),
     ...fileAsItIs('/etc/apt/apt.conf.d/60mailhost'),
     ...fileAsItIs('/etc/needrestart/conf.d/mailhost.conf'),

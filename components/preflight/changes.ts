@@ -52,7 +52,10 @@ export function judgeChanges(
     summary: after,
     historiesBefore,
     blockers: [...blockingChanges(before, after, plannedAt), ...blockers(mistakes)],
-    warnings: [...droppedAddresses(before, after), ...serverWarnings(before, after, restore)],
+    warnings: [
+      ...droppedAddresses(before, after),
+      ...serverWarnings(before, after, restore, settings.standbyServer),
+    ],
   };
 }
 
@@ -270,11 +273,17 @@ const isPublished = (dkim: Record<string, KeyHistory>, generation: number): bool
 
 /**
  * @param restore where the volume stays
+ * @param standbyServer whether a change of the generation is a switch, which has a warning of its own
  * @returns a warning for each thing that happens with the server
  */
-export function serverWarnings(before: Summary, after: Summary, restore?: string): string[] {
+export function serverWarnings(
+  before: Summary,
+  after: Summary,
+  restore?: string,
+  standbyServer = false,
+): string[] {
   return [
-    ...(before.serverGeneration === after.serverGeneration
+    ...(standbyServer || before.serverGeneration === after.serverGeneration
       ? []
       : [
           'another server takes the place of this one: for some minutes no mail is taken in, and others try again later. Logs and what was done by hand are lost with it; mail, queue, addresses and keys stay',

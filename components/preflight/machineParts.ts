@@ -1,6 +1,6 @@
 import * as hcloud from '@pulumi/hcloud';
 import type * as pulumi from '@pulumi/pulumi';
-import { ownerLabel } from '../machineFiles';
+import { ownerLabel, serverName, standbyNames, type Slot } from '../machineFiles';
 import type { Settings } from '../settings/settings';
 import { blockers, type Blocker } from './findings';
 import { hetzner, type LookUps } from './lookUps';
@@ -24,14 +24,23 @@ interface Kind {
   called: string;
   /** Undefined if they cannot be listed. */
   list: () => Promise<Part[] | undefined>;
+  /** Whether nothing takes its place, so that one in the state is the one at Hetzner. */
+  isKept?: boolean;
 }
 
 /**
  * The kinds of parts that a machine has. Each is listed at Hetzner at most once.
  *
  * @param lookUps gets what cannot be listed
+ * @param serving the server's place
+ * @param hasStandby whether another server is beside it, or comes there
  */
-export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Kind[] {
+export function machineKinds(
+  { hostName, ipv6 }: Settings,
+  lookUps: LookUps,
+  serving: Slot,
+  hasStandby = false,
+): Kind[] {
   const list = <T extends object>(
     call: string,
     query: (options: pulumi.InvokeOptions) => Promise<T>,
@@ -48,6 +57,22 @@ export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Ki
     (o) => hcloud.getPrimaryIps({}, o),
     ({ primaryIps }) => primaryIps,
   );
+  const firewalls = list(
+    'getFirewalls',
+    (o) => hcloud.getFirewalls({}, o),
+    ({ firewalls: all }) => all,
+  );
+  const families = ['ipv4', ...(ipv6 ? ['ipv6'] : [])];
+  const besides = (['server', 'second-server'] as const).flatMap((slot) =>
+    families.map((family) => ({
+      type: types.primaryIp,
+      resource: `machine-${slot}-${family}`,
+      title: 'an address',
+      called: standbyNames.address(hostName, slot, family),
+      list: addresses,
+      isKept: true,
+    })),
+  );
   return [
     {
       type: types.sshKey,
@@ -60,7 +85,7 @@ export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Ki
         ({ sshKeys }) => sshKeys,
       ),
     },
-    ...['ipv4', ...(ipv6 ? ['ipv6'] : [])].map((family) => ({
+    ...families.map((family) => ({
       type: types.primaryIp,
       resource: `machine-${family}`,
       title: 'an address',
@@ -72,12 +97,21 @@ export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Ki
       resource: 'machine-firewall',
       title: 'a firewall',
       called: hostName,
-      list: list(
-        'getFirewalls',
-        (o) => hcloud.getFirewalls({}, o),
-        ({ firewalls }) => firewalls,
-      ),
+      list: firewalls,
     },
+    ...(hasStandby
+      ? [
+          ...besides,
+          {
+            type: types.firewall,
+            resource: 'machine-standby-firewall',
+            title: 'a firewall',
+            called: standbyNames.firewall(hostName),
+            list: firewalls,
+            isKept: true,
+          },
+        ]
+      : []),
     {
       type: types.volume,
       resource: 'machine-volume',
@@ -91,9 +125,9 @@ export function machineKinds({ hostName, ipv6 }: Settings, lookUps: LookUps): Ki
     },
     {
       type: types.server,
-      resource: 'machine-server',
+      resource: `machine-${serving}`,
       title: 'a server',
-      called: hostName,
+      called: serverName(hostName, serving),
       list: list(
         'getServers',
         (o) => hcloud.getServers({}, o),
@@ -109,6 +143,32 @@ function ownLabel(state: OwnState): string | undefined {
   return publicKey && ownerLabel(publicKey).mailhost;
 }
 
+/** Ids that the state has, by type: those of the resources themselves are not told, but others refer to them. */
+function knownIds(state: OwnState): Record<string, unknown[]> {
+  const attached = state.outputs(types.attachment, 'machine-volume');
+  const machine = state.outputs(types.machine, 'machine');
+  const servers = (['server', 'second-server'] as const).map(
+    (slot) =>
+      (state.outputs(types.server, `machine-${slot}`) ?? {}) as {
+        publicNets?: { ipv4?: number; ipv6?: number }[];
+        firewallIds?: number[];
+        sshKeys?: string[];
+      },
+  );
+  return {
+    [types.sshKey]: servers.flatMap(({ sshKeys = [] }) => sshKeys),
+    [types.primaryIp]: servers.flatMap(({ publicNets = [] }) =>
+      publicNets.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]),
+    ),
+    [types.firewall]: servers.flatMap(({ firewallIds = [] }) => firewallIds),
+    [types.volume]: [
+      attached?.volumeId,
+      state.text(types.volume, 'machine-volume', 'linuxDevice')?.split('_').at(-1),
+    ],
+    [types.server]: [attached?.serverId, machine?.serverId, machine?.standbyServerId],
+  };
+}
+
 /**
  * Finds the parts of the machine that Hetzner has and the state does not: an `up` that was interrupted may have made one and
  * never learned of it. Such a part carries the label of this stack's own SSH key, which nobody else has.
@@ -122,8 +182,8 @@ export async function ownParts(
   const ids = new Map<string, string>();
   const foreign: string[] = [];
   const { mailHost } = state;
-  // It alone tells the ids of server and volume.
   const attached = state.outputs(types.attachment, 'machine-volume');
+  const known = knownIds(state);
   const complete =
     attached !== undefined && wanted.every(({ type, resource }) => state.has(type, resource));
   // A replacement that was cut off leaves the old one in the state.
@@ -131,12 +191,13 @@ export async function ownParts(
 
   const label = ownLabel(state);
   const lists: (Part[] | undefined)[] = await Promise.all(asked.map(({ list }) => list()));
-  const parts = asked.map(({ type, resource, title, called }, i) => {
+  const parts = asked.map(({ type, resource, title, called, isKept = false }, i) => {
+    if (isKept && state.has(type, resource)) return undefined;
     const part = lists[i]?.find((item) => item.name === called);
     if (part?.id === undefined) return undefined;
     if (label !== undefined && part.labels?.mailhost === label) {
       // What the state has is not adopted: a resource that is to keep its id cannot be replaced.
-      if (![attached?.serverId, attached?.volumeId].includes(part.id))
+      if (!known[type]?.some((id) => Number(id) === part.id))
         ids.set(`${type} ${mailHost}-${resource}`, String(part.id));
       return part;
     }

@@ -258,7 +258,11 @@ function resizeMistakes(before: ServerType, next: ServerType): string[] {
 export async function serverFailure(
   operation: string,
   error: string,
-  { serverType, location }: Pick<ServerChange, 'serverType' | 'location'>,
+  {
+    serverType,
+    location,
+    isStandby = false,
+  }: Pick<ServerChange, 'serverType' | 'location'> & { isStandby?: boolean },
   now: Date,
   lookUps: LookUps,
 ): Promise<string | undefined> {
@@ -269,9 +273,11 @@ export async function serverFailure(
     /resource_unavailable|placement|invalid_server_type|unsupported location|server type .*not found|can no longer be ordered|location disabled|resource_limit_exceeded|server_type/i;
   if (operation === 'delete' || !(isOffer.test(error) || isImage || isPart)) return undefined;
   const left =
-    operation === 'create'
-      ? 'There is no server now: where it was to replace another, that is deleted; the volume with the mail, the addresses and the keys are kept, and other mail systems try again for days'
-      : 'The server may be off: where `pulumi up` does not start it again, start it in the Hetzner console';
+    operation === 'create' && isStandby
+      ? 'The server that serves is not touched'
+      : operation === 'create'
+        ? 'There is no server now: where it was to replace another, that is deleted; the volume with the mail, the addresses and the keys are kept, and other mail systems try again for days'
+        : 'The server may be off: where `pulumi up` does not start it again, start it in the Hetzner console';
   const gone = `Hetzner Cloud ${operation === 'create' ? 'made no server' : 'did not change the server to one'} of type ${serverType} in ${location} (${causeOf(new Error(error))})`;
   if (/resource_limit_exceeded/.test(error))
     return `${gone}: the limits of the project are reached. Raise them in the Hetzner console, or delete what the project does not need, then run \`pulumi up\` again. ${left}`;

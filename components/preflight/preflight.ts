@@ -15,6 +15,7 @@ import { judgeMachine, type MachineFindings } from './machine';
 import { lostParts, machineKinds } from './machineParts';
 import { judgeRecords, type RecordFindings } from './records';
 import { judgeSpf } from './spf';
+import { keptServers } from './serverPlan';
 import { OwnState } from './state';
 import type { Summary } from './summary';
 import { abandonedSignings, findZones } from './zones';
@@ -34,7 +35,7 @@ export interface Preflight {
     /** Whether the server is among it. */
     server: boolean;
   };
-  machine: Pick<MachineFindings, 'present' | 'serverMade'> & {
+  machine: Pick<MachineFindings, 'present' | 'serverMade' | 'servers'> & {
     /** What a new server would miss. */
     lost: (lookUps: LookUps) => Promise<Blocker[]>;
   };
@@ -115,7 +116,11 @@ export async function preflight(
   const { moves } = inZones;
   const commands = state.changes;
   return {
-    summary: { ...summary, ...(Object.keys(moves).length > 0 ? { moves } : {}) },
+    summary: {
+      ...summary,
+      ...keptServers(machine.servers),
+      ...(Object.keys(moves).length > 0 ? { moves } : {}),
+    },
     plannedAt,
     warnings,
     adopted: {
@@ -125,7 +130,8 @@ export async function preflight(
     machine: {
       present: machine.present,
       serverMade: machine.serverMade,
-      lost: (later) => lostParts(machineKinds(settings, later), state),
+      servers: machine.servers,
+      lost: (later) => lostParts(machineKinds(settings, later, machine.servers.serving), state),
     },
     dns: {
       provider,

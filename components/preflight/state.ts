@@ -24,6 +24,11 @@ export const types = {
   volume: 'hcloud:index/volume:Volume',
   server: 'hcloud:index/server:Server',
   attachment: 'hcloud:index/volumeAttachment:VolumeAttachment',
+  rdns: 'hcloud:index/rdns:Rdns',
+  command: 'command:remote:Command',
+  machine: 'mailhost:index:Machine',
+  handover: 'mailhost:index:Handover',
+  standby: 'mailhost:index:Standby',
 } as const;
 
 /** A record that the stack publishes. */

@@ -5,6 +5,7 @@ import { seconds } from '../settings/duration';
 import { withMail } from '../settings/derived';
 import type { CertificateIssuer, Dns, MtaSts } from '../settings/enums';
 import type { Settings } from '../settings/settings';
+import type { Servers } from './serverPlan';
 
 /** What a later change is judged against: kept in the state once the host has it. */
 export interface Summary {
@@ -24,7 +25,10 @@ export interface Summary {
   mtaSts: MtaSts | 'absent';
   /** Since when that ends what others were promised before, in ISO form. */
   mtaStsNoneSince?: string;
+  /** Of the server that serves. */
   serverGeneration: number;
+  /** Where there is a server beside it, or has been one. */
+  servers?: Servers;
   /** Whether the stack makes the machine, or is given one. */
   machine: 'made' | 'given';
   /** The name of the zone that each domain lies in. */

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import type { Change } from './changes';
 import type { Effect } from './model';
-import { replacedServer, resizedServer } from './measured';
+import { replacedServer, resizedServer, switchedServer } from './measured';
 import { forSeconds } from './words';
 
 /** What a change of the machine means to mail, and to those who log in to it. */
-export const machineEffects = (changes: Change[]): Effect[] =>
-  changes.flatMap((change) => byType[change.type]?.(change) ?? []);
+export const machineEffects = (changes: Change[]): Effect[] => [
+  ...handoverEffects(changes),
+  ...changes.flatMap((change) => byType[change.type]?.(change, changes) ?? []),
+];
 
 const stops = (what: string): Effect[] => [{ what, kind: 'stops' }];
 /** In the lab a server has less to start than at Hetzner. */
@@ -14,12 +16,28 @@ const boots = (seconds: number | undefined) =>
   forSeconds(seconds).replace(')', '; a server at Hetzner boots more slowly)');
 const means = (what: string): Effect[] => [{ what, kind: 'means' }];
 
-const byType: Record<string, (change: Change) => Effect[]> = {
-  'hcloud:index/server:Server': (server) => {
+const isServer = ({ type }: Change) => type === 'hcloud:index/server:Server';
+
+/** The addresses of two servers that exist change places. */
+const handoverEffects = (changes: Change[]): Effect[] =>
+  changes.filter((change) => isServer(change) && moves(change)).length > 1
+    ? stops(
+        `switches to the server beside this one: no mail is accepted or read until it answers${forSeconds(switchedServer)}; other systems try again, and the queue goes on from the volume`,
+      )
+    : [];
+
+/** A firewall of their own belongs to servers of which one does not serve. */
+const isBesideAnother = (changes: Change[]): boolean =>
+  changes.some(({ name, action }) => name.endsWith('-standby-firewall') && action === 'remove');
+
+const byType: Record<string, (change: Change, all: Change[]) => Effect[]> = {
+  'hcloud:index/server:Server': (server, all) => {
     if (server.action === 'replace')
       return stops(
         `replaces the server: no mail is accepted or read until the new one answers${boots(replacedServer)}; other systems try again, and the queue goes on from the volume`,
       );
+    if (server.action === 'remove' && isBesideAnother(all))
+      return [{ what: 'deletes the server that does not serve', kind: 'note' }];
     if (server.action === 'remove')
       return stops('deletes the server: no mail is accepted any more');
     return server.action === 'change' && resizes(server)
@@ -64,3 +82,7 @@ const sshNetworks = (inputs: Record<string, unknown> | undefined): string =>
 
 /** Properties of a server that Hetzner changes only while it is off. */
 export const resizes = ({ edits }: Change): boolean => edits.some(({ at }) => at === 'serverType');
+
+/** Whether its addresses move to another server, or come from it. */
+export const moves = ({ edits }: Change): boolean =>
+  edits.some(({ at }) => at.startsWith('publicNets'));

@@ -13,3 +13,6 @@ export const resizedServer: number | undefined = 4;
 
 /** Seconds without SMTP or IMAP while the server is replaced. */
 export const replacedServer: number | undefined = 122;
+
+/** Seconds without SMTP or IMAP while a standby server takes over. */
+export const switchedServer: number | undefined = 37;

@@ -63,6 +63,8 @@ const tasks: [name: string, title: string, effect: string][] = [
   ['account', 'ACME account', 'registers the account at the certificate authority'],
   ['renew', 'Certificate renewal', 'gets the certificates that are due'],
   ['restore', 'Restore', 'fills the volume from a backup before any daemon starts'],
+  ['ready', 'Standby server', 'checks the standby server, which then waits for the volume'],
+  ['yield', 'Handover', 'ends what the server has begun, and takes no more mail on it'],
   ['drift', 'Drift check', 'compares the host with the last push, and stops if it differs'],
   ['records', 'Record check', 'checks that the records are published'],
   ['check', 'Check', 'checks at the end that mail works'],

@@ -1,7 +1,7 @@
 import { unquoted } from '../dns/recordForms';
 import { isSpf } from '../dns/spf';
 import type { Change } from './changes';
-import { resizes } from './machineMeaning';
+import { moves, resizes } from './machineMeaning';
 import { accountsOf } from './meaning';
 import type { Verdict } from './model';
 import { works } from './pushes';
@@ -80,8 +80,10 @@ const lasting =
 const byType: Record<string, Rule> = {
   'hcloud:index/server:Server': (change) =>
     lasting(
-      'There is no host from the moment the server is deleted until the new one answers.',
-      resizes(change)
+      change.action === 'remove'
+        ? 'If this server has the volume, there is no host any more; another one keeps serving.'
+        : 'There is no host from the moment the server is deleted until the new one answers.',
+      resizes(change) || moves(change)
         ? risky('The server is turned off for it.')
         : harmless('The server keeps running.'),
     )(change),

@@ -19,10 +19,17 @@ export const server = {
     .meta(
       about({
         description:
-          'Server generation. Increment to replace the server; mail, queue, addresses and keys are kept.',
+          'Server generation. Increment to replace the server, or to switch to the standby server; mail, queue, addresses and keys are kept.',
         example: 2,
       }),
     ),
+  standbyServer: boolean.default(false).meta(
+    about({
+      description:
+        'Prepare a second server beside the one that serves. Increment serverGeneration to switch to it, and set this back to false to delete the one that does not serve. See new-server.md.',
+      example: true,
+    }),
+  ),
   serverType: later(text('a Hetzner server type', /^[a-z]+\d+$/, '; set one such as cx23'))
     .default('cx23')
     .meta(

@@ -17,6 +17,8 @@ export interface Fault {
   /** Seconds of silence before that. */
   silence?: number;
   times: number;
+  /** How many such requests go well before. Default: none. */
+  after?: number;
 }
 
 const fileOf = (lab: Lab) => join(lab.dir, 'faults.json');
@@ -60,8 +62,11 @@ export function injectFaults(app: FastifyInstance, api: Fault['api'], lab: Lab):
         new RegExp(`^${f.path}$`).test(path),
     );
     if (fault === undefined) return;
-    fault.times--;
+    const isLater = (fault.after ?? 0) > 0;
+    if (isLater) fault.after!--;
+    else fault.times--;
     setFaults(lab, faults);
+    if (isLater) return;
     if (fault.done) chosen.set(request, fault);
     else await reply.send(await spoil(fault, request, reply));
   });

@@ -5,20 +5,20 @@ import type { Lab } from '../../lab/state';
 import { changes } from '../lab/testLab';
 import { succeeds, type Bed, type Row } from './bed';
 
-type Wrong = Pick<Fault, 'done' | 'status' | 'silence'>;
+export type Wrong = Pick<Fault, 'done' | 'status' | 'silence'>;
 
 const cut: Wrong = { done: false };
 /** The work is done, and the connection is cut before the answer. */
-const lost: Wrong = { done: true };
+export const lost: Wrong = { done: true };
 /** The work is done, and a gateway has given up waiting. */
 const late: Wrong = { done: true, status: 504 };
 /** Nothing is done, and nothing answered until the connection is cut. */
-const silent: Wrong = { done: false, silence: 10 };
+export const silent: Wrong = { done: false, silence: 10 };
 /** The same, but it is done. */
 const silentlyDone: Wrong = { done: true, silence: 10 };
-const refused = (status: 423 | 429 | 500): Wrong => ({ done: false, status });
+export const refused = (status: 423 | 429 | 500): Wrong => ({ done: false, status });
 
-const hcloud = (method: string, path: string, wrong: Wrong, times = 1): Fault => ({
+export const hcloud = (method: string, path: string, wrong: Wrong, times = 1): Fault => ({
   api: 'hcloud',
   method,
   path,
@@ -101,7 +101,7 @@ export const cloudFaults = {
   ],
 };
 
-function described({ api, method, path, done, status, silence }: Fault): string {
+export function described({ api, method, path, done, status, silence }: Fault): string {
   const place = path.replace(/\\[dw]\+/g, 'ID');
   const answer = status === undefined ? 'has its connection cut' : `is answered ${status}`;
   return (

@@ -26,7 +26,7 @@ export async function flowing(
 }
 
 /** Mail from the remote system, one message after the other, until `stop`. */
-class Flow {
+export class Flow {
   /** Subjects of what the host has acknowledged. */
   readonly taken: string[] = [];
   refused = 0;

@@ -12,6 +12,8 @@ import { brokenRows } from './brokenFiles';
 import { changeRows, holdings, makingRow, settles } from './cloud';
 import { quickFaults, slowFaults } from './hostFaults';
 import { killedMachine, killedReplacement, killedUp } from './kills';
+import { modelledSwitches } from './switchModel';
+import { switchRows } from './switches';
 
 /**
  * The fault campaign, in a lab of its own: all of it, or the rows that the command line names. What was seen is kept in
@@ -29,6 +31,8 @@ const campaign: Row[] = [
   ...quickFaults,
   ...slowFaults,
   killedReplacement,
+  ...switchRows,
+  modelledSwitches,
   {
     name: 'after-all',
     what: 'after all of it: an `up`',

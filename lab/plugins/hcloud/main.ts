@@ -4,7 +4,7 @@ import { firewall } from './firewall';
 import { getImage, getLocation, getServerType, getServerTypes, listing } from './lookUps';
 import { primaryIp } from './primaryIp';
 import { rdns } from './rdns';
-import { server } from './server';
+import { server, type PublicNet } from './server';
 import { sshKey } from './sshKey';
 import { volume, volumeAttachment } from './volume';
 
@@ -28,13 +28,19 @@ serve({
     'hcloud:index/getServerType:getServerType': getServerType,
     'hcloud:index/getServerTypes:getServerTypes': getServerTypes,
     'hcloud:index/getFirewalls:getFirewalls': listing('firewalls', 'firewalls'),
-    'hcloud:index/getPrimaryIps:getPrimaryIps': listing('primary_ips', 'primaryIps'),
+    'hcloud:index/getPrimaryIps:getPrimaryIps': listing(
+      'primary_ips',
+      'primaryIps',
+      // The official plugin has 0 for none.
+      ({ assignee_id: assigneeId }) => ({ assigneeId: assigneeId ?? 0 }),
+    ),
     'hcloud:index/getServers:getServers': listing(
       'servers',
       'servers',
       ({ status, public_net: net }) => ({
         status,
-        ipv4Address: (net as { ipv4?: { ip: string } }).ipv4?.ip ?? '',
+        ipv4Address: (net as PublicNet).ipv4?.ip ?? '',
+        firewallIds: (net as PublicNet).firewalls.map(({ id }) => id),
       }),
     ),
     'hcloud:index/getSshKeys:getSshKeys': listing('ssh_keys', 'sshKeys'),

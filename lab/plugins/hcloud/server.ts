@@ -6,7 +6,7 @@ import { act, api, list } from './api';
 import { collection, locationOf } from './collection';
 import { serverTypes } from './serverType';
 
-interface PublicNet {
+export interface PublicNet {
   ipv4?: { id: number; ip: string } | null;
   ipv6?: { id: number; ip: string } | null;
   firewalls: { id: number }[];

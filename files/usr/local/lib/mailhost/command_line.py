@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     files = "files as JSON on standard input"
     preparation = command("prepare", commands.run_prepare, f"make the system ready; {files}")
     preparation.add_argument("--volume-device", help="for mail and queue; default: what is at /srv/mailhost")
+    preparation.add_argument("--standby", action="store_true", help="without the volume, beside the server that has it")
     preparation.add_argument("--volume-size", help="GB; so that a volume that has grown is prepared again")
     preparation.add_argument("--program", help="its hash; so that what a new program prepares is prepared")
     preparation.add_argument("--change", help=CHANGE)
@@ -87,6 +88,10 @@ def parse() -> argparse.Namespace:
         commands.run_doctor,
         "write what is wrong as JSON, for `mailhost doctor` of the operator; input as of check",
     )
+    command(
+        "ready", commands.run_ready, "check this standby server, and have it wait for the volume; input as of check"
+    )
+    command("yield", commands.run_yield, "stop serving mail, and let go of the volume, for another server")
     command("collect", commands.run_collect, "add what is new to the figures about mail; a timer runs it")
     command(
         "figures", commands.run_figures, "write the figures about mail as JSON, for `mailhost report` of the operator"

@@ -19,6 +19,7 @@ from mailhost import (
     pauses,
     restic,
     restore,
+    standby,
     tlsa,
 )
 from mailhost.backup import alone, failures_told, make_snapshot
@@ -34,7 +35,7 @@ from mailhost.figures import metrics, summary
 from mailhost.figures.collect import collect
 from mailhost.files import Files, put_private
 from mailhost.imports import job, lately
-from mailhost.prepare import prepare
+from mailhost.prepare import is_standby, prepare
 from mailhost.purge import purge
 from mailhost.records import Record, warn_of_records
 from mailhost.reports import kept
@@ -50,7 +51,9 @@ def given(kind: type[Kind]) -> Kind:
 
 
 def run_prepare(arguments: argparse.Namespace) -> None:
-    prepare(given(Files), arguments.volume_device)
+    prepare(given(Files), arguments.volume_device, arguments.standby)
+    if not arguments.standby:
+        standby.take_over()
 
 
 def run_stage(arguments: argparse.Namespace) -> None:
@@ -189,6 +192,10 @@ def run_restore(arguments: argparse.Namespace) -> None:
 
 
 def run_renew(arguments: argparse.Namespace) -> None:
+    if is_standby():
+        # The CA would look for the answers at the server that serves.
+        print("a standby server asks for no certificate")
+        return
     acme.renew(arguments.certificate, of_up=arguments.state is not None)
 
 
@@ -229,6 +236,14 @@ def run_export_accounts(arguments: argparse.Namespace) -> None:
 
 def run_check(arguments: argparse.Namespace) -> None:
     check(given(Mail))
+
+
+def run_ready(_arguments: argparse.Namespace) -> None:
+    standby.ready(given(Mail))
+
+
+def run_yield(_arguments: argparse.Namespace) -> None:
+    standby.give_up()
 
 
 def run_doctor(_arguments: argparse.Namespace) -> None:

@@ -33,6 +33,10 @@ VOLUME = "srv-mailhost.mount"
 QUEUE = "var-spool-smtpd.mount"
 #: Says which device the volume is.
 DEVICE = f"{UNITS}/{VOLUME}.d/device.conf"
+#: Says that this is a standby server, and gives it a file system in memory until it restarts.
+STANDBY = f"/run/systemd/system/{VOLUME}.d/standby.conf"
+#: Says that this server has given up the volume, or the file system in memory.
+IDLE = STATE / "idle"
 #: See tmpfiles.d(5).
 FOLDERS = "/etc/tmpfiles.d/mailhost.conf"
 #: See os-release(5).
@@ -55,9 +59,12 @@ def mounts() -> list[str]:
     return [unit for unit in (VOLUME, QUEUE) if f"{UNITS}/{unit}" in manifests.planned("system")]
 
 
-def prepare(pushed: Files, volume_device: str | None) -> None:
+def prepare(pushed: Files, volume_device: str | None, standby: bool = False) -> None:
     check_system()
-    check_volume(volume_device)
+    if standby:
+        check_idle()
+    else:
+        check_volume(volume_device)
     # First, because the unit that it belongs to mounts nothing without it.
     device = {DEVICE: File("0644", "root:root", f"[Mount]\nWhat={volume_device}\n")} if volume_device else {}
     files = {**device, **pushed}
@@ -66,6 +73,7 @@ def prepare(pushed: Files, volume_device: str | None) -> None:
     # The hash of a file with a short password would tell it to who can try many.
     STATE.mkdir(exist_ok=True)
     STATE.chmod(0o700)
+    IDLE.unlink(missing_ok=True)
     changed = [path for path, file in files.items() if live(path) != file]
     for path in changed:
         put(path, files[path])
@@ -77,9 +85,12 @@ def prepare(pushed: Files, volume_device: str | None) -> None:
     run("systemctl", "enable", "--now", "--quiet", failures.TIMER)
     run("hostnamectl", "hostname", files["/etc/hostname"].text.strip())
     users.create()
-    if volume_device:
-        mount_volume(volume_device)
-    mount_queue()
+    if standby:
+        mount_memory()
+    else:
+        if volume_device:
+            mount_volume(volume_device)
+        mount_queue()
     install(pathlib.Path("/etc/mailhost/packages").read_text().split())
     run("systemd-tmpfiles", "--create", FOLDERS)
     # Not before: the system may resolve names there until it has a resolver of its own.
@@ -121,6 +132,25 @@ def mount_volume(device: str) -> None:
         raise Failure(f"{ROOT} is another volume than {device}: put another server in its place with serverGeneration")
     # The volume may have grown; says so and does nothing where it has not.
     run("resize2fs", device)
+
+
+def is_standby() -> bool:
+    return os.path.exists(STANDBY)
+
+
+def check_idle() -> None:
+    if os.path.ismount(ROOT) and not is_standby():
+        raise Failure(f"{ROOT} is mounted: this server serves, and is no standby server")
+
+
+def mount_memory() -> None:
+    """In place of the volume. At the next boot nothing is mounted, and no daemon starts that needs it."""
+    if not is_standby():
+        put(STANDBY, File("0644", "root:root", "[Mount]\nWhat=tmpfs\nType=tmpfs\nOptions=mode=0755,size=25%\n"))
+        run("systemctl", "daemon-reload")
+    run("systemctl", "start", VOLUME)
+    (ROOT / "queue").mkdir(parents=True, exist_ok=True)
+    run("systemctl", "start", QUEUE)
 
 
 def mount_queue() -> None:

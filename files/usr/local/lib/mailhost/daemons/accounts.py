@@ -33,6 +33,9 @@ class Accounts(Daemon):
             if user.pw_dir != f"{HOMES}/{name}":
                 raise Failure(f"{name} is a user of the system already: give the account another address")
 
+    def is_ready(self) -> bool:
+        return super().is_ready() and {*planned()} <= present()
+
     def restart(self, changed: list[str]) -> None:
         wanted = set(NAMES.read_text().split())
         if not succeeds("getent", "group", GROUP):

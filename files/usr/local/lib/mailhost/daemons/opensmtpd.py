@@ -1,7 +1,7 @@
 """OpenSMTPD, with its tables and filters."""
 
 import contextlib
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 
 from mailhost import pauses
 from mailhost.daemons.daemon import Endpoint, Service
@@ -43,6 +43,12 @@ class OpenSmtpd(Service):
                 run("smtpctl", "update", "table", table)
 
     def restart_service(self) -> None:
+        with self.drained():
+            super().restart_service()
+
+    @contextlib.contextmanager
+    def drained(self) -> Iterator[None]:
+        """Takes nothing, and has handed over what it had begun."""
         with pauses.relaying_paused():
             if self.is_running():
                 # Clients are served until the transfers have ended.
@@ -55,7 +61,7 @@ class OpenSmtpd(Service):
                 sessions = ("ss", "--tcp", "--no-header", "--processes", "state", "established", f"( {ours} )")
                 with contextlib.suppress(Failure):
                     wait_for("sessions with clients end", lambda: "smtpd" not in run(*sessions), PATIENCE)
-            super().restart_service()
+            yield
 
 
 def check_table(path: str, text: str) -> None:
