@@ -49,9 +49,16 @@ const limit = (minutes: number) => ({
 
 /**
  * Tests that are not run under a fake clock. The kernel stamps files with the real time, and the host program compares it with
- * its own. Packing and releasing are the work of npm, the compiler and git.
+ * its own. Packing and releasing are the work of npm, the compiler and git, and the scripts of examples that of bash. What a
+ * setting means depends on no time.
  */
-const withoutFakeClock = ['test/host.test.ts', 'test/package.test.ts', 'test/release.test.ts'];
+const withoutFakeClock = [
+  'test/host.test.ts',
+  'test/package.test.ts',
+  'test/release.test.ts',
+  'test/cli/workflowScripts.test.ts',
+  'test/settingsEffects.test.ts',
+];
 
 /** Of labs as a person has them, each with a cell of its own. */
 const labItself = 'test/lab/lab.test.ts';
