@@ -188,7 +188,13 @@ async function compile(program: string, generator: string): Promise<void> {
   const go = (...args: string[]) =>
     command('go', args, {
       cwd: program,
-      env: { ...process.env, GOFLAGS: '-mod=mod', GOPROXY: 'off' },
+      // The build of the engine has left most modules in the cache of Go.
+      env: {
+        ...process.env,
+        GOFLAGS: '-mod=mod',
+        HTTP_PROXY: registries.npm_config_proxy,
+        HTTPS_PROXY: registries.npm_config_https_proxy,
+      },
     });
   const sdk = 'git.example.org/mailhost/mailhost/sdk/go';
   await go('mod', 'edit', `-require=${sdk}@v0.0.0`, `-replace=${sdk}=./sdks/mailhost`);
