@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Connection } from '../components/ssh';
+import { connection, type Connection } from '../components/ssh';
 import { pulumiJson } from './pulumi';
 
 /** A DNS record as the plan has it. */
@@ -71,12 +71,7 @@ const known = {
     zones: z.record(z.string(), z.string()),
   }),
   command: z.object({
-    connection: z.object({
-      host: z.string(),
-      user: z.string().default('root'),
-      hostKey: z.string(),
-      privateKey: z.string(),
-    }),
+    connection,
     stdin: z.string(),
   }),
 };
@@ -129,10 +124,7 @@ export function hostIn(text: string, host?: string): HostStack {
     z.object({ summary: known.summary }),
     named('mailhost:index:Summary', 'summary')?.outputs,
   ).summary;
-  const { connection, stdin } = read(
-    known.command,
-    named('command:remote:Command', 'check')?.inputs,
-  );
+  const check = read(known.command, named('command:remote:Command', 'check')?.inputs);
   const [, stackName = '', project = ''] = /^urn:pulumi:(.+?)::(.+?)::/.exec(found.urn) ?? [];
   return {
     stack: `${project}/${stackName}`,
@@ -142,8 +134,8 @@ export function hostIn(text: string, host?: string): HostStack {
     caCertPem: made.caCertPem ?? undefined,
     records: recordsIn(made.zoneFile),
     dsRecords: made.dsRecords,
-    connection,
-    mail: stdin,
+    connection: check.connection,
+    mail: check.stdin,
   };
 }
 

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
+import { z } from 'zod';
 
-/** How the stack reaches root on its host. */
-export interface Connection {
-  host: string;
-  user: string;
+/** How the stack reaches root on its host, as a command in its state has it. */
+export const connection = z.object({
+  host: z.string(),
+  user: z.string().default('root'),
   /** A line of authorized_keys(5) without its comment. */
-  hostKey: string;
-  privateKey: string;
-}
+  hostKey: z.string(),
+  privateKey: z.string(),
+});
+export type Connection = z.infer<typeof connection>;
 
 export interface Output {
   /** ssh has 255 if it does not reach the host. */

@@ -9,8 +9,7 @@ import {
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fromJson } from '../../components/review/values';
-import { isOlder, onHost, type Output } from '../../components/ssh';
-import type { Connection } from '../../components/ssh';
+import { isOlder, onHost, type Connection, type Output } from '../../components/ssh';
 
 /** What to take out of a host. */
 export interface Request {

@@ -4,7 +4,7 @@ import type { DnsProvider } from '../dns/provider';
 import { fromJson } from '../review/values';
 import { domainOf } from '../settings/names';
 import type { Settings } from '../settings/settings';
-import { isOlder, onHost, reasonIn, type Connection } from '../ssh';
+import { connection, isOlder, onHost, reasonIn } from '../ssh';
 import type { Findings } from './findings';
 import type { OwnState } from './state';
 
@@ -75,11 +75,11 @@ export async function judgeCopies({
 
 /** @returns why it is not known, if it is not */
 async function asked(state: OwnState): Promise<Copies | string> {
-  const connection = state.outputs('command:remote:Command', 'check')?.connection as
-    (Omit<Connection, 'user'> & { user?: string }) | undefined;
-  if (connection === undefined) return 'the last `pulumi up` did not finish';
+  const check = state.outputs('command:remote:Command', 'check');
+  const { data: reached } = connection.safeParse(check?.connection);
+  if (reached === undefined) return 'the last `pulumi up` did not finish';
   try {
-    const output = await onHost({ user: 'root', ...connection }, command, '', patience);
+    const output = await onHost(reached, command, '', patience);
     if (isOlder(command, output)) return 'its host program is older than this plan';
     const { data } = copies.safeParse(fromJson(output.stdout));
     return data ?? `the host does not answer: ${reasonIn(output)}`;

@@ -83,7 +83,7 @@ function pushEffects(changes: Change[]): Effect[] {
       const isBoth = together !== undefined && single.includes(together.with);
       const held = isBoth ? [heldMail[name], heldMail[together.with]] : [heldMail[name]];
       return {
-        what: `${isBoth ? together.effect : effect}${forSeconds(...held)}`,
+        what: `${isBoth ? together.effect : effect}${forSeconds(held)}`,
         kind: isQuiet ? 'note' : 'stops',
       };
     }),

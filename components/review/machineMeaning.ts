@@ -9,10 +9,10 @@ export const machineEffects = (changes: Change[]): Effect[] =>
   changes.flatMap((change) => byType[change.type]?.(change) ?? []);
 
 const stops = (what: string): Effect[] => [{ what, kind: 'stops' }];
+const means = (what: string): Effect[] => [{ what, kind: 'means' }];
 /** In the lab a server has less to start than at Hetzner. */
 const boots = (seconds: number | undefined) =>
-  forSeconds(seconds).replace(')', '; a server at Hetzner boots more slowly)');
-const means = (what: string): Effect[] => [{ what, kind: 'means' }];
+  forSeconds([seconds], '; a server at Hetzner boots more slowly');
 
 const byType: Record<string, (change: Change) => Effect[]> = {
   'hcloud:index/server:Server': (server) => {

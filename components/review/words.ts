@@ -110,10 +110,10 @@ export function timeOf({ after }: Effect): string {
 export const effectLine = (effect: Effect): string =>
   [timeOf(effect), effect.what].filter((text) => text !== '').join(': ');
 
-/** Times that were measured; empty if none was. */
-export const forSeconds = (...seconds: (number | undefined)[]): string => {
+/** Times that were measured, with what else is to know of them; empty if none was. */
+export const forSeconds = (seconds: (number | undefined)[], note = ''): string => {
   const known = seconds.filter((one) => one !== undefined);
-  return known.length > 0 ? ` (measured: up to ${known.join(' s, then ')} s)` : '';
+  return known.length > 0 ? ` (measured: up to ${known.join(' s, then ')} s${note})` : '';
 };
 
 /** How much changes, in words; empty if nothing but the resource itself. */

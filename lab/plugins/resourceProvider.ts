@@ -57,8 +57,10 @@ function service(provider: Provider, engineAddress: string | undefined) {
   const sessions = new Map<string, Session>();
   const sessionOf = (call: Call): Session => {
     const peer = call.getPeer();
+    const known = sessions.get(peer);
+    if (known) return known;
     const engine = engineAddress === undefined ? undefined : engineAt(engineAddress);
-    const session = sessions.get(peer) ?? { cancelled: new AbortController(), engine };
+    const session = { cancelled: new AbortController(), engine };
     sessions.set(peer, session);
     return session;
   };

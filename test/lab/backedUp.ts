@@ -4,6 +4,7 @@ import { backupServer } from '../../lab/backupServer';
 import { moveMail, readMailbox, waitForMail, withImap } from '../../lab/mail';
 import { useScript } from '../../lab/manageSieve';
 import type { Host } from './hosts';
+import { holdsMail } from './testLab';
 
 /** The password of the repository. */
 export const password = 'marker-of-the-repository';
@@ -71,10 +72,6 @@ export const asRestored = (mail: Record<string, string[]>): Record<string, strin
       list,
     ]),
   );
-
-/** Some are only the folder of others. */
-const holdsMail = ({ flags }: { flags: Set<string> }) =>
-  !['\\Noselect', '\\NonExistent'].some((flag) => flags.has(flag));
 
 const mailboxes = (host: Host): Promise<string[]> =>
   withImap(host.login('anna@example.org'), async (client) =>

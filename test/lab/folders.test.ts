@@ -17,6 +17,7 @@ import { addresses } from '../../lab/network';
 import { waitFor } from '../../lab/state';
 import { backedUp } from './backedUp';
 import { erika, hostTest, type Host } from './hosts';
+import { holdsMail } from './testLab';
 
 const it = hostTest({}, backedUp);
 
@@ -33,8 +34,7 @@ const seen = (login: Login) =>
     for (const { path, subscribed, flags, status } of folders.sort((a, b) =>
       a.path < b.path ? -1 : 1,
     )) {
-      // What is only above others need not be there.
-      if (flags.has('\\Noselect') || flags.has('\\NonExistent')) continue;
+      if (!holdsMail({ flags })) continue;
       await client.mailboxOpen(path, { readOnly: true });
       const messages: unknown[] = [];
       for await (const { uid, flags: set, envelope } of client.fetch('1:*', {

@@ -378,7 +378,7 @@ describe('who tries passwords', () => {
           ),
           'exit',
         );
-      const failed = () => Number(/Total failed:\t(\d+)/.exec(fail2ban('status', jail))![1]);
+      const failed = () => failedIn(host, jail);
       const most = Number(fail2ban('get', jail, 'maxretry'));
       const before = failed();
       expect(answers(host, ports)).toEqual(ports);
@@ -408,6 +408,10 @@ describe('who tries passwords', () => {
     },
   );
 });
+
+/** How many failed logins a jail has counted. */
+const failedIn = (host: Host, jail: string): number =>
+  Number(/Total failed:\t(\d+)/.exec(host.shell(`fail2ban-client status ${jail}`))![1]);
 
 /** The addresses that fail2ban takes from lines of the journal, by its filter for mail clients. */
 function blamed(host: Host, ...lines: string[]): string[] {
@@ -439,8 +443,7 @@ it('fail2ban counts failed logins of system users, and lets nobody put the blame
 
 it('fail2ban counts no login that succeeds', async ({ host }) => {
   // The jail that also counts what comes from where somebody has logged in.
-  const failed = () =>
-    Number(/Total failed:\t(\d+)/.exec(host.shell('fail2ban-client status mailhost-known'))![1]);
+  const failed = () => failedIn(host, 'mailhost-known');
   const before = failed();
   const anna = host.login('anna@example.org');
   for (let i = 0; i < 3; i++) await withImap(anna, (imap) => imap.noop());

@@ -13,7 +13,7 @@ import { project } from '../../lab/sources';
 import { run, waitFor } from '../../lab/state';
 import { hostTest, type Host } from './hosts';
 import { SecretSearch } from './secretSearch';
-import { step } from './testLab';
+import { holdsMail, step } from './testLab';
 
 const it = hostTest();
 const secrets = {
@@ -255,8 +255,7 @@ describe('mailhost import', () => {
         expect(run('tar', ['-xOf', tar, 'anna@example.org/sieve/own.sieve'])).toBe('keep;');
         expect(run('tar', ['-tvf', tar])).toContain('.dovecot.sieve -> sieve/own.sieve');
         await withImap(into, async (client) => {
-          for (const { path, flags } of await client.list()) {
-            if (flags.has('\\Noselect') || flags.has('\\NonExistent')) continue;
+          for (const { path } of (await client.list()).filter(holdsMail)) {
             await client.mailboxOpen(path);
             await client.messageDelete('1:*');
           }

@@ -105,6 +105,10 @@ function attachedPlugins(lab: Lab): Promise<string> {
   return started;
 }
 
+/** Some mailboxes of a list are only the folder of others. */
+export const holdsMail = ({ flags }: { flags: Set<string> }): boolean =>
+  !['\\Noselect', '\\NonExistent'].some((flag) => flags.has(flag));
+
 /** A step of a test that is one story; its name stands in the error. */
 export async function step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
   try {

@@ -22,6 +22,7 @@ from typing import BinaryIO, Protocol
 from mailhost import folders
 from mailhost.backup import ROOT
 from mailhost.failure import Failure
+from mailhost.imports.maildir import MOST_KEYWORDS
 from mailhost.restore import user_of
 from mailhost.system import host_name, run
 
@@ -29,8 +30,6 @@ from mailhost.system import host_name, run
 PROGRAM = "/usr/lib/dovecot/imap"
 #: Letters of flags in names of Maildir files, in their order there.
 LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
-#: Keywords that a Maildir of Dovecot can have, by small letters.
-MOST_KEYWORDS = 26
 #: A line of a message that a reader of mbox would take for the begin of the next, or for one that was written so.
 FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 ATTRIBUTES = re.compile(

@@ -11,7 +11,7 @@ from mailhost.imports.archive import Archive, File, Path
 FLAGS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 #: Before it, a name is the same for as long as the message is there. File systems without `:` have another character.
 INFO = re.compile(r"[:;!]2,")
-#: By the letters of the alphabet.
+#: Keywords that a Maildir of Dovecot can have, by small letters.
 MOST_KEYWORDS = 26
 #: Octets of one part of a name; Dovecot takes not many more.
 LONGEST = 200
